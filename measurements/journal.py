@@ -1,0 +1,90 @@
+"""The append-only journal: Arrow IPC streams that a killed process leaves readable.
+
+A writer appends whole record batches and flushes each to the file; a reader takes every batch that arrived whole and
+says whether the end marker was missing (the writer was killed) or the bytes were damaged.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from measurements.errors import GeneratorFault
+
+SUFFIX = ".arrows"
+
+
+class JournalWriter:
+    """Appends batches of one schema to `path`. A full disk is a `GeneratorFault`, never the target's error."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.path = path
+        self.rows = 0
+        self._file = path.open("xb", buffering=0)
+        self._stream = pa.ipc.new_stream(self._file, schema)
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        try:
+            self._stream.write_batch(batch)
+        except OSError as error:
+            raise GeneratorFault(
+                f"{self.path} cannot be written ({error.strerror or error}); "
+                f"free disk space, then finish what was kept with: plimsoll recover {self.path.parent.parent}"
+            ) from error
+        self.rows += batch.num_rows
+
+    def close(self) -> None:
+        if self._file.closed:
+            return
+        try:
+            self._stream.close()
+        except OSError:
+            pass  # a full disk: the end marker is missing, which readers know how to take
+        finally:
+            self._file.close()
+
+
+def batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Every batch of the journal that arrived whole; a torn tail ends the iteration quietly (see `is_whole`)."""
+    with path.open("rb") as file:
+        try:
+            stream = pa.ipc.open_stream(file)
+        except (pa.ArrowInvalid, OSError):
+            return
+        while True:
+            try:
+                yield stream.read_next_batch()
+            except (StopIteration, pa.ArrowInvalid, OSError):
+                return
+
+
+def is_whole(path: Path) -> bool:
+    """True when the writer closed the stream: its last eight bytes are the end marker."""
+    end_marker = b"\xff\xff\xff\xff\x00\x00\x00\x00"
+    with path.open("rb") as file:
+        file.seek(0, 2)
+        if file.tell() < len(end_marker):
+            return False
+        file.seek(-len(end_marker), 2)
+        return file.read() == end_marker
+
+
+def to_parquet(source: Path, target: Path, schema: pa.Schema, **options: Any) -> int:
+    """Copies a journal into one Parquet file, a row group at a time in bounded memory; returns the rows written."""
+    rows = 0
+    partial = target.with_suffix(".partial")
+    held: list[pa.RecordBatch] = []
+    with pq.ParquetWriter(partial, schema, compression="zstd", **options) as writer:
+        for batch in batches(source):
+            held.append(batch)
+            rows += batch.num_rows
+            if sum(b.num_rows for b in held) >= 131_072:
+                writer.write_table(pa.Table.from_batches(held).unify_dictionaries())
+                held.clear()
+        if held:
+            writer.write_table(pa.Table.from_batches(held).unify_dictionaries())
+    partial.rename(target)
+    return rows
