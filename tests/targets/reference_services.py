@@ -1,0 +1,146 @@
+"""Starts reference services as a user does, in a process of their own, and a small upstream in this process."""
+
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from targets.reference.embedding import embed
+
+READY = re.compile(r"listening on (http://\S+) \((.*)\)")
+START_S = 40
+
+
+@dataclass
+class Running:
+    url: str
+    line: str
+    process: subprocess.Popen[str]
+    temp: Path
+    said: list[str] = field(default_factory=list)
+
+    def client(self, **arguments: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=30, **arguments)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=20)
+
+
+def start_command(name: str, arguments: dict[str, Any]) -> list[str]:
+    given = {"port": 0, **arguments}
+    return [sys.executable, "-c", f"from targets.reference.{name} import serve; serve(**{given!r})"]
+
+
+@contextlib.contextmanager
+def running(name: str, directory: Path, **arguments: Any) -> Iterator[Running]:
+    """The service on a free port, with caches and temporary files below `directory`."""
+    temp = directory / "tmp"
+    temp.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(directory / "cache"), "TMPDIR": str(temp)}
+    process = subprocess.Popen(
+        start_command(name, arguments), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=environment
+    )
+    said: list[str] = []
+    found: list[re.Match[str]] = []
+    ready = threading.Event()
+
+    def read() -> None:
+        assert process.stderr
+        for line in process.stderr:
+            said.append(line)
+            if match := READY.search(line):
+                found.append(match)
+                ready.set()
+        ready.set()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        assert ready.wait(START_S) and found, "".join(said)
+        yield Running(found[0][1], found[0][0], process, temp, said)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reader.join(timeout=5)
+
+
+class FakeUpstream:
+    """Anthropic and OpenAI shapes with fixed answers; counts calls by path; `failing` makes it answer 500."""
+
+    def __init__(self) -> None:
+        self.calls: Counter[str] = Counter()
+        self.failing = False
+        self.reply = "안녕하세요, 요청하신 내용을 안내해 드립니다."
+        upstream = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                upstream.calls[self.path] += 1
+                self._answer({"data": [{"id": "fake"}]})
+
+            def do_POST(self) -> None:
+                upstream.calls[self.path] += 1
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if body.get("stream"):
+                    self._stream()
+                else:
+                    self._answer(upstream.answer(self.path, body))
+
+            def _answer(self, body: Any) -> None:
+                data = json.dumps(body).encode()
+                self.send_response(500 if upstream.failing else 200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def _stream(self) -> None:
+                events = [{"choices": [{"delta": {"content": word + " "}}]} for word in upstream.reply.split()]
+                data = "".join(f"data: {json.dumps(event)}\n\n" for event in events).encode() + b"data: [DONE]\n\n"
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def answer(self, path: str, body: Any) -> Any:
+        if path == "/v1/embeddings":
+            texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+            return {"data": [{"embedding": row.tolist()} for row in embed(texts)], "usage": {"prompt_tokens": 5}}
+        if path == "/v1/messages":
+            content = [{"type": "text", "text": self.reply}]
+            return {"content": content, "model": body["model"], "usage": {"input_tokens": 900, "output_tokens": 120}}
+        message = {"role": "assistant", "content": self.reply}
+        usage = {"prompt_tokens": 300, "completion_tokens": 80}
+        return {"choices": [{"message": message}], "model": body["model"], "usage": usage}
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
