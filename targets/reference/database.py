@@ -1,0 +1,65 @@
+"""The team's database behind one SQLAlchemy URL; SQLite in the instance's directory by default."""
+
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, Table, create_engine, event, select
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from targets.reference.settings import refuse
+
+
+def database_url(given: str, work_dir: Path, name: str) -> str:
+    return given or f"sqlite:///{work_dir / name}"
+
+
+def open_engine(url: str, pool_size: int = 5) -> Engine:
+    """An engine; SQLite gets a write-ahead log and waits up to 5 s for a lock, so that several workers can write."""
+    engine = create_engine(url, pool_size=pool_size, pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+
+        @event.listens_for(engine, "connect")
+        def configure(connection: Any, record: Any) -> None:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=NORMAL")
+            connection.execute("PRAGMA busy_timeout=5000")
+
+    return engine
+
+
+def create_tables(service: str, url: str, metadata: MetaData) -> None:
+    """Create what is missing; a database that cannot be used ends in one sentence and exit code 2."""
+    try:
+        engine = open_engine(url)
+        metadata.create_all(engine)
+        engine.dispose()
+    except (ArgumentError, NoSuchModuleError, ImportError, SQLAlchemyError) as error:
+        reason = str(error).splitlines()[0]
+        refuse(f"{service}: the database {without_password(url)} cannot be used: {reason}.")
+
+
+def without_password(url: str) -> str:
+    from sqlalchemy.engine import make_url
+
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "that was given"
+
+
+class Probe:
+    """Asks a database for a row over a new connection each time, as a health check must: a pooled one may live on."""
+
+    def __init__(self, url: str, table: Table) -> None:
+        self._engine = create_engine(url, poolclass=NullPool)
+        self._query = select(table).limit(1)
+
+    def state(self) -> str:
+        """ "ok", or what went wrong."""
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(self._query).first()
+        except SQLAlchemyError as error:
+            return str(getattr(error, "orig", None) or error).splitlines()[0]
+        return "ok"
