@@ -1,0 +1,123 @@
+"""One process tree: who belongs to it, and what each of its processes has used so far."""
+
+import contextlib
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+PROC = Path("/proc")
+MOST_THREADS = 512  # per process; beyond it run-queue delay is null, for reading it would cost more than 1 % of a core
+NANOSECONDS = 1e9
+MOST_BYTES = 65_536
+GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
+
+
+class TrackedProcess:
+    """A process by its identity (pid and start time), with what must be remembered between two readings."""
+
+    def __init__(self, pid: int) -> None:
+        """Raises psutil.NoSuchProcess where there is none."""
+        self.process = psutil.Process(pid)
+        self.pid = pid
+        try:
+            self.name = self.process.name()
+        except psutil.AccessDenied:
+            self.name = "?"
+        self._delay_by_thread: dict[str, int] = {}
+        self._delay_ns = 0
+
+    def read(self, with_uss: bool) -> dict[str, Any] | None:
+        """The columns of one row, null where a right is missing; None once the process has ended."""
+        row: dict[str, Any] = {"pid": self.pid, "name": self.name}
+        try:
+            if not self.process.is_running() or self.process.status() == psutil.STATUS_ZOMBIE:
+                return None
+            with self.process.oneshot():
+                times = self.process.cpu_times()
+                row["cpu_user_s"], row["cpu_system_s"] = times.user, times.system
+                row["cpu_reaped_s"] = times.children_user + times.children_system
+                row["threads"] = self.process.num_threads()
+                row["rss_bytes"] = self.process.memory_info().rss
+                with contextlib.suppress(psutil.AccessDenied):
+                    switches = self.process.num_ctx_switches()
+                    row["ctx_voluntary"], row["ctx_involuntary"] = switches.voluntary, switches.involuntary
+                with contextlib.suppress(psutil.AccessDenied):
+                    row["fds"] = self.process.num_fds()
+                with contextlib.suppress(psutil.AccessDenied, AttributeError):  # macOS has no io_counters
+                    io = self.process.io_counters()
+                    row["read_bytes"], row["write_bytes"] = io.read_bytes, io.write_bytes
+            if with_uss:
+                with contextlib.suppress(psutil.AccessDenied):
+                    row["uss_bytes"] = self.process.memory_full_info().uss
+        except GONE:
+            return None
+        except (psutil.AccessDenied, OSError):
+            return row if "cpu_user_s" in row else None
+        row["run_delay_s"] = self._run_delay_s()
+        return row
+
+    def _run_delay_s(self) -> float | None:
+        """Cumulative over all threads, ended ones included as last seen; null without /proc/<pid>/task/*/schedstat."""
+        tasks = f"{PROC}/{self.pid}/task"
+        threads = _names(tasks)
+        if len(threads) > MOST_THREADS:
+            return None
+        seen: dict[str, int] = {}
+        for thread in threads:
+            with contextlib.suppress(ValueError, IndexError):
+                seen[thread] = int(_contents(f"{tasks}/{thread}/schedstat").split()[1])
+        if not seen:
+            return None
+        self._delay_ns += sum(max(0, now - self._delay_by_thread.get(thread, 0)) for thread, now in seen.items())
+        self._delay_by_thread = seen
+        return self._delay_ns / NANOSECONDS
+
+
+def children(process: psutil.Process) -> list[int]:
+    """Direct children. Linux tells them per thread; elsewhere the whole process table is read."""
+    tasks = f"{PROC}/{process.pid}/task"
+    if not (PROC / str(process.pid) / "task" / str(process.pid) / "children").exists():
+        with contextlib.suppress(psutil.Error):
+            return [child.pid for child in process.children()]
+        return []
+    return [int(pid) for thread in _names(tasks) for pid in _contents(f"{tasks}/{thread}/children").split()]
+
+
+def tree(roots: Sequence[int], stop_at: Collection[int] = ()) -> list[int]:
+    """Pids of `roots` and all their descendants, parents first; trees below `stop_at` are left out."""
+    found: list[int] = []
+    todo = list(roots)
+    while todo:
+        pid = todo.pop(0)
+        if pid in found or (pid in stop_at and pid not in roots):
+            continue
+        with contextlib.suppress(psutil.Error):
+            below = children(psutil.Process(pid))
+            found.append(pid)
+            todo += below
+    return found
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in entries]
+    except OSError:
+        return []
+
+
+def _contents(file: str) -> bytes:
+    """A small file of /proc, empty where it vanished; plain system calls: this runs for every thread, every second."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        return os.read(descriptor, MOST_BYTES)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
