@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import Engine, MetaData, Table, create_engine, event, select
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 
 from targets.reference.settings import refuse
 
@@ -14,10 +16,10 @@ def database_url(given: str, work_dir: Path, name: str) -> str:
     return given or f"sqlite:///{work_dir / name}"
 
 
-def open_engine(url: str, pool_size: int = 5) -> Engine:
+def open_engine(url: str, pool_size: int = 5, *, read_only: bool = False) -> Engine:
     """An engine; SQLite gets a write-ahead log and waits up to 5 s for a lock, so that several workers can write."""
     engine = create_engine(url, pool_size=pool_size, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
+    if engine.dialect.name == "sqlite" and not read_only:
 
         @event.listens_for(engine, "connect")
         def configure(connection: Any, record: Any) -> None:
@@ -35,8 +37,7 @@ def create_tables(service: str, url: str, metadata: MetaData) -> None:
         metadata.create_all(engine)
         engine.dispose()
     except (ArgumentError, NoSuchModuleError, ImportError, SQLAlchemyError) as error:
-        reason = str(error).splitlines()[0]
-        refuse(f"{service}: the database {without_password(url)} cannot be used: {reason}.")
+        refuse(f"{service}: the database {without_password(url)} cannot be used: {_reason(error)}.")
 
 
 def without_password(url: str) -> str:
@@ -46,6 +47,15 @@ def without_password(url: str) -> str:
         return make_url(url).render_as_string(hide_password=True)
     except ArgumentError:
         return "that was given"
+
+
+async def database_failed(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for SQLAlchemyError: 503 and the database's own words."""
+    return JSONResponse({"detail": f"database: {_reason(error)}"}, status_code=503)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
 class Probe:
@@ -61,5 +71,5 @@ class Probe:
             with self._engine.connect() as connection:
                 connection.execute(self._query).first()
         except SQLAlchemyError as error:
-            return str(getattr(error, "orig", None) or error).splitlines()[0]
+            return _reason(error)
         return "ok"

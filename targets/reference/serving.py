@@ -118,29 +118,33 @@ def run_uvicorn(
         metrics_dir = settings.work_dir / "metrics"
         metrics_dir.mkdir()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
-    config = uvicorn.Config(
-        factory,
-        factory=True,
-        workers=settings.workers,
-        log_level="warning",
-        access_log=False,
-        proxy_headers=proxy_headers,
-        timeout_graceful_shutdown=GRACE_S,
-    )
+
+    def config() -> uvicorn.Config:
+        return uvicorn.Config(
+            factory,
+            factory=True,
+            workers=settings.workers,
+            log_level="warning",
+            access_log=False,
+            proxy_headers=proxy_headers,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+
     if settings.workers > 1:
         if wants_restart:
             wants_restart(lambda: os.kill(os.getpid(), signal.SIGHUP))
-        Multiprocess(config, sockets=[sock]).run()
+        Multiprocess(config(), sockets=[sock]).run()
         return
+    servers: list[uvicorn.Server] = []
     again = True
+
+    def restart() -> None:
+        nonlocal again
+        again = servers[-1].force_exit = servers[-1].should_exit = True
+
+    if wants_restart:
+        wants_restart(restart)
     while again:
         again = False
-        server = uvicorn.Server(config)
-
-        def restart(server: uvicorn.Server = server) -> None:
-            nonlocal again
-            again, server.force_exit, server.should_exit = True, True, True
-
-        if wants_restart:
-            wants_restart(restart)
-        server.run(sockets=[sock.dup() if wants_restart else sock])
+        servers.append(uvicorn.Server(config()))
+        servers[-1].run(sockets=[sock.dup() if wants_restart else sock])

@@ -24,7 +24,8 @@ class ServiceSettings(BaseModel):
     behind_proxy: bool = False
 
     def to_environment(self, service: str) -> dict[str, str]:
-        return {_variable(service, name): str(value) for name, value in self.model_dump(mode="json").items()}
+        given = self.model_dump(mode="json", exclude_none=True)
+        return {_variable(service, name): str(value) for name, value in given.items()}
 
     @classmethod
     def from_environment(cls, service: str) -> Self:

@@ -9,7 +9,9 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import SQLAlchemyError
 
+from targets.reference.database import database_failed
 from targets.reference.encar.copilot import Copilot
 from targets.reference.encar.feedback import detailed, save_feedback, summary
 from targets.reference.encar.metrics import Metrics
@@ -49,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     app = FastAPI(title="encar", version="1", lifespan=lifespan)
     app.add_middleware(RequestTiming, observe=metrics.observe_request)
+    app.add_exception_handler(SQLAlchemyError, database_failed)
 
     def user_of(request: Request) -> User:
         """The owner of the token; without one (or with an unknown one) a guest known by the address."""

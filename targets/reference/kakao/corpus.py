@@ -44,7 +44,7 @@ RULES = (
     "변수는 #{{변수명}} 형식으로 쓰고, {topic}에는 {variable} 항목이 반드시 들어가야 합니다.",
     "본문은 공백을 포함하여 1,000자를 넘을 수 없고, {business} 안내는 {length}자 이내를 권장합니다.",
     "버튼은 최대 5개까지 등록할 수 있으며 {topic} 템플릿의 웹링크는 https로 시작해야 합니다.",
-    "'{word}'와 같은 표현은 {category} 정보와 무관한 구매 유도로 보아 반려됩니다.",
+    "'{word}' 같은 표현은 {category} 정보와 무관한 구매 유도로 보아 반려됩니다.",
     "수신 동의를 받지 않은 고객에게 {business} 혜택을 알리는 내용은 친구톡으로 발송해야 합니다.",
     "변수만으로 이루어진 본문은 심사할 수 없으므로 {topic} 고정 문구를 함께 적어야 합니다.",
     "{variable} 값이 비어 있을 수 있다면 대체 문구를 두고, 개인정보는 일부를 가려서 표시합니다.",
@@ -96,7 +96,7 @@ def policy_collection(count: int, *, rebuild: bool = False) -> Path:
     """Directory of the collection with `count` policies, built at the first call on a machine."""
     from targets.reference.vector_store import embedding_version
 
-    name = f"kakao-policies-{count}-v2-{embedding_version()}"
+    name = f"kakao-policies-{count}-v3-{embedding_version()}"
     return build_once(name, lambda path: _build(path, count), rebuild=rebuild)
 
 
