@@ -28,7 +28,7 @@ def ranks(n: int, p: float) -> tuple[int, int] | None:
         return None
     lower = int(binom.ppf(TAIL, n, p))
     upper = int(binom.ppf(1 - TAIL, n, p)) + 1
-    return (lower, upper) if 1 <= lower and upper <= n else None
+    return (lower, upper) if lower >= 1 and upper <= n else None
 
 
 def inflation(ordered_in_time: np.ndarray, value: float, p: float) -> float:

@@ -51,6 +51,16 @@ def secrets_filled(value: str) -> str:
     return ENV.sub(lambda match: os.environ[match.group(1)], value)
 
 
+def secret_values(contract: Contract) -> list[str]:
+    """Every value that must appear in no artefact: what ${env:NAME} stands for, and the identities' tokens."""
+    texts = [value for endpoint in contract.endpoint for value in endpoint.header.values()]
+    texts += contract.users.header.values()
+    found = [os.environ[name] for text in texts for name in ENV.findall(text) if name in os.environ]
+    if contract.users.tokens:
+        found += contract.beside(contract.users.tokens).read_text(encoding="utf-8").split()
+    return found
+
+
 def _environment(contract: Contract) -> list[str]:
     findings = []
     headers = {f"endpoint {e.name}": e.header for e in contract.endpoint if e.enabled} | {

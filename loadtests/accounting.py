@@ -1,0 +1,51 @@
+"""Arrivals of a load process that died: the schedule is a pure function, so what has no row is known and gets one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from loadtests.arrivals import schedule
+from loadtests.plan import LoadPlan
+from measurements import journal, sample
+from measurements.rundir import RunDirectory
+from measurements.sample import NULL, PACKED, Outcome
+
+
+def stripe(plan: LoadPlan, worker: int, until_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(seq, intended_ns, stage) of one worker's arrivals up to `until_s`, each shape (n,)."""
+    seqs, times, stages, base = [], [], [], 0
+    for at_s, stage in schedule(plan.stages, plan.process, plan.seed):
+        mine = slice((worker - base) % plan.workers, None, plan.workers)
+        seqs.append(np.arange(base, base + len(at_s))[mine])
+        times.append(at_s[mine])
+        stages.append(stage[mine])
+        base += len(at_s)
+        if at_s[-1] > until_s:
+            break
+    if not seqs:
+        return np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int16)
+    seq, at_s, stage = np.concatenate(seqs), np.concatenate(times), np.concatenate(stages)
+    due = at_s <= until_s
+    return seq[due], np.rint(at_s[due] * 1e9).astype(np.int64), stage[due]
+
+
+def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -> int:
+    """A row `lost` for every due arrival of the worker that left none in its journal; returns their number."""
+    if plan.loop != "open":
+        return 0
+    source = run.journal_path("samples", worker)
+    kept = [b.column("seq").to_numpy() for b in journal.batches(source)] if source.exists() else []
+    present = np.unique(np.concatenate(kept)) if kept else np.empty(0, np.int64)
+    seq, intended_ns, stage = stripe(plan, worker, until_s)
+    missing = ~np.isin(seq, present)
+    rows = np.zeros(int(missing.sum()), dtype=PACKED)
+    for name in PACKED.names or ():
+        rows[name] = NULL
+    rows["seq"], rows["intended_ns"], rows["stage"] = seq[missing], intended_ns[missing], stage[missing]
+    rows["step"], rows["endpoint"], rows["tokens_source"], rows["attempt"] = 0, 0, 0, 0
+    rows["outcome"] = Outcome.lost
+    names = [stage.name for stage in plan.stages]
+    with pq.ParquetWriter(run.path / "samples" / f"lost-{worker:03d}.parquet", sample.SAMPLES) as writer:
+        writer.write_batch(sample.batch(rows, worker, names, ["(unknown)"]))
+    return len(rows)

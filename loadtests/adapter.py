@@ -1,0 +1,73 @@
+"""Rows from clients that are not ours: a plain HttpUser or FastHttpUser reports through Locust's request event.
+
+Such a client knows neither when its connection stood nor when the first byte came: those columns stay null.
+"""
+
+from __future__ import annotations
+
+import errno
+from time import monotonic_ns as now
+from typing import Any
+
+from gevent import getcurrent
+
+from loadtests.pacing import Pace
+from loadtests.recorder import Recorder
+from measurements.sample import NULL, Outcome
+
+
+class RequestEventRows:
+    """A listener of `events.request`."""
+
+    def __init__(self, recorder: Recorder, pace: Pace, setup_stage: int) -> None:
+        self._recorder, self._pace, self._setup_stage = recorder, pace, setup_stage
+        self.seen = 0
+
+    def __call__(
+        self, request_type: str, name: str, response_time: float, response_length: int,
+        exception: BaseException | None = None, response: Any = None, **_: Any,
+    ) -> None:  # fmt: skip
+        self.seen += 1
+        done_ns = now()
+        sent_ns = done_ns - int((response_time or 0) * 1e6)
+        user = getattr(getcurrent(), "user", None)
+        journey = getattr(user, "journey", None)
+        number = getattr(user, "number", NULL)
+        if journey is None or journey.over:
+            seq, step, stage, intended_ns = -1 - max(number, 0), self.seen, self._setup_stage, sent_ns
+        else:
+            seq, step, stage, intended_ns = journey.seq, journey.step, journey.stage, journey.next_intended_ns
+            if step == 0:
+                self._pace.remember_first(user.current_task, name)
+            journey.step += 1
+            journey.next_intended_ns = max(intended_ns, done_ns)
+            intended_ns = min(intended_ns, sent_ns)
+        status = int(getattr(response, "status_code", 0) or 0) or NULL
+        outcome = _outcome(status, exception)
+        error_id = self._recorder.evidence.error(_text(status, exception)) if outcome is not Outcome.ok else NULL
+        self._recorder.row(
+            seq, step, stage, self._recorder.endpoint(name), number, 0, intended_ns, sent_ns, NULL, NULL, NULL, done_ns,
+            status, outcome, error_id, NULL, response_length or 0, NULL, NULL, 0, 1,
+        )  # fmt: skip
+
+
+def _outcome(status: int, error: BaseException | None) -> Outcome:
+    if error is None:
+        return Outcome.ok
+    if status in (429, 503):
+        return Outcome.rejected
+    if status >= 400:
+        return Outcome.http_error
+    text = f"{type(error).__name__} {error}".lower()
+    if "timeout" in text or "timed out" in text:
+        return Outcome.timeout
+    if status >= 100:
+        return Outcome.unexpected_body
+    return Outcome.connect_error
+
+
+def _text(status: int, error: BaseException | None) -> str:
+    number = getattr(error, "errno", None)
+    if number in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS):
+        return f"{errno.errorcode[number]}: {error}"
+    return f"status {status}" if status >= 400 else f"{type(error).__name__}: {error}"[:500]

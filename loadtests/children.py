@@ -1,0 +1,94 @@
+"""The parent's side of a load process: its line, its news, its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from loadtests.plan import LoadPlan
+from targets.process import describe_exit, die_with_parent
+
+
+class Child:
+    """One load process. `news` are the messages that have come since the last look."""
+
+    def __init__(self, number: int, plan: LoadPlan, run_dir: Path) -> None:
+        self.number = number
+        self.line, theirs = socket.socketpair()
+        self.log = run_dir / f"load-{number:03d}.log"
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", "loadtests.worker", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()],
+                start_new_session=True, preexec_fn=die_with_parent, env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            )  # fmt: skip
+        theirs.close()
+        self._rest = b""
+        self.account: dict[str, Any] | None = None
+        self.tell(plan=plan.as_json(), worker=number, run_dir=str(run_dir))
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._popen.poll()
+
+    def tell(self, **order: Any) -> None:
+        try:
+            self.line.sendall(json.dumps(order).encode() + b"\n")
+        except OSError:
+            pass  # it is gone; its exit code will say how
+
+    def receive(self) -> list[dict[str, Any]] | None:
+        """Messages that are there now; None when the line has closed."""
+        try:
+            data = self.line.recv(262_144)
+        except OSError:
+            return None
+        if not data:
+            return None
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [json.loads(line) for line in lines]
+
+    def last_words(self) -> str:
+        lines = [line.strip() for line in self.log.read_text("utf-8", "replace").splitlines() if line.strip()]
+        return lines[-1][:300] if lines else describe_exit(self.exit_code or 0)
+
+    def end(self, patience_s: float = 5.0) -> None:
+        """Waits, then kills. The line is closed first, which tells the process to finish."""
+        self.line.close()
+        try:
+            self._popen.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._popen.kill()
+            self._popen.wait()
+
+
+def listen(children: list[Child], timeout_s: float) -> Iterator[tuple[Child, dict[str, Any] | None]]:
+    """(child, message) as they come, for at most `timeout_s`; a closed line yields (child, None) once."""
+    until = time.monotonic() + timeout_s
+    with selectors.DefaultSelector() as selector:
+        for child in children:
+            if child.line.fileno() >= 0:
+                selector.register(child.line, selectors.EVENT_READ, child)
+        while selector.get_map() and (left_s := until - time.monotonic()) > 0:
+            for key, _ in selector.select(left_s):
+                child: Child = key.data
+                messages = child.receive()
+                if messages is None:
+                    selector.unregister(child.line)
+                    child.line.close()
+                    yield child, None
+                    continue
+                for message in messages:
+                    yield child, message

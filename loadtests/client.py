@@ -1,0 +1,230 @@
+"""`self.client` of a locustfile: get, post, stream … on the lean transport, with the arguments that people know."""
+
+from __future__ import annotations
+
+from functools import partialmethod
+from http.cookies import CookieError, SimpleCookie
+from time import monotonic_ns as now
+from typing import Any, Protocol
+from urllib.parse import quote, urlencode, urljoin, urlsplit
+
+import orjson
+from gevent import get_hub, getcurrent
+
+from loadtests.judge import Judge, header, refused
+from loadtests.origin import Origin
+from loadtests.response import Response
+from loadtests.tokens import TokenStream
+from loadtests.transport import Connection
+from loadtests.wire import HAS_BODY, HeadBuilder
+from measurements.errors import UsageError
+from measurements.sample import Outcome
+
+MAX_REDIRECTS = 5
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+SAFE = "/:?#[]@!$&'()*+,;=%~-._"
+
+
+class Place(Protocol):
+    """Where a client's requests belong and where their rows go: a run of ours, or plain Locust's statistics."""
+
+    heads: HeadBuilder
+
+    def origin(self, user: Any) -> Origin: ...
+    def judge(self, name: str) -> Judge | None: ...
+    def timeout_s(self, name: str) -> float: ...
+    def began(self, user: Any, name: str) -> tuple[int, int, int]: ...
+    def ended(
+        self, user: Any, connection: Connection, method: str, name: str, place: tuple[int, int, int],
+        verdict: tuple[Outcome, str], stream: TokenStream | None,
+    ) -> None: ...  # fmt: skip
+
+
+class Client:
+    """One per user: keeps its connections and cookies."""
+
+    def __init__(self, user: Any, place: Place) -> None:
+        self._user, self._place = user, place
+        self._origin = place.origin(user)
+        self._idle: list[Connection] = []
+        self._heads: dict[tuple[str, str], bytes] = {}
+        self._cookies: dict[str, str] = {}
+        self.base_url = self._origin.url
+        self.headers: dict[str, str] = {}
+
+    def request(
+        self, method: str, url: str, *, name: str | None = None, catch_response: bool = False, json: Any = None,
+        data: Any = None, headers: dict[str, str] | None = None, params: dict[str, Any] | None = None,
+        timeout: float | tuple[float, float] | None = None, stream: bool | str = False, allow_redirects: bool = True,
+        auth: tuple[str, str] | None = None,
+    ) -> Response:  # fmt: skip
+        """Sends and waits. Failures are recorded and returned, never raised. `timeout` is (first byte, total) or total."""
+        name = name or url
+        place, user = self._place, self._user
+        step = place.began(user, name)
+        body, kind = _body(json, data)
+        request = self._request(method, url, body, kind, headers, params, auth, step)
+        first_byte_s, total_s = timeout if isinstance(timeout, tuple) else (None, timeout or place.timeout_s(name))
+        tokens = TokenStream() if stream else None
+        connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
+        connection.sink = tokens
+        self._exchange(connection, request, now() + int(total_s * 1e9), first_byte_s, method == "HEAD")
+        if allow_redirects and connection.status in (301, 302, 303, 307, 308) and connection.outcome is Outcome.ok:
+            self._follow(connection, method, url, body, kind, headers, step, now() + int(total_s * 1e9))
+        self._keep_cookies(connection.head)
+        verdict = self._verdict(connection, name, tokens)
+        self._idle.append(connection)
+
+        def report(outcome: Outcome, error: str) -> None:
+            place.ended(user, connection, method, name, step, (outcome, error), tokens)
+
+        response = Response(
+            url, connection.status, connection.head, connection.body, *verdict,
+            connection.done_ns - connection.sent_ns, tokens, report,
+        )  # fmt: skip
+        if catch_response:
+            self._idle.pop()  # its times are needed until the with-block ends
+
+            def report_and_free(outcome: Outcome, error: str) -> None:
+                report(outcome, error)
+                self._idle.append(connection)
+
+            response._report = report_and_free
+        else:
+            report(*verdict)
+        return response
+
+    get = partialmethod(request, "GET")
+    post = partialmethod(request, "POST")
+    put = partialmethod(request, "PUT")
+    patch = partialmethod(request, "PATCH")
+    delete = partialmethod(request, "DELETE")
+    head = partialmethod(request, "HEAD")
+    options = partialmethod(request, "OPTIONS")
+
+    def stream(self, method: str, url: str, **arguments: Any) -> Response:
+        """A streamed answer (server-sent events), waited for; `response.tokens` has the time of every content event."""
+        return self.request(method, url, stream="sse", **arguments)
+
+    # ------------------------------------------------------------------ parts
+
+    def _exchange(
+        self, connection: Connection, request: bytes, deadline_ns: int, first_byte_s: float | None, no_body: bool
+    ) -> None:
+        connection.finish = getcurrent().switch
+        connection.start(request, deadline_ns, first_byte_s, no_body)
+        switch = get_hub().switch
+        try:
+            while connection.busy:
+                switch()
+        except BaseException:
+            connection.finish = getcurrent  # the user is being stopped: nobody waits any more
+            if connection.busy:
+                connection.abandon("the user was stopped")
+            raise
+
+    def _request(
+        self, method: str, url: str, body: bytes | None, kind: dict[str, str] | None, headers: dict[str, str] | None,
+        params: dict[str, Any] | None, auth: tuple[str, str] | None, step: tuple[int, int, int],
+    ) -> bytes:  # fmt: skip
+        plain = not (headers or params or auth or self._cookies or self.headers)
+        prepared = self._heads.get((method, url)) if plain else None
+        if prepared is None:
+            path = self._path(url)
+            if params:
+                path += ("&" if "?" in path else "?") + urlencode(params, doseq=True)
+            sent = {**(kind or {}), **self.headers, **(headers or {})}
+            if auth:
+                from base64 import b64encode
+
+                sent["Authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
+            if self._cookies:
+                sent.setdefault("Cookie", "; ".join(f"{key}={value}" for key, value in self._cookies.items()))
+            prepared = self._place.heads.prepare(method, path, self._origin, sent)
+            if plain and len(self._heads) < 1_000:
+                self._heads[method, url] = prepared
+        return self._place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
+
+    def _path(self, url: str) -> str:
+        if "://" in url:
+            parts = urlsplit(url)
+            if parts.netloc != self._origin.host_header:
+                raise UsageError(
+                    f"the locustfile asks for {parts.netloc}, but the load goes to {self._origin.host_header}; "
+                    "use a path, or run against that host"
+                )
+            url = parts.path + (f"?{parts.query}" if parts.query else "")
+        return quote(url, safe=SAFE) if url.startswith("/") else "/" + quote(url, safe=SAFE)
+
+    def _follow(
+        self, connection: Connection, method: str, url: str, body: bytes | None, kind: dict[str, str] | None,
+        headers: dict[str, str] | None, step: tuple[int, int, int], deadline_ns: int,
+    ) -> None:  # fmt: skip
+        """Redirects within the host; the row spans the chain. Another host is never followed."""
+        sent_ns, connect_ns, out, into = (
+            connection.sent_ns,
+            connection.connect_ns,
+            connection.bytes_out,
+            connection.bytes_in,
+        )
+        for _ in range(MAX_REDIRECTS):
+            target = urlsplit(
+                urljoin(
+                    f"http://{self._origin.host_header}{url}", header(connection.head, b"location").decode("latin-1")
+                )
+            )
+            if target.netloc != self._origin.host_header:
+                connection.outcome = Outcome.http_error
+                connection.error = f"redirect to another host ({target.netloc[:80]}) not followed"
+                break
+            if connection.status in (301, 302, 303) and method != "HEAD":
+                method, body, kind = "GET", None, None
+            url = target.path + (f"?{target.query}" if target.query else "")
+            self._exchange(
+                connection,
+                self._request(method, url, body, kind, headers, None, None, step),
+                deadline_ns,
+                None,
+                method == "HEAD",
+            )
+            out, into = out + connection.bytes_out, into + connection.bytes_in
+            if connection.status not in (301, 302, 303, 307, 308) or connection.outcome is not Outcome.ok:
+                break
+        connection.sent_ns, connection.connect_ns = sent_ns, connect_ns
+        connection.bytes_out, connection.bytes_in = out, into
+
+    def _verdict(self, connection: Connection, name: str, tokens: TokenStream | None) -> tuple[Outcome, str]:
+        if connection.outcome is not Outcome.ok:
+            return connection.outcome, connection.error
+        if tokens is not None and connection.status < 400:
+            verdict = tokens.verdict()
+            if verdict[0] is not Outcome.ok:
+                return verdict
+        judge = self._place.judge(name)
+        if judge is not None:
+            return judge(connection.status, connection.head, connection.body, tokens.counts()[0] if tokens else 0)
+        return refused(connection.status) if connection.status >= 400 else (Outcome.ok, "")
+
+    def _keep_cookies(self, head: bytes) -> None:
+        if b"et-cookie:" not in head and b"ET-COOKIE:" not in head:
+            return
+        for line in head.split(b"\r\n"):
+            if line[:11].lower() == b"set-cookie:":
+                try:
+                    parsed = SimpleCookie(line[11:].decode("latin-1").strip())
+                except CookieError:
+                    continue
+                self._cookies |= {
+                    key: morsel.value for key, morsel in list(parsed.items())[:50] if len(self._cookies) < 50
+                }
+
+
+def _body(json: Any, data: Any) -> tuple[bytes | None, dict[str, str] | None]:
+    if json is not None:
+        return orjson.dumps(json), JSON
+    if data is None:
+        return None, None
+    if isinstance(data, dict | list | tuple):
+        return urlencode(data, doseq=True).encode(), FORM
+    return (data.encode() if isinstance(data, str) else bytes(data)), None

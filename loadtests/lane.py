@@ -1,0 +1,182 @@
+"""The contract's lane: each arrival is one endpoint drawn by weight, sent without a greenlet of its own.
+
+Connections are taken last-in first-out, so that few stay warm and the others go quiet; with identities that own a
+loopback address each identity keeps to its own.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from time import monotonic_ns as now
+
+from gevent import get_hub
+
+from loadtests.clock import StageClock
+from loadtests.judge import Judge
+from loadtests.session import Session
+from loadtests.tokens import TokenStream
+from loadtests.transport import Connection
+from loadtests.wire import HAS_BODY
+from measurements.sample import Outcome
+from targets.contract import Contract, Endpoint
+from targets.payload import Payloads, fraction
+
+POOL_EXHAUSTED = "no free user: the pool is at its cap"
+
+
+class Route:
+    """One endpoint as the lane sends it."""
+
+    def __init__(self, endpoint: Endpoint, session: Session, payloads: Payloads) -> None:
+        self.endpoint, self._session, self._payloads = endpoint, session, payloads
+        self.index = session.recorder.endpoint(endpoint.name)
+        self.judge = Judge(endpoint.expect)
+        self.timeout_ns = int(endpoint.timeout_s * 1e9)
+        self.no_body = endpoint.method == "HEAD"
+        self.streamed = endpoint.stream == "sse"
+        self._constant = payloads.is_constant(endpoint)
+        self._cache: dict[tuple[int, tuple[tuple[str, str], ...], str], bytes] = {}
+        self._built: dict[int, tuple[bytes, bytes | None]] = {}
+
+    def request(self, seq: int, replica: int) -> bytes:
+        if self._constant and replica in self._built:
+            prepared, body = self._built[replica]
+            return self._session.heads.head(prepared, seq, 0, body)
+        request = self._payloads.request(self.endpoint, seq)
+        key = (replica, tuple(request.header.items()), request.path)
+        prepared_head = self._cache.get(key)
+        if prepared_head is None:
+            origin = self._session.origins[replica]
+            prepared_head = self._session.heads.prepare(request.method, request.path, origin, request.header)
+            if len(self._cache) < 4_096:
+                self._cache[key] = prepared_head
+        if self._constant:
+            self._built[replica] = (prepared_head, request.body)
+        return self._session.heads.head(prepared_head, seq, 0, request.body, request.method in HAS_BODY)
+
+
+class Slot:
+    """A connection with the arrival that it carries."""
+
+    __slots__ = ("connection", "home", "intended_ns", "lane", "route", "seq", "stage", "stream", "user")
+
+    def __init__(self, lane: Lane, user: int, connection: Connection, home: list[Slot]) -> None:
+        self.lane, self.user, self.connection, self.home = lane, user, connection, home
+        self.stream: TokenStream | None = None
+        connection.finish = self.ended
+
+    def send(self, route: Route, seq: int, stage: int, intended_ns: int) -> None:
+        self.route, self.seq, self.stage, self.intended_ns = route, seq, stage, intended_ns
+        connection = self.connection
+        if route.streamed:
+            connection.sink = self.stream = TokenStream()
+        elif self.stream is not None:
+            connection.sink = self.stream = None
+        connection.keep_body = route.judge.needs_body
+        self.lane.session.in_flight += 1
+        connection.start(route.request(seq, connection.origin.replica), now() + route.timeout_ns, no_body=route.no_body)
+
+    def ended(self) -> None:
+        connection, stream, lane = self.connection, self.stream, self.lane
+        verdict = (connection.outcome, connection.error)
+        if connection.outcome is Outcome.ok:
+            if stream is not None:
+                verdict = stream.verdict()
+                tokens = stream.counts()[0]
+            else:
+                tokens = 0
+            if verdict[0] is Outcome.ok or connection.status >= 400:
+                verdict = self.route.judge(connection.status, connection.head, connection.body, tokens)
+        lane.session.in_flight -= 1
+        lane.session.finished(
+            connection, self.seq, 0, self.stage, self.route.index, self.user, self.intended_ns, verdict, stream
+        )
+        lane.next(self)
+
+
+class Lane:
+    """Open loop: `give` is the pump's. Closed loop: `start_closed`, then each slot asks `next` for more."""
+
+    def __init__(self, session: Session, contract: Contract, payloads: Payloads, clock: StageClock, cap: int) -> None:
+        self.session, self._payloads, self._clock, self._cap = session, payloads, clock, cap
+        self._routes = {e.name: Route(e, session, payloads) for e in contract.endpoint if e.enabled and e.weight > 0}
+        self._only = next(iter(self._routes.values())) if len(self._routes) == 1 else None
+        self._sources = _sources(contract)
+        self._free: dict[tuple[int, int], list[Slot]] = {}
+        self._think = contract.users.think_time_s
+        self.users = 0
+        self.closed = False
+        self.stopped = False
+
+    def give(self, seq: int, intended_ns: int, stage: int) -> None:
+        route = self._only or self._routes[self._payloads.endpoint(seq).name]
+        home = self._home(seq)
+        if home:
+            slot = home.pop()
+        elif self.users < self._cap:
+            slot = self._new(seq, home)
+        else:
+            self.session.never_sent(seq, stage, route.index, -1, intended_ns, POOL_EXHAUSTED)
+            return
+        slot.send(route, seq, stage, intended_ns)
+
+    def start_closed(self, users: int) -> None:
+        self.closed = True
+        for _ in range(users):
+            seq = self._clock.take_seq()
+            self._continue(self._new(seq, self._home(seq)), seq, now())
+
+    def next(self, slot: Slot) -> None:
+        """The slot is free again."""
+        if not self.closed:
+            slot.home.append(slot)
+        elif not self.stopped:
+            seq, pause_s = self._clock.take_seq(), self._pause(slot)
+            intended_ns = slot.connection.done_ns + int(pause_s * 1e9)
+            failed_at_once = slot.connection.outcome is Outcome.connect_error
+            if pause_s or failed_at_once:  # a closed loop against a dead target must not spin
+                timer = get_hub().loop.timer(pause_s or 0.05)
+                timer.start(lambda: (timer.close(), self._continue(slot, seq, intended_ns)))
+            else:
+                self._continue(slot, seq, intended_ns)
+
+    def _continue(self, slot: Slot, seq: int, intended_ns: int) -> None:
+        stage = self._clock.stage(intended_ns)
+        if stage is None or self.stopped:
+            self.stopped = True
+            return
+        route = self._only or self._routes[self._payloads.endpoint(seq).name]
+        slot.send(route, seq, stage, max(intended_ns, self._clock.start_ns))
+
+    def _pause(self, slot: Slot) -> float:
+        if not self._think:
+            return 0.0
+        if isinstance(self._think, tuple):
+            low, high = self._think
+            return low + (high - low) * fraction(self._payloads.seed, slot.seq, 7)
+        return self._think
+
+    def _home(self, seq: int) -> list[Slot]:
+        source = self._payloads.identity(seq) % len(self._sources)
+        replica = seq % len(self.session.origins)
+        key = (replica, source)
+        home = self._free.get(key)
+        if home is None:
+            home = self._free[key] = []
+        return home
+
+    def _new(self, seq: int, home: list[Slot]) -> Slot:
+        source = self._sources[self._payloads.identity(seq) % len(self._sources)]
+        origin = self.session.origins[seq % len(self.session.origins)]
+        self.users += 1
+        return Slot(self, self.users - 1, Connection(origin, source), home)
+
+
+def _sources(contract: Contract) -> list[str | None]:
+    """A source address per identity, or one None."""
+    users = contract.users
+    if not users.addresses:
+        return [None]
+    network = ip_network(users.addresses, strict=False)
+    count = min(users.identities, network.num_addresses - 2 if network.num_addresses > 2 else network.num_addresses)
+    return [str(network[k + (network.num_addresses > 2)]) for k in range(count)]

@@ -1,0 +1,215 @@
+"""Locust's users under our arrivals: every task function waits for a journey before it runs.
+
+Works on unmodified locustfiles (nested and sequential TaskSets too) by replacing two methods of `TaskSet` for the life
+of a load process: `execute_next_task` takes a journey first, and `wait` between two journeys is the schedule's business
+in an open loop. Sleeping inside a task is think time: it moves the intended time of the journey's next step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from time import monotonic_ns as now
+from typing import Any
+
+import gevent
+from gevent import get_hub, getcurrent
+from locust import User
+from locust.exception import StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, TaskSet
+
+from loadtests.clock import StageClock
+from loadtests.session import Session
+from targets.payload import draw, fraction
+
+PICK = object()
+POOL_EXHAUSTED = "no free user: the pool is at its cap"
+
+
+class Journey:
+    """One arrival on its way: `seq`, `stage`, the intended time of its next step, and how many steps it has made."""
+
+    __slots__ = ("began", "next_intended_ns", "over", "seq", "stage", "step")
+
+    def __init__(self, seq: int, stage: int, intended_ns: int) -> None:
+        self.seq, self.stage, self.next_intended_ns = seq, stage, intended_ns
+        self.step = 0
+        self.began = self.over = False
+
+
+class Pace:
+    """Matches journeys with users. `give` is the pump's; `closed` users take the next number themselves."""
+
+    def __init__(self, environment: Any, session: Session, clock: StageClock, seed: int, cap: int) -> None:
+        self._environment, self._session, self._clock = environment, session, clock
+        self._seed, self._cap = seed, cap
+        self.closed = self.stopped = False
+        self.users = self.journeys = 0
+        self._classes: list[type[User]] = list(environment.user_classes)
+        weights = [max(user.weight, 0) for user in self._classes]
+        total = sum(weights) or 1
+        self._upto = [sum(weights[: k + 1]) / total for k in range(len(weights))]
+        self._free: dict[type[User], deque[Any]] = {user: deque() for user in self._classes}
+        self._first_endpoint: dict[object, str] = {}
+
+    # ------------------------------------------------------------------ handing out
+
+    def give(self, seq: int, intended_ns: int, stage: int) -> None:
+        user_class = self._class_for(seq)
+        journey = Journey(seq, stage, intended_ns)
+        free = self._free[user_class]
+        if free:
+            user = free.pop()
+            user.journey = journey
+            user._greenlet.switch()
+        elif self.users < self._cap:
+            self.spawn(user_class, journey)
+        else:
+            endpoint = self._session.recorder.endpoint(self._likely_endpoint(user_class, seq))
+            self._session.never_sent(seq, stage, endpoint, -1, intended_ns, POOL_EXHAUSTED)
+
+    def start_closed(self, users: int) -> None:
+        self.closed = True
+        for number in range(users):
+            self.spawn(self._class_for(number), None)
+
+    def spawn(self, user_class: type[User], journey: Journey | None) -> None:
+        user = user_class(self._environment)
+        user.number, user.journey, user.setup_steps = self.users, None, 0
+        user.waiting_journey = journey
+        self.users += 1
+        user.start(self._environment.runner.user_greenlets)
+        user._greenlet.user = user
+
+    def _class_for(self, seq: int) -> type[User]:
+        if len(self._classes) == 1:
+            return self._classes[0]
+        point = fraction(self._seed, seq, 11)
+        return next(user for user, upto in zip(self._classes, self._upto, strict=True) if point < upto)
+
+    def _likely_endpoint(self, user_class: type[User], seq: int) -> str:
+        task = self._pick(list(user_class.tasks), seq, 0)
+        return self._first_endpoint.get(task) or getattr(task, "__name__", user_class.__name__)
+
+    # ------------------------------------------------------------------ the user's side
+
+    def next_journey(self, user: Any) -> Journey:
+        """Blocks until this user has an arrival of its own; StopUser at the end."""
+        before, user.journey = user.journey, None
+        if self.stopped or user._state == LOCUST_STATE_STOPPING:
+            raise StopUser()
+        if user.waiting_journey is not None:
+            user.journey, user.waiting_journey = user.waiting_journey, None
+        elif self.closed:
+            intended_ns = max(before.next_intended_ns if before else now(), self._clock.start_ns)
+            stage = self._clock.stage(intended_ns)
+            if stage is None:
+                raise StopUser()
+            user.journey = Journey(self._clock.take_seq(), stage, intended_ns)
+        else:
+            self._wait(user)
+        self.journeys += 1
+        return user.journey
+
+    def _wait(self, user: Any) -> None:
+        free = self._free[type(user)]
+        free.append(user)
+        user._state = LOCUST_STATE_WAITING
+        try:
+            while user.journey is None:
+                get_hub().switch()
+        finally:
+            if user.journey is None and user in free:
+                free.remove(user)
+        user._state = LOCUST_STATE_RUNNING
+
+    def finish_journey(self, user: Any, journey: Journey, task: object, error: BaseException | None) -> None:
+        journey.over = True
+        self.journeys -= 1
+        if journey.step == 0:
+            why = f"the task {getattr(task, '__name__', task)} made no request"
+            if error is not None:
+                why += f": {type(error).__name__}: {error}"
+            endpoint = self._session.recorder.endpoint(getattr(task, "__name__", "task"))
+            self._session.never_sent(
+                journey.seq, journey.stage, endpoint, user.number, journey.next_intended_ns, why[:500]
+            )
+
+    def _pick(self, tasks: list[Any], seq: int, depth: int) -> Any:
+        return tasks[draw(self._seed, seq, 13, depth) % len(tasks)]
+
+    def pick(self, taskset: TaskSet, seq: int) -> Any:
+        depth, parent = 0, taskset.parent
+        while isinstance(parent, TaskSet):
+            depth, parent = depth + 1, parent.parent
+        return self._pick(taskset.tasks, seq, depth)
+
+    def remember_first(self, task: object, endpoint: str) -> None:
+        self._first_endpoint.setdefault(task, endpoint)
+
+
+def install(pace: Pace) -> Callable[[], None]:
+    """Replaces the methods; returns the function that puts Locust's own back."""
+    own = {name: getattr(TaskSet, name) for name in ("execute_next_task", "get_next_task", "wait")}
+
+    def get_next_task(taskset: TaskSet) -> Any:
+        return PICK if taskset.tasks else own["get_next_task"](taskset)
+
+    def execute_next_task(taskset: TaskSet) -> None:
+        user: Any = taskset.user
+        journey = user.journey
+        if journey is None or journey.over:
+            journey = pace.next_journey(user)
+        task = taskset._task_queue.popleft()
+        if task is PICK:
+            task = pace.pick(taskset, journey.seq)
+        if isinstance(task, type) or journey.began:
+            taskset.execute_task(task)
+            return
+        journey.began = True
+        user.current_task = task
+        error: BaseException | None = None
+        try:
+            taskset.execute_task(task)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            pace.finish_journey(user, journey, task, error)
+
+    def wait(taskset: TaskSet) -> None:
+        journey = taskset.user.journey  # type: ignore[attr-defined]
+        between = journey is None or journey.over
+        if not between or pace.closed:
+            own["wait"](taskset)
+        elif taskset.user._state == LOCUST_STATE_STOPPING:
+            raise StopUser()
+
+    TaskSet.execute_next_task, TaskSet.get_next_task, TaskSet.wait = execute_next_task, get_next_task, wait
+    put_sleep_back = _count_sleep()
+
+    def restore() -> None:
+        for name, method in own.items():
+            setattr(TaskSet, name, method)
+        put_sleep_back()
+
+    return restore
+
+
+def _count_sleep() -> Callable[[], None]:
+    """Sleeping in a task is think time: the intended time of the next step moves by what was asked for."""
+    plain, plain_time = gevent.sleep, time.sleep
+
+    def sleep(seconds: float = 0, ref: bool = True) -> None:
+        journey = getattr(getattr(getcurrent(), "user", None), "journey", None)
+        if journey is not None and seconds > 0:
+            journey.next_intended_ns += int(seconds * 1e9)
+        plain(seconds, ref)
+
+    gevent.sleep = time.sleep = sleep  # type: ignore[assignment]
+
+    def restore() -> None:
+        gevent.sleep, time.sleep = plain, plain_time
+
+    return restore

@@ -1,0 +1,159 @@
+"""Where a locustfile's requests belong: a run of ours (rows), or plain Locust (its statistics, made exact)."""
+
+from __future__ import annotations
+
+import secrets
+from time import monotonic_ns as now
+from typing import Any
+
+from loadtests.buckets import bucketed
+from loadtests.judge import Judge
+from loadtests.origin import Origin
+from loadtests.pacing import Journey, Pace
+from loadtests.session import Session
+from loadtests.tokens import TokenStream
+from loadtests.transport import Connection
+from loadtests.wire import HeadBuilder
+from measurements.errors import UsageError
+from measurements.sample import NULL, Outcome
+from targets.contract import Contract
+from targets.payload import Payloads
+from targets.urls import resolve
+
+Step = tuple[int, int, int]  # seq, step, intended_ns
+
+
+class RunPlace:
+    """A run of ours: the journey gives the arrival's number and intended time, the session writes the row."""
+
+    def __init__(
+        self, session: Session, pace: Pace, contract: Contract | None, payloads: Payloads | None, timeout_s: float,
+        setup_stage: int, listeners: list[Any],
+    ) -> None:  # fmt: skip
+        self.heads, self._session, self._pace = session.heads, session, pace
+        self._payloads, self._timeout_s, self._setup_stage = payloads, timeout_s, setup_stage
+        self._listeners = listeners
+        endpoints = contract.endpoint if contract else []
+        self._judges = {endpoint.name: Judge(endpoint.expect) for endpoint in endpoints}
+        self._timeouts = {endpoint.name: endpoint.timeout_s for endpoint in endpoints}
+
+    def origin(self, user: Any) -> Origin:
+        return self._session.origins[user.number % len(self._session.origins)]
+
+    def judge(self, name: str) -> Judge | None:
+        return self._judges.get(name)
+
+    def timeout_s(self, name: str) -> float:
+        return self._timeouts.get(name, self._timeout_s)
+
+    def began(self, user: Any, name: str) -> Step:
+        self._session.in_flight += 1
+        journey: Journey | None = user.journey
+        if journey is None or journey.over:
+            user.setup_steps += 1
+            return -1 - user.number, user.setup_steps - 1, now()
+        step = journey.step
+        journey.step = step + 1
+        if step == 0:
+            self._pace.remember_first(user.current_task, name)
+        return journey.seq, step, journey.next_intended_ns
+
+    def ended(
+        self, user: Any, connection: Connection, method: str, name: str, place: Step, verdict: tuple[Outcome, str],
+        stream: TokenStream | None,
+    ) -> None:  # fmt: skip
+        self._session.in_flight -= 1
+        seq, step, intended_ns = place
+        journey: Journey | None = user.journey
+        stage = self._setup_stage
+        if seq >= 0 and journey is not None:
+            stage = journey.stage
+            journey.next_intended_ns = max(journey.next_intended_ns, connection.done_ns)
+        index = self._session.recorder.endpoint(name)
+        self._session.finished(connection, seq, step, stage, index, user.number, intended_ns, verdict, stream)
+        for listener in self._listeners:
+            _fire(listener, connection, method, name, verdict)
+
+    def data(self, user: Any, field: str) -> Any:
+        if self._payloads is None:
+            raise UsageError(f"self.data({field!r}) needs a contract with [data]; run with: plimsoll run CONTRACT")
+        journey: Journey | None = user.journey
+        seq = journey.seq if journey else user.number
+        return self._payloads.value(field, self._payloads.content_key(seq), self._payloads.identity(seq))
+
+
+class LocustPlace:
+    """Plain Locust: every exchange fires the request event, with response times kept to 0.5 %."""
+
+    def __init__(self, environment: Any, host: str) -> None:
+        import locust.stats
+
+        locust.stats.bucket_response_time = bucketed
+        self._environment = environment
+        self._origin = Origin.of(0, host, resolve(host))
+        self.heads = HeadBuilder(secrets.token_hex(4))
+        self._count = 0
+        _sweep_deadlines(self._origin)
+
+    def origin(self, user: Any) -> Origin:
+        return self._origin
+
+    def judge(self, name: str) -> Judge | None:
+        return None
+
+    def timeout_s(self, name: str) -> float:
+        return 30.0
+
+    def began(self, user: Any, name: str) -> Step:
+        self._count += 1
+        return self._count, 0, now()
+
+    def ended(
+        self, user: Any, connection: Connection, method: str, name: str, place: Step, verdict: tuple[Outcome, str],
+        stream: TokenStream | None,
+    ) -> None:  # fmt: skip
+        _fire(self._environment.events.request.fire, connection, method, name, verdict)
+
+    def data(self, user: Any, field: str) -> Any:
+        raise UsageError(f"self.data({field!r}) needs a contract with [data]; run with: plimsoll run CONTRACT")
+
+
+def place_of(environment: Any, user_class: type[Any]) -> Any:
+    """The place that the load process set up, or plain Locust's, made once per environment."""
+    place = getattr(environment, "plimsoll_place", None)
+    if place is None:
+        host = environment.host or user_class.host
+        if not host:
+            raise UsageError("no host: run with --host http://127.0.0.1:8000, or set host in the user class")
+        place = environment.plimsoll_place = LocustPlace(environment, host)
+    return place
+
+
+def _fire(call: Any, connection: Connection, method: str, name: str, verdict: tuple[Outcome, str]) -> None:
+    outcome, error = verdict
+    call(
+        request_type=method,
+        name=name,
+        response_time=(connection.done_ns - connection.sent_ns) / 1e6,
+        response_length=connection.bytes_in,
+        exception=None if outcome is Outcome.ok else RuntimeError(error),
+        context={},
+        response=None,
+        start_time=None,
+        url=name,
+    )
+
+
+def _sweep_deadlines(origin: Origin) -> None:
+    from gevent import get_hub
+
+    def expire() -> None:
+        at = now()
+        for connection in [c for c in origin.open_connections if c.busy and c.deadline_ns <= at]:  # type: ignore[attr-defined]
+            connection.expire()  # type: ignore[attr-defined]
+
+    origin.sweep = get_hub().loop.timer(0.02, repeat=0.02)  # type: ignore[attr-defined]
+    origin.sweep.start(expire)  # type: ignore[attr-defined]
+
+
+__all__ = ["NULL", "LocustPlace", "RunPlace", "place_of"]

@@ -1,0 +1,53 @@
+"""What a load child is told to do: plain data, written to run.json and handed over as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from loadtests.arrivals import Process, Stage
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """One run. `loop` is open (arrivals from `stages`) or closed (`users` greenlets over the stages' durations)."""
+
+    run: str
+    base_urls: list[str]
+    addresses: list[str]
+    stages: list[Stage]
+    process: Process
+    seed: int
+    nonce: str
+    loop: str = "open"
+    users: int = 0
+    workers: int = 1
+    contract: dict[str, Any] | None = None  # as in TOML
+    contract_folder: str = "."
+    locustfile: str | None = None
+    endpoint: str | None = None  # only this one
+    drain_s: float = 30.0
+    timeout_s: float = 30.0
+    pool_cap: int = 1000
+    max_spend_requests: int | None = None
+    cpus: list[list[int]] = field(default_factory=list)  # per worker; empty: not pinned
+    ui_port: int | None = None
+
+    @property
+    def duration_s(self) -> float:
+        """Without the warm-up and without the drain."""
+        return sum(stage.duration_s for stage in self.stages if not stage.warmup)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> LoadPlan:
+        process = document["process"]
+        return cls(
+            **{
+                **document,
+                "stages": [Stage(**stage) for stage in document["stages"]],
+                "process": Process(process["kind"], process["cv"], tuple(process["times_s"])),
+            }
+        )

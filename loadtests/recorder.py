@@ -1,0 +1,115 @@
+"""Rows on their way to the journal: packed on the hot path, turned into columns in bulk, once a second or when full."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from loadtests.evidence import Evidence
+from measurements import sample
+from measurements.journal import JournalWriter
+from measurements.rundir import RunDirectory
+from measurements.sample import NULL, PACKED
+
+CAPACITY = 8_192
+MAX_NAMES = 2_000
+OTHER = "(more names)"
+TIMES = ("intended_ns", "sent_ns", "connect_ns", "first_byte_ns", "first_token_ns", "done_ns")
+
+_pack_into = struct.Struct(sample.PACK_FORMAT).pack_into
+
+
+class Recorder:
+    """Writes `samples/worker-NNN` and `tokens/worker-NNN` of one run; `listeners` see every flushed block."""
+
+    def __init__(self, run: RunDirectory, worker: int, start_ns: int, stages: list[str], evidence: Evidence) -> None:
+        self.worker, self.start_ns, self.stages, self.evidence = worker, start_ns, stages, evidence
+        self.endpoints: list[str] = []
+        self._index: dict[str, int] = {}
+        self._samples = JournalWriter(run.journal_path("samples", worker), sample.SAMPLES)
+        self._tokens = JournalWriter(run.journal_path("tokens", worker), sample.TOKENS)
+        self._buffer = bytearray(CAPACITY * PACKED.itemsize)
+        self._offset = 0
+        self._token_key: list[tuple[int, int, int]] = []
+        self._token_at, self._token_count = array("q"), array("i")
+        self.listeners: list[Callable[[np.ndarray], None]] = []
+
+    @property
+    def rows(self) -> int:
+        return self._samples.rows + self._offset // PACKED.itemsize
+
+    def endpoint(self, name: str) -> int:
+        """The number of an endpoint's name; past 2,000 names they share one, so that memory stays bounded."""
+        found = self._index.get(name)
+        if found is None:
+            if len(self.endpoints) >= MAX_NAMES:
+                name = OTHER
+                if name in self._index:
+                    return self._index[name]
+            found = self._index[name] = len(self.endpoints)
+            self.endpoints.append(name)
+        return found
+
+    def row(self, *fields: int) -> None:
+        """The fields of `sample.PACKED` in order; times are absolute monotonic nanoseconds, NULL where unknown."""
+        _pack_into(self._buffer, self._offset, *fields)
+        self._offset += PACKED.itemsize
+        if self._offset == len(self._buffer):
+            self.flush()
+
+    def stream(self, seq: int, step: int, at_ns: array[int], tokens: list[int]) -> None:
+        """When each content event of a streamed answer came and how many tokens it carried."""
+        self._token_key.append((seq, step, len(at_ns)))
+        self._token_at.extend(at_ns)
+        self._token_count.extend(tokens)
+        if len(self._token_at) >= 8 * CAPACITY:
+            self._flush_tokens()
+
+    def flush(self) -> None:
+        self._flush_tokens()
+        if not self._offset:
+            return
+        packed = np.frombuffer(bytes(self._buffer[: self._offset]), dtype=PACKED).copy()
+        self._offset = 0
+        for name in TIMES:
+            times = packed[name]
+            np.subtract(times, self.start_ns, out=times, where=times != NULL)
+        self._samples.append(sample.batch(packed, self.worker, self.stages, self.endpoints))
+        for listener in self.listeners:
+            listener(packed)
+
+    def _flush_tokens(self) -> None:
+        if not self._token_at:
+            return
+        seq, step, lengths = (np.array(part) for part in zip(*self._token_key, strict=True))
+        ends = np.cumsum(lengths)
+        event = np.arange(ends[-1]) - np.repeat(ends - lengths, lengths)
+        columns = [
+            np.full(len(event), self.worker, dtype=np.int16),
+            np.repeat(seq, lengths).astype(np.int64),
+            np.repeat(step, lengths).astype(np.int32),
+            event.astype(np.int32),
+            np.array(self._token_at, dtype=np.int64) - self.start_ns,
+            np.array(self._token_count, dtype=np.int32),
+        ]
+        self._token_key.clear()
+        self._token_at, self._token_count = array("q"), array("i")
+        self._tokens.append(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=sample.TOKENS))
+
+    def close(self) -> None:
+        try:
+            self.flush()
+        finally:
+            self._samples.close()
+            self._tokens.close()
+            self.evidence.close()
+
+
+def sidecar(run: RunDirectory, kind: str, worker: int) -> Path:
+    """`errors` and `examples` of one worker, merged into one file when the run ends."""
+    return run.path / "samples" / f"{kind}-{worker:03d}.jsonl"

@@ -1,0 +1,162 @@
+"""Runs a plan in load processes of its own and accounts for every arrival, also of a process that died."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadtests.accounting import write_lost
+from loadtests.children import Child, listen
+from loadtests.plan import LoadPlan
+from measurements.errors import GeneratorFault, InvalidMeasurement, PlimsollError, UsageError
+from measurements.rundir import RunDirectory
+
+READY_TIMEOUT_S = 60.0
+HEAD_START_NS = 150_000_000
+
+
+@dataclass
+class Account:
+    """What the load processes say at the end; `lost` are workers that ended without a word."""
+
+    start_ns: int = 0
+    ended: str = "completed"
+    stop_reason: str = ""
+    workers: list[dict[str, Any]] = field(default_factory=list)
+    lost: list[dict[str, Any]] = field(default_factory=list)
+    given: dict[int, int] = field(default_factory=dict)
+    own_faults: dict[str, int] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    exceptions: list[str] = field(default_factory=list)
+    stale: int = 0
+    users: int = 0
+    client: str = "plimsoll"
+    progress: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Hooks:
+    """What the caller wants to do meanwhile. `stop` returns a reason to stop early, or None; `hurry` to end at once."""
+
+    before_start: Callable[[list[dict[str, Any]], int], None] = lambda workers, start_ns: None
+    progress: Callable[[int, dict[str, Any]], None] = lambda worker, news: None
+    stop: Callable[[], str | None] = lambda: None
+    hurry: Callable[[], bool] = lambda: False
+
+
+class Runner:
+    """`prepare` (imports, checks), then `run`. `pids` are the load processes, for observation and placement."""
+
+    def __init__(self, plan: LoadPlan, run: RunDirectory) -> None:
+        self._plan, self._run = plan, run
+        self._children: list[Child] = []
+        self.account = Account()
+
+    @property
+    def pids(self) -> list[int]:
+        return [child.pid for child in self._children]
+
+    def prepare(self) -> None:
+        """Starts the processes and waits until each is ready. The first one that refuses ends it with its sentence."""
+        for number in range(self._plan.workers):
+            self._children.append(Child(number, self._plan, self._run.path))
+        waiting = set(range(self._plan.workers))
+        until = time.monotonic() + READY_TIMEOUT_S
+        while waiting:
+            for child, message in listen([c for c in self._children if c.number in waiting], 0.5):
+                if message is None:
+                    raise InvalidMeasurement(
+                        f"load process {child.number} ended before it was ready: {child.last_words()}"
+                    )
+                if message["event"] == "refused":
+                    raise _refusal(message)
+                self.account.workers.append({**message, "worker": child.number})
+                waiting.discard(child.number)
+                break
+            if time.monotonic() > until:
+                raise GeneratorFault(
+                    f"the load processes were not ready within {READY_TIMEOUT_S:g} s; see {self._run.path}/load-*.log"
+                )
+        self.account.workers.sort(key=lambda worker: worker["worker"])
+
+    def run(self, hooks: Hooks) -> Account:
+        account, plan = self.account, self._plan
+        account.start_ns = start_ns = time.monotonic_ns() + HEAD_START_NS
+        start_unix_ns = time.time_ns() + HEAD_START_NS
+        account.workers = [
+            {
+                "worker": w["worker"], "pid": w["pid"], "boot_id": w["boot_id"],
+                "start_monotonic_ns": start_ns, "start_unix_ns": start_unix_ns,
+            }
+            for w in account.workers
+        ]  # fmt: skip
+        hooks.before_start(account.workers, start_ns)
+        for child in self._children:
+            child.tell(order="start", start_ns=start_ns)
+        self._attend(hooks)
+        for child in self._children:
+            child.end()
+        elapsed_s = (time.monotonic_ns() - start_ns) / 1e9
+        for child in self._children:
+            if child.account is None:
+                until_s = elapsed_s if account.ended != "completed" else sum(s.duration_s for s in plan.stages)
+                rows = write_lost(self._run, plan, child.number, until_s)
+                account.lost.append({"worker": child.number, "rows": rows, "said": child.last_words()})
+        return account
+
+    def close(self) -> None:
+        """Ends whatever still runs; safe to call twice."""
+        for child in self._children:
+            child.end(patience_s=0.0 if child.account is None else 5.0)
+
+    def _attend(self, hooks: Hooks) -> None:
+        account, plan = self.account, self._plan
+        alive = list(self._children)
+        deadline = time.monotonic() + sum(stage.duration_s for stage in plan.stages) + plan.drain_s + 30
+        hurried = False
+        while alive:
+            for child, message in listen(alive, 0.1):
+                if message is None:
+                    alive.remove(child)
+                    break
+                self._take(child, message, hooks)
+            reason = hooks.stop()
+            if reason and account.ended == "completed":
+                account.ended, account.stop_reason = "stopped", reason
+                for child in alive:
+                    child.tell(order="stop", why=reason)
+            if hooks.hurry() and not hurried:
+                hurried = True
+                for child in alive:
+                    child.tell(order="stop", why="at once")
+            if time.monotonic() > deadline:
+                account.faults.append("a load process did not end in time and was killed")
+                for child in alive:
+                    child.end(patience_s=0.0)
+                return
+
+    def _take(self, child: Child, message: dict[str, Any], hooks: Hooks) -> None:
+        account = self.account
+        if message["event"] == "progress":
+            account.progress.append(message)
+            hooks.progress(child.number, message)
+        elif message["event"] == "fault":
+            account.faults.append(message["sentence"])
+        elif message["event"] == "end":
+            child.account = message
+            account.given[child.number] = message["given"]
+            account.stale += message["stale"]
+            account.users += message["users"]
+            account.client = message["client"] if message["client"] != "plimsoll" else account.client
+            account.exceptions += [e for e in message["exceptions"] if e not in account.exceptions]
+            for fault, count in message["own_faults"].items():
+                account.own_faults[fault] = account.own_faults.get(fault, 0) + count
+            if message["fault"]:
+                account.faults.append(message["fault"])
+
+
+def _refusal(message: dict[str, Any]) -> PlimsollError:
+    error = UsageError(message["sentence"])
+    return error

@@ -1,0 +1,154 @@
+"""The two ways of sending under one face: the contract's lane, and Locust users with their tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from locust import events as locust_events
+from locust.env import Environment
+
+from loadtests.adapter import RequestEventRows
+from loadtests.clock import StageClock
+from loadtests.lane import Lane
+from loadtests.locust_stats import StatsFeed
+from loadtests.locustfile import user_classes
+from loadtests.pacing import Pace, install
+from loadtests.place import RunPlace
+from loadtests.plan import LoadPlan
+from loadtests.session import Session
+from measurements.errors import UsageError
+from targets.contract import Contract
+from targets.payload import Payloads
+
+
+class Sending(Protocol):
+    """What a worker drives."""
+
+    on_stop: Callable[[], None]
+    users: int
+    journeys: int
+    client: str
+    exceptions: list[str]
+
+    def give(self, seq: int, intended_ns: int, stage: int) -> None: ...
+    def start_closed(self, users: int) -> None: ...
+    def end(self) -> None: ...
+    def close(self) -> None: ...
+
+
+Make = Callable[[Session, StageClock, int], Sending]
+
+
+def prepare(plan: LoadPlan, contract: Contract | None) -> Make:
+    """Reads files and imports the locustfile now; what comes back starts at once. `cap` users are this worker's share."""
+    cap = max(1, plan.pool_cap // plan.workers)
+    payloads = Payloads(contract, plan.seed, plan.nonce) if contract else None
+    if plan.locustfile:
+        classes = user_classes(Path(plan.locustfile))
+        return lambda session, clock, setup: UserSending(plan, contract, payloads, classes, session, clock, cap, setup)
+    if contract is None or payloads is None:
+        raise UsageError("nothing to send: give a contract, or a locustfile with -f")
+    return lambda session, clock, setup: LaneSending(plan, contract, payloads, session, clock, cap)
+
+
+class LaneSending:
+    """Contract runs. Locust's environment is there for its UI and statistics."""
+
+    client = "plimsoll"
+    journeys = 0
+
+    def __init__(
+        self, plan: LoadPlan, contract: Contract, payloads: Payloads, session: Session, clock: StageClock, cap: int
+    ) -> None:
+        self.on_stop: Callable[[], None] = lambda: None
+        self.exceptions: list[str] = []
+        self._lane = Lane(session, contract, payloads, clock, cap)
+        self.give = self._lane.give
+        self._environment = Environment(host=plan.base_urls[0])
+        runner = self._environment.create_local_runner()
+        methods = {endpoint.name: endpoint.method for endpoint in contract.endpoint}
+        session.recorder.listeners.append(StatsFeed(runner.stats, session.recorder.endpoints, methods))
+        self._ui = _web_ui(self._environment, plan)
+
+    @property
+    def users(self) -> int:
+        return self._lane.users
+
+    def start_closed(self, users: int) -> None:
+        self._lane.start_closed(users)
+
+    def end(self) -> None:
+        self._lane.stopped = True
+        self.on_stop()
+
+    def close(self) -> None:
+        if self._ui is not None:
+            self._ui.stop()
+
+
+class UserSending:
+    """Locustfiles: users are Locust's, spawned on demand up to the cap; each waits for its journey."""
+
+    def __init__(
+        self, plan: LoadPlan, contract: Contract | None, payloads: Payloads | None, classes: list[Any],
+        session: Session, clock: StageClock, cap: int, setup_stage: int,
+    ) -> None:  # fmt: skip
+        self.on_stop: Callable[[], None] = lambda: None
+        self.exceptions: list[str] = []
+        listeners = list(locust_events.request._handlers)  # the locustfile's own, before the runner adds Locust's
+        self._environment = environment = Environment(
+            user_classes=classes, events=locust_events, host=plan.base_urls[0], stop_timeout=0
+        )
+        runner = environment.create_local_runner()
+        self._pace = pace = Pace(environment, session, clock, plan.seed, cap)
+        environment.plimsoll_place = RunPlace(  # type: ignore[attr-defined]
+            session, pace, contract, payloads, plan.timeout_s, setup_stage, listeners
+        )
+        self._adapter = RequestEventRows(session.recorder, pace, setup_stage)
+        locust_events.request.add_listener(self._adapter)
+        locust_events.user_error.add_listener(self._user_error)
+        session.recorder.listeners.append(StatsFeed(runner.stats, session.recorder.endpoints, {}))
+        self._restore = install(pace)
+        self.give = pace.give
+        self._ui = _web_ui(environment, plan)
+        locust_events.test_start.fire(environment=environment)
+
+    @property
+    def users(self) -> int:
+        return self._pace.users
+
+    @property
+    def journeys(self) -> int:
+        return self._pace.journeys
+
+    @property
+    def client(self) -> str:
+        return "locust" if self._adapter.seen else "plimsoll"
+
+    def start_closed(self, users: int) -> None:
+        self._pace.start_closed(users)
+
+    def end(self) -> None:
+        self._pace.stopped = True
+        self.on_stop()
+
+    def close(self) -> None:
+        self._environment.runner.user_greenlets.kill(timeout=1)
+        locust_events.test_stop.fire(environment=self._environment)
+        self._restore()
+        if self._ui is not None:
+            self._ui.stop()
+
+    def _user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
+        sentence = f"{type(exception).__name__}: {exception}"[:300]
+        if sentence not in self.exceptions and len(self.exceptions) < 20:
+            self.exceptions.append(sentence)
+
+
+def _web_ui(environment: Environment, plan: LoadPlan) -> Any:
+    """Locust's own web UI, on loopback only."""
+    if not plan.ui_port:
+        return None
+    return environment.create_web_ui("127.0.0.1", plan.ui_port)

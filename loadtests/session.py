@@ -1,0 +1,109 @@
+"""What all lanes of one worker share: origins, recorder, heads, the sweep over deadlines, the end of the run."""
+
+from __future__ import annotations
+
+from time import monotonic_ns as now
+
+from gevent import get_hub
+
+from loadtests.origin import Origin
+from loadtests.recorder import Recorder
+from loadtests.tokens import TokenStream
+from loadtests.transport import STALE, Connection
+from loadtests.wire import HeadBuilder
+from measurements.sample import NULL, Outcome
+
+SWEEP_S = 0.02
+SETUP_STAGE = -1
+
+
+class Session:
+    """`finished` turns a connection's result into a row; `in_flight` counts what has been sent and not ended."""
+
+    def __init__(self, run: str, origins: list[Origin], recorder: Recorder) -> None:
+        self.origins, self.recorder = origins, recorder
+        self.heads = HeadBuilder(run)
+        self.in_flight = 0
+        self.own_faults: dict[str, int] = {}
+        self.stale = 0
+        self.closing = ""
+        self._sweep = get_hub().loop.timer(SWEEP_S, repeat=SWEEP_S)
+        self._sweep.start(self._expire)
+
+    def _expire(self) -> None:
+        at = now()
+        for origin in self.origins:
+            late = [c for c in origin.open_connections if c.busy and c.deadline_ns <= at]  # type: ignore[attr-defined]
+            for connection in late:
+                connection.expire()  # type: ignore[attr-defined]
+
+    def finished(
+        self,
+        connection: Connection,
+        seq: int,
+        step: int,
+        stage: int,
+        endpoint: int,
+        user: int,
+        intended_ns: int,
+        verdict: tuple[Outcome, str],
+        stream: TokenStream | None = None,
+    ) -> Outcome:
+        """Writes the row of an exchange that has ended, however it ended."""
+        outcome, error = verdict
+        error_number = NULL
+        evidence = self.recorder.evidence
+        if error:
+            if error.startswith("E") and ":" in error:
+                self.own_faults[error] = self.own_faults.get(error, 0) + 1
+            elif error is STALE:
+                self.stale += 1
+            error_number = evidence.error(error)
+        tokens_in = tokens_out = NULL
+        source, first_token_ns = 0, NULL
+        if stream is not None:
+            tokens_in, first_token_ns = stream.usage_in, stream.first_token_ns
+            tokens_out, source, per_event = stream.counts()
+            if stream.at_ns:
+                self.recorder.stream(seq, step, stream.at_ns, per_event)
+        c = connection
+        self.recorder.row(
+            seq, step, stage, endpoint, user, c.origin.replica, intended_ns, c.sent_ns, c.connect_ns, c.first_byte_ns,
+            first_token_ns, c.done_ns, c.status, outcome, error_number, c.bytes_out, c.bytes_in, tokens_in, tokens_out,
+            source, 1,
+        )  # fmt: skip
+        response_ns = c.done_ns - intended_ns
+        if evidence.wants(outcome, response_ns):
+            start = self.recorder.start_ns
+            evidence.example(
+                outcome,
+                response_ns,
+                {
+                    "worker": self.recorder.worker, "seq": seq, "step": step, "error": error, "status": c.status,
+                    "endpoint": self.recorder.endpoints[endpoint], "intended_ns": intended_ns - start,
+                    "sent_ns": c.sent_ns - start, "done_ns": c.done_ns - start, "response_ms": response_ns / 1e6,
+                },
+                b"".join(c.body),
+            )  # fmt: skip
+        return outcome
+
+    def never_sent(self, seq: int, stage: int, endpoint: int, user: int, intended_ns: int, why: str) -> None:
+        """An arrival that found no free user, or whose task made no request: one row all the same."""
+        self.recorder.row(
+            seq, 0, stage, endpoint, user, NULL, intended_ns, NULL, NULL, NULL, NULL, NULL, NULL, Outcome.dropped,
+            self.recorder.evidence.error(why), 0, 0, NULL, NULL, 0, 0,
+        )  # fmt: skip
+
+    def abandon_all(self, why: str) -> None:
+        """Whatever is still open at the end becomes a row of its own."""
+        self.closing = why
+        for origin in self.origins:
+            for connection in list(origin.open_connections):
+                if connection.busy:  # type: ignore[attr-defined]
+                    connection.abandon(why)  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        self._sweep.stop()
+        for origin in self.origins:
+            for connection in list(origin.open_connections):
+                connection.close()  # type: ignore[attr-defined]

@@ -1,0 +1,151 @@
+"""When a stream's tokens came: OpenAI deltas, Anthropic deltas, and plain `data:` text.
+
+TTFT is the first event with content. A role-only, empty or reasoning delta is none; reasoning is timed apart. Tokens in
+one event are counted by the server's usage where it gives one (spread over the events by their length), else an event
+is one token, marked so.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import orjson
+
+from loadtests.sse import EventReader
+from measurements.sample import NULL, Outcome
+
+USAGE, EVENTS = 1, 2  # indices in sample.TOKENS_SOURCES
+PLAIN_KEYS = ("content", "text", "token", "delta", "answer", "response", "message")
+
+
+class TokenStream:
+    """The sink of one streamed answer. Fields after the end: at_ns, sizes, usage_in, usage_out, finished, error."""
+
+    def __init__(self) -> None:
+        self.reader = EventReader()
+        self.at_ns = array("q")
+        self.sizes = array("i")
+        self.first_reasoning_ns = NULL
+        self.usage_in = self.usage_out = NULL
+        self.finished = False
+        self.has_protocol = False
+        self.error = ""
+        self.error_outcome = Outcome.protocol_error
+
+    def __call__(self, chunk: bytes, at_ns: int) -> None:
+        try:
+            for kind, data in self.reader.feed(chunk):
+                self._take(kind, data, at_ns)
+        except ValueError as error:
+            self.error = self.error or f"malformed event stream: {error}"
+
+    def _take(self, kind: bytes, data: bytes, at_ns: int) -> None:
+        if data[:1] != b"{":
+            if data == b"[DONE]":
+                self.finished = True
+            elif data:
+                self._content(len(data), at_ns)
+            return
+        event = orjson.loads(data)
+        choices = event.get("choices")
+        if choices is not None:
+            self.has_protocol = True
+            if choices:
+                self._choice(choices[0], at_ns)
+            if event.get("usage"):
+                self._usage(event["usage"])
+            return
+        if "error" in event:
+            self._failed(event["error"])
+        elif "type" in event:
+            self._anthropic(event, at_ns)
+        else:
+            text = next((event[key] for key in PLAIN_KEYS if isinstance(event.get(key), str)), "")
+            if text:
+                self._content(len(text), at_ns)
+            if kind in (b"done", b"end") or event.get("done") is True:
+                self.finished = True
+            if event.get("usage"):
+                self._usage(event["usage"])
+
+    def _choice(self, choice: dict[str, Any], at_ns: int) -> None:
+        delta = choice.get("delta") or choice
+        text = delta.get("content") or delta.get("text")
+        if text:
+            self._content(len(text), at_ns)
+        elif self.first_reasoning_ns == NULL and (delta.get("reasoning_content") or delta.get("reasoning")):
+            self.first_reasoning_ns = at_ns
+        if choice.get("finish_reason"):
+            self.finished = True
+
+    def _anthropic(self, event: dict[str, Any], at_ns: int) -> None:
+        kind = event["type"]
+        if kind == "content_block_delta":
+            self.has_protocol = True
+            delta = event.get("delta") or {}
+            if delta.get("text"):
+                self._content(len(delta["text"]), at_ns)
+            elif self.first_reasoning_ns == NULL and delta.get("thinking"):
+                self.first_reasoning_ns = at_ns
+        elif kind == "message_start":
+            self.has_protocol = True
+            self._usage((event.get("message") or {}).get("usage") or {}, final=False)
+        elif kind == "message_delta":
+            self._usage(event.get("usage") or {})
+        elif kind == "message_stop":
+            self.finished = True
+        elif isinstance(event.get("text") or event.get("content"), str):
+            self._content(len(event.get("text") or event["content"]), at_ns)
+
+    def _content(self, size: int, at_ns: int) -> None:
+        self.at_ns.append(at_ns)
+        self.sizes.append(size)
+
+    def _usage(self, usage: dict[str, Any], final: bool = True) -> None:
+        given_in = usage.get("prompt_tokens", usage.get("input_tokens"))
+        given_out = usage.get("completion_tokens", usage.get("output_tokens"))
+        if isinstance(given_in, int):
+            self.usage_in = given_in
+        if final and isinstance(given_out, int):
+            self.usage_out = given_out
+
+    def _failed(self, error: Any) -> None:
+        self.error = f"error event: {error.get('message', error) if isinstance(error, dict) else error}"[:300]
+        self.error_outcome = Outcome.http_error
+
+    # ------------------------------------------------------------------ after the end
+
+    @property
+    def first_token_ns(self) -> int:
+        return self.at_ns[0] if self.at_ns else NULL
+
+    def verdict(self) -> tuple[Outcome, str]:
+        """ok, or why the stream is not a whole answer."""
+        if self.error:
+            return self.error_outcome, self.error
+        if self.has_protocol and not self.finished:
+            return Outcome.protocol_error, "the stream was cut before its end marker"
+        if self.reader.pending:
+            return Outcome.protocol_error, "the stream was cut inside an event"
+        return Outcome.ok, ""
+
+    def counts(self) -> tuple[int, int, list[int]]:
+        """(tokens_out, source, tokens per content event)."""
+        events = len(self.at_ns)
+        if self.usage_out == NULL or events == 0:
+            return events, EVENTS, [1] * events
+        if self.usage_out <= events:
+            return self.usage_out, USAGE, [1] * events
+        return self.usage_out, USAGE, _spread(self.usage_out, self.sizes)
+
+
+def _spread(total: int, sizes: array[int]) -> list[int]:
+    """`total` tokens over events in proportion to their length, at least one each, adding up exactly."""
+    spare, weight, given, upto, found = total - len(sizes), sum(sizes), 0, 0, []
+    for size in sizes:
+        upto += size
+        share = spare * upto // weight - given
+        given += share
+        found.append(1 + share)
+    return found

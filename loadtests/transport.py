@@ -1,0 +1,341 @@
+"""HTTP/1.1 on gevent's loop: one keep-alive connection with a read watcher that stays armed.
+
+`start` writes a request and returns; when the answer is whole, or cannot be, `finish` is called from a loop callback
+with the result in the connection's own fields. A greenlet waits with `finish = greenlet.switch`, the contract's lane
+chains the next request from it: one transport for both. The clock is read once per readable event, before parsing.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Callable
+from time import monotonic_ns as now
+
+import gevent
+import httptools
+from gevent import get_hub
+from gevent import socket as gsocket
+
+from loadtests.origin import Origin
+from loadtests.tls import TlsStream
+from measurements.sample import NULL, Outcome
+
+MAX_HEAD_BYTES = 65_536
+MAX_BODY_BYTES = 64 * 2**20
+OWN_FAULTS = {
+    errno.EMFILE: "EMFILE: out of file descriptors",
+    errno.ENFILE: "ENFILE: the system is out of file descriptors",
+    errno.EADDRNOTAVAIL: "EADDRNOTAVAIL: out of local ports",
+    errno.ENOBUFS: "ENOBUFS: out of socket buffers",
+    errno.ENOMEM: "ENOMEM: out of memory",
+}
+STALE = "keep-alive race: the server closed the idle connection while the request was on its way"
+
+
+def nothing() -> None:
+    """The `finish` of a connection that nobody waits for."""
+
+
+class Connection:
+    """Carries one exchange at a time. Result fields: sent_ns, connect_ns, first_byte_ns, done_ns, status, outcome,
+    error, bytes_out, bytes_in, head, body; NULL (-1) where there is none."""
+
+    def __init__(self, origin: Origin, source: str | None = None) -> None:
+        self.origin, self.source = origin, source
+        self.stream: socket.socket | TlsStream | None = None
+        self.finish: Callable[[], object] = nothing
+        self.sink: Callable[[bytes, int], None] | None = None
+        self.keep_body = True
+        self.busy = False
+        self.used_ns = 0
+        self._watcher = self._write_watcher = self._opening = None
+        self._unsent: memoryview | None = None
+        self.reset()
+
+    def reset(self) -> None:
+        self.sent_ns = self.connect_ns = self.first_byte_ns = self.done_ns = NULL
+        self.status, self.outcome, self.error = NULL, Outcome.ok, ""
+        self.bytes_out = self.bytes_in = 0
+        self.head = b""
+        self.body: list[bytes] = []
+        self.body_bytes = 0
+        self._head_done = self._complete = self._fresh = self._no_body = False
+
+    # ------------------------------------------------------------------ sending
+
+    def start(self, request: bytes, deadline_ns: int, first_byte_s: float | None = None, no_body: bool = False) -> None:
+        """Sends `request` (head and body). `no_body`: the answer to a HEAD ends with its head."""
+        self.reset()
+        self.busy = True
+        self._no_body = no_body
+        self.sent_ns = at = now()
+        self.deadline_ns = deadline_ns
+        self.total_deadline_ns = deadline_ns
+        if first_byte_s is not None:
+            self.deadline_ns = min(deadline_ns, at + int(first_byte_s * 1e9))
+        if self.stream is not None and at - self.used_ns > self.origin.idle_limit_ns:
+            self.close()
+        if self.stream is None:
+            self.origin.open_connections.add(self)
+            self._opening = gevent.spawn(self._open_and_send, request)
+        else:
+            self._send(request)
+
+    def _open_and_send(self, request: bytes) -> None:
+        try:
+            self.open((self.deadline_ns - now()) / 1e9)
+        except OSError as error:
+            self._opening = None
+            if self.busy:
+                self._fail(*_connect_failure(error, self.origin))
+            return
+        self._opening = None
+        self.connect_ns = now()
+        self._send(request)
+
+    def open(self, timeout_s: float) -> None:
+        """Connects (and shakes hands) on the calling greenlet. OSError says why not."""
+        origin = self.origin
+        family = (
+            socket.AF_UNIX
+            if origin.address.startswith("/")
+            else socket.AF_INET6
+            if ":" in origin.address
+            else socket.AF_INET
+        )
+        sock = gsocket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(max(timeout_s, 0.001))
+            if family == socket.AF_UNIX:
+                sock.connect(origin.address)
+            else:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if self.source:
+                    sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: ports are per destination
+                    sock.bind((self.source, 0))
+                sock.connect((origin.address, origin.port))
+            raw = sock._sock  # the plain socket under gevent's: our own watcher replaces its waiting
+            stream: socket.socket | TlsStream = raw
+            if origin.tls is not None:
+                stream = TlsStream(raw, origin.tls, origin.server_name)
+                stream.handshake(max(timeout_s, 0.001))
+        except BaseException:
+            sock.close()
+            raise
+        self._gevent_socket = sock
+        self.stream = stream
+        self._recv = stream.recv
+        self._read_until_blocked = origin.tls is not None
+        self._fresh = True
+        self.used_ns = now()
+        self._parser = httptools.HttpResponseParser(self)
+        self._watcher = get_hub().loop.io(stream.fileno(), 1)
+        self._watcher.start(self._on_readable)
+        origin.open_connections.add(self)
+
+    def _send(self, request: bytes) -> None:
+        assert self.stream is not None
+        self.bytes_out = len(request)
+        try:
+            sent = self.stream.send(request)
+        except BlockingIOError:
+            sent = 0 if isinstance(self.stream, socket.socket) else len(request)
+        except OSError as error:
+            self._broken_soon(error)
+            return
+        if sent < len(request) or (self._read_until_blocked and self.stream._unsent):  # type: ignore[union-attr]
+            self._unsent = memoryview(request)[sent:]
+            self._write_watcher = get_hub().loop.io(self.stream.fileno(), 2)
+            self._write_watcher.start(self._on_writable)
+
+    def _on_writable(self) -> None:
+        assert self.stream is not None and self._unsent is not None
+        try:
+            sent = self.stream.send(bytes(self._unsent[:262_144]))
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        self._unsent = self._unsent[sent:]
+        if not self._unsent:
+            self._stop_writing()
+
+    def _stop_writing(self) -> None:
+        self._unsent = None
+        if self._write_watcher is not None:
+            self._write_watcher.stop()
+            self._write_watcher.close()
+            self._write_watcher = None
+
+    # ------------------------------------------------------------------ receiving
+
+    def _on_readable(self) -> None:
+        while self.stream is not None:
+            try:
+                data = self._recv(65_536)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._broken(error)
+                return
+            self.read_ns = at = now()
+            if not data:
+                self._end_of_stream()
+                return
+            if not self.busy:
+                self.close()  # nobody asked: whatever it says is not an answer to the next request
+                return
+            if self.first_byte_ns == NULL:
+                self.first_byte_ns = at
+                self.deadline_ns = self.total_deadline_ns
+            self.bytes_in += len(data)
+            if not self._head_done:
+                self.head += data
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserError as error:
+                if not self._complete:
+                    self._fail(Outcome.protocol_error, f"not HTTP/1.1: {error}")
+                    return
+            if self._complete:
+                self._succeed()
+                return
+            if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
+                self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
+                return
+            if self.body_bytes > MAX_BODY_BYTES:
+                self._fail(Outcome.protocol_error, f"body over {MAX_BODY_BYTES} bytes")
+                return
+            if not self._read_until_blocked:
+                return
+
+    def on_headers_complete(self) -> None:
+        if self._parser.get_status_code() >= 200:
+            self._head_done = True
+            if self._no_body:
+                self._complete = True
+
+    def on_body(self, chunk: bytes) -> None:
+        self.body_bytes += len(chunk)
+        if self.sink is not None:
+            self.sink(chunk, self.read_ns)
+        if self.keep_body or not self.body:  # the first chunk is evidence, should this turn out an example
+            self.body.append(chunk)
+
+    def on_message_complete(self) -> None:
+        if self._head_done:
+            self._complete = True
+        else:
+            self.head = b""  # a 1xx: the answer is still to come
+
+    # ------------------------------------------------------------------ ending
+
+    def _succeed(self) -> None:
+        parser = self._parser
+        self.status = parser.get_status_code()
+        self.done_ns = self.used_ns = self.read_ns
+        if not parser.should_keep_alive() or self._no_body or self._unsent is not None:
+            if self._no_body and parser.should_keep_alive():
+                self._parser = httptools.HttpResponseParser(self)
+            else:
+                self.close()
+        self._end()
+
+    def _end_of_stream(self) -> None:
+        if not self.busy:
+            self.origin.learn_idle_limit(self.read_ns - self.used_ns)
+            self.close()
+        elif self._head_done and _is_close_delimited(self.head):
+            self.status, self.done_ns = self._parser.get_status_code(), self.read_ns
+            self.close()
+            self._end()
+        elif self.first_byte_ns == NULL:
+            self._fail(Outcome.connect_error, "closed before an answer" if self._fresh else STALE)
+        else:
+            self._fail(Outcome.protocol_error, "closed in the middle of the answer")
+
+    def _broken(self, error: OSError) -> None:
+        if not self.busy:
+            self.close()
+        elif error.errno in OWN_FAULTS:
+            self._fail(Outcome.connect_error, OWN_FAULTS[error.errno])
+        elif self.first_byte_ns == NULL:
+            self._fail(Outcome.connect_error, _reason(error) if self._fresh else STALE)
+        else:
+            self._fail(Outcome.protocol_error, f"{_reason(error)} in the middle of the answer")
+
+    def _broken_soon(self, error: OSError) -> None:
+        """`finish` is only ever called from the loop, never inside `start`."""
+        get_hub().loop.run_callback(lambda: self.busy and self._broken(error))
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        waiting_for = (
+            "the answer's end" if self._head_done else "an answer" if self._opening is None else "a connection"
+        )
+        self._fail(Outcome.timeout, f"timeout while waiting for {waiting_for}")
+
+    def abandon(self, why: str) -> None:
+        self._fail(Outcome.abandoned, why)
+
+    def _fail(self, outcome: Outcome, error: str) -> None:
+        if self._opening is not None:
+            self._opening.kill(block=False)
+            self._opening = None
+        if self._head_done:
+            self.status = self._parser.get_status_code()
+        self.outcome, self.error, self.done_ns = outcome, error, now()
+        self.close()
+        self._end()
+
+    def _end(self) -> None:
+        if self.busy:
+            self.busy = False
+            self._fresh = False
+            self.finish()
+
+    def close(self) -> None:
+        self._stop_writing()
+        self.origin.open_connections.discard(self)
+        if self.stream is None:
+            return
+        if self._watcher is not None:
+            self._watcher.stop()
+            self._watcher.close()
+            self._watcher = None
+        self.stream = None
+        self._gevent_socket.close()
+
+
+def _is_close_delimited(head: bytes) -> bool:
+    top = head[: head.find(b"\r\n\r\n") + 2].lower()
+    return b"\r\ncontent-length:" not in top and b"\r\ntransfer-encoding:" not in top
+
+
+def _connect_failure(error: OSError, origin: Origin) -> tuple[Outcome, str]:
+    if error.errno in OWN_FAULTS:
+        return Outcome.connect_error, OWN_FAULTS[error.errno]
+    if isinstance(error, TimeoutError):
+        return Outcome.timeout, "timeout while waiting for a connection"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            Outcome.connect_error,
+            f"TLS: the certificate of {origin.server_name} is not trusted ({error.verify_message})",
+        )
+    if isinstance(error, ssl.SSLError):
+        return Outcome.connect_error, f"TLS: {error.reason or error}"
+    return Outcome.connect_error, _reason(error)
+
+
+def _reason(error: OSError) -> str:
+    known = {
+        errno.ECONNREFUSED: "connection refused",
+        errno.ECONNRESET: "connection reset",
+        errno.EPIPE: "connection reset",
+        errno.EHOSTUNREACH: "no route to the host",
+        errno.ENETUNREACH: "no route to the network",
+    }
+    return known.get(error.errno or 0, error.strerror or str(error))

@@ -1,0 +1,59 @@
+"""Request heads as bytes: what does not change is joined once, what changes is one format operation."""
+
+from __future__ import annotations
+
+from importlib import metadata
+
+from loadtests.origin import Origin
+from measurements.errors import UsageError
+
+MASK = (1 << 64) - 1
+OURS = {"host", "content-length", "user-agent", "traceparent", "connection", "transfer-encoding"}
+
+
+def user_agent(run: str) -> str:
+    return f"plimsoll/{metadata.version('plimsoll')} run={run}"
+
+
+def trace_prefix(run: str) -> bytes:
+    """The first 16 hex digits of this run's trace ids (W3C Trace Context); the other 16 are the arrival's number."""
+    from hashlib import sha256
+
+    return sha256(run.encode()).hexdigest()[:16].encode()
+
+
+class HeadBuilder:
+    """Heads of one run. `prepare` joins the constant part of a request, `head` adds trace, arrival and length."""
+
+    def __init__(self, run: str) -> None:
+        self._agent = user_agent(run).encode()
+        self._trace = trace_prefix(run)
+
+    def prepare(self, method: str, path: str, origin: Origin, header: dict[str, str]) -> bytes:
+        """Everything up to the arrival's part of the trace id."""
+        lines = [
+            f"{method} {origin.prefix}{path} HTTP/1.1".encode("ascii", "strict"),
+            b"Host: " + (header.get("Host") or header.get("host") or origin.host_header).encode("latin-1"),
+            b"User-Agent: " + (header.get("User-Agent") or header.get("user-agent") or "").encode("latin-1", "replace"),
+        ]
+        if not lines[2][12:]:
+            lines[2] = b"User-Agent: " + self._agent
+        for name, value in header.items():
+            if name.lower() not in OURS:
+                lines.append(f"{name}: {value}".encode("latin-1"))
+        if any(b"\r" in line or b"\n" in line for line in lines):
+            raise UsageError(
+                f"a header or the path of {method} {path} holds a line break; take it out of the contract or locustfile"
+            )
+        return b"\r\n".join(lines) + b"\r\ntraceparent: 00-" + self._trace
+
+    @staticmethod
+    def head(prepared: bytes, seq: int, step: int, body: bytes | None, method_has_body: bool = True) -> bytes:
+        """The whole request. The span id is the step's place in the arrival, never zero (Trace Context forbids it)."""
+        if body is None:
+            length = b"Content-Length: 0\r\n" if method_has_body else b""
+            return b"%b%016x-%016x-01\r\n%b\r\n" % (prepared, seq & MASK, step + 1, length)
+        return b"%b%016x-%016x-01\r\nContent-Length: %d\r\n\r\n%b" % (prepared, seq & MASK, step + 1, len(body), body)
+
+
+HAS_BODY = {"POST": True, "PUT": True, "PATCH": True}

@@ -1,0 +1,203 @@
+"""`plimsoll`: a table of contents. Each command's work is in `plimsoll.commands`, imported when it is called."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from measurements.errors import Exit, PlimsollError
+
+app = typer.Typer(
+    add_completion=True,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Load tests, performance gates and capacity plans for services that generate with LLMs and search.",
+    epilog="A first step: plimsoll run targets/kakao.toml --start --shape breakpoint",
+)
+
+Contract = Annotated[Path | None, typer.Argument(help="contract file (TOML)", show_default=False)]
+RunDir = Annotated[Path, typer.Argument(help="a run directory; the newest is runs/latest", show_default=False)]
+Out = Annotated[Path, typer.Option("--out", help="folder that run directories are made in")]
+Json = Annotated[bool, typer.Option("--json", help="print the result document to standard output, nothing else")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="no progress")]
+Lang = Annotated[str, typer.Option("--lang", help="en or ko")]
+
+
+def examples(*lines: str) -> str:
+    return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+@app.command(epilog=examples("plimsoll run targets/kakao.toml --start --shape breakpoint --duration 100",
+                             "plimsoll run -f loadtests/scenarios/kakao.py --host http://127.0.0.1:8000 --rate 5"))  # fmt: skip
+def run(
+    contract: Contract = None,
+    locustfile: Annotated[Path | None, typer.Option("-f", "--locustfile", help="an ordinary locustfile")] = None,
+    host: Annotated[str | None, typer.Option(help="base URL; overrides the contract's")] = None,
+    rate: Annotated[float | None, typer.Option(help="arrivals per second (open loop); absent: probed")] = None,
+    users: Annotated[int | None, typer.Option(help="closed loop of so many users")] = None,
+    duration: Annotated[float, typer.Option(help="seconds, without warm-up and drain")] = 60.0,
+    warmup: Annotated[float, typer.Option(help="seconds left out of the statistics")] = 0.0,
+    arrivals: Annotated[str, typer.Option(help="constant, poisson, gamma:CV, or a file of timestamps")] = "poisson",
+    shape: Annotated[
+        str, typer.Option(help="smoke, load, stress, spike, soak, breakpoint, ramp, daily, failover, rollout")
+    ] = "load",
+    endpoint: Annotated[str | None, typer.Option(help="only this endpoint of the contract")] = None,
+    workers: Annotated[int, typer.Option(help="load processes")] = 1,
+    seed: Annotated[int | None, typer.Option(help="same seed, same arrivals and payloads")] = None,
+    abort_on_slo: Annotated[bool, typer.Option("--abort-on-slo", help="stop when an SLO is missed")] = False,
+    allow_degraded: Annotated[bool, typer.Option("--allow-degraded", help="go on without a lost load process")] = False,
+    start: Annotated[bool, typer.Option("--start", help="start the service by [target.control] on free ports")] = False,
+    replicas: Annotated[int, typer.Option(help="with --start: so many of them")] = 1,
+    service_workers: Annotated[int | None, typer.Option("--service-workers", help="with --start: {workers}")] = None,
+    ui: Annotated[bool, typer.Option("--ui", help="Locust's web UI on 127.0.0.1:8089")] = False,
+    master: Annotated[bool, typer.Option("--master", help="coordinate load processes on other hosts")] = False,
+    join: Annotated[str | None, typer.Option(help="be a load process of that master")] = None,
+    out: Out = Path("runs"),
+    lang: Lang = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Drive load at a service and report what it did."""
+    from plimsoll.commands import run as command
+
+    command.run(command.Words(**{k: v for k, v in locals().items() if k != "command"}))
+
+
+@app.command(epilog=examples("plimsoll check targets/kakao.toml", "plimsoll check plimsoll.toml --json"))
+def check(contract: Annotated[Path, typer.Argument(help="contract file (TOML)")], json: Json = False) -> None:
+    """Preflight: the contract, one request per endpoint, limits, and what a run would cost."""
+    from plimsoll.commands import check as command
+
+    command.check(contract, as_json=json)
+
+
+@app.command(
+    epilog=examples(
+        "plimsoll serve kakao --port 8000 --upstream http://127.0.0.1:9000", "plimsoll serve llm --port 9000"
+    )
+)
+def serve(
+    name: Annotated[str, typer.Argument(help="kakao, alaw, encar, saju or llm")],
+    port: Annotated[int, typer.Option(help="0: a free one")] = 0,
+    workers: Annotated[int, typer.Option(help="processes")] = 1,
+    upstream: Annotated[str | None, typer.Option(help="URL of the LLM that it calls")] = None,
+    front: Annotated[str | None, typer.Option(help="nginx: put the team's proxy in front")] = None,
+    option: Annotated[
+        list[str] | None, typer.Option("--set", help="NAME=VALUE; plimsoll serve NAME --list shows them")
+    ] = None,
+) -> None:
+    """Start an embedded reference service, until Ctrl-C."""
+    from plimsoll.commands import serve as command
+
+    command.serve(name, port, workers, upstream, front, option or [])
+
+
+@app.command(
+    epilog=examples(
+        "plimsoll plan runs/latest --demand 20",
+        "plimsoll plan runs/latest --demand 20 --growth 10%/month --horizon 12m",
+    )
+)
+def plan(
+    run_dirs: Annotated[list[Path], typer.Argument(help="run directories of one contract on one host")],
+    demand: Annotated[float | None, typer.Option(help="peak requests per second to plan for")] = None,
+    users: Annotated[int | None, typer.Option(help="or concurrent users")] = None,
+    growth: Annotated[str | None, typer.Option(help="e.g. 10%/month")] = None,
+    horizon: Annotated[str | None, typer.Option(help="e.g. 12m")] = None,
+    prices: Annotated[Path | None, typer.Option(help="prices file (TOML)")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="folder for plan.json; absent: the last run directory")
+    ] = None,
+    lang: Lang = "en",
+    json: Json = False,
+) -> None:
+    """From measurements to what to buy, as intervals, or a refusal with the missing measurement."""
+    from plimsoll.commands import plan as command
+
+    command.plan(run_dirs, demand, users, growth, horizon, prices, out, lang, json)
+
+
+@app.command(epilog=examples("plimsoll report runs/latest", "plimsoll report runs/latest --lang ko"))
+def report(run_dir: RunDir, lang: Lang = "en", json: Json = False) -> None:
+    """Write report.html into a run directory, one file that needs no network."""
+    from plimsoll.commands import report as command
+
+    command.report(run_dir, lang, json)
+
+
+@app.command(epilog=examples("plimsoll recover runs/latest", "plimsoll recover runs/latest --json"))
+def recover(run_dir: RunDir, json: Json = False) -> None:
+    """Finish a run whose process was killed: what was measured becomes a run directory, marked INVALID."""
+    from plimsoll.commands import recover as command
+
+    command.recover(run_dir, json)
+
+
+@app.command(epilog=examples("plimsoll doctor", "plimsoll doctor --json"))
+def doctor(
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="time a fixed workload on this machine")] = False,
+    json: Json = False,
+) -> None:
+    """What works on this machine, and what to do about the rest."""
+    from plimsoll.commands import doctor as command
+
+    command.doctor(calibrate, json)
+
+
+@app.command(
+    epilog=examples("plimsoll allow staging.example.com --max-rate 50", "plimsoll allow 203.0.113.7 --max-rate 5")
+)
+def allow(
+    host: Annotated[str, typer.Argument(help="host name, without scheme")],
+    max_rate: Annotated[float, typer.Option("--max-rate", help="requests per second")] = 10.0,
+) -> None:
+    """Put on record that load may go to a host outside this machine and private networks."""
+    from plimsoll.permission import allow as record
+
+    entry = record(host, max_rate)
+    print(f"load up to {entry['max_rps']:g} rps may go to {entry['host']} (recorded for {entry['by']}, {entry['at']})")
+
+
+def _later(name: str, purpose: str) -> None:
+    @app.command(
+        name,
+        help=f"{purpose} (not built yet)",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    )
+    def command(context: typer.Context) -> None:
+        print(f"plimsoll {name} is not built yet: {purpose}", file=sys.stderr)
+        raise SystemExit(int(Exit.USAGE))
+
+
+for _name, _purpose in (
+    ("init", "writes a contract from a service's /openapi.json"),
+    ("search", "finds the highest rate that meets an SLO"),
+    ("profile", "records where CPU and memory go under load"),
+    ("verify", "tests a plan against what is measured"),
+    ("gate", "compares two versions in one paired run"),
+    ("workload", "reads access logs into arrivals and a mix"),
+    ("history", "shows trends of past gates and runs"),
+    ("ledger", "shows how often past predictions held"),
+    ("compare", "sets two runs side by side"),
+):
+    _later(_name, _purpose)
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The console script: every mistake of a user is one sentence on standard error and an exit code."""
+    try:
+        return app(args=arguments, prog_name="plimsoll")
+    except PlimsollError as error:
+        print(f"plimsoll: {error}", file=sys.stderr)
+        raise SystemExit(int(error.exit_code)) from None
+    except KeyboardInterrupt:
+        print("plimsoll: interrupted", file=sys.stderr)
+        raise SystemExit(int(Exit.INTERRUPTED)) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""What is seen while a run goes on: a live table on a terminal, plain lines elsewhere; all of it on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from loadtests.plan import LoadPlan
+from measurements.rundir import RunDirectory
+from plimsoll.measure import Watcher
+
+EVERY_S = 5.0
+
+
+class Lines(Watcher):
+    """A line per phase, and one every five seconds: for logs and CI."""
+
+    def __init__(self) -> None:
+        self._plan: LoadPlan | None = None
+        self._latest: dict[int, dict[str, Any]] = {}
+        self._began = self._said = 0.0
+
+    def phase(self, sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)
+
+    def begin(self, plan: LoadPlan, run: RunDirectory) -> None:
+        self._plan, self._began = plan, time.monotonic()
+        self.phase(f"{describe(plan)} -> {run.path}")
+
+    def progress(self, worker: int, news: dict[str, Any]) -> None:
+        self._latest[worker] = news
+        if time.monotonic() - self._said >= EVERY_S and self._plan:
+            self._said = time.monotonic()
+            self.phase(self._line(self._plan))
+
+    def _line(self, plan: LoadPlan) -> str:
+        merged = merge(list(self._latest.values()))
+        left_s = max(0.0, sum(s.duration_s for s in plan.stages) - (time.monotonic() - self._began))
+        parts = [
+            f"{merged['stage'] or '-':>8}",
+            f"{merged['done_rps']:7.1f} rps",
+            f"p50 {_ms(merged['p50_ms'])}",
+            f"p95 {_ms(merged['p95_ms'])}",
+            f"failed {merged['failed']}",
+            f"in flight {merged['in_flight']}",
+            f"generator {merged['cpu_cores']:.0%} of its core",
+            f"{left_s:.0f} s left",
+        ]
+        return "  ".join(parts)
+
+
+class Live(Watcher):
+    """A table that is redrawn in place, for a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        self._live = RichLive("", console=Console(stderr=True), refresh_per_second=4, transient=True)
+        self._plan: LoadPlan | None = None
+        self._latest: dict[int, dict[str, Any]] = {}
+        self._began = 0.0
+        self._started = False
+        self._phase = ""
+
+    def phase(self, sentence: str) -> None:
+        self._phase = sentence
+        self._draw()
+
+    def begin(self, plan: LoadPlan, run: RunDirectory) -> None:
+        self._plan, self._began = plan, time.monotonic()
+        self._phase = describe(plan)
+        self._draw()
+
+    def progress(self, worker: int, news: dict[str, Any]) -> None:
+        self._latest[worker] = news
+        self._draw()
+
+    def end(self) -> None:
+        if self._started:
+            self._live.stop()
+            self._started = False
+
+    def _draw(self) -> None:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+
+        if not self._started:
+            self._live.start()
+            self._started = True
+        if self._plan is None or not self._latest:
+            self._live.update(f"[dim]{self._phase} …[/dim]")
+            return
+        merged = merge(list(self._latest.values()))
+        total_s = sum(s.duration_s for s in self._plan.stages)
+        spent_s = min(time.monotonic() - self._began, total_s)
+        table = Table(box=None, show_header=True, header_style="dim", pad_edge=False)
+        for heading in ("stage", "rps", "p50", "p95", "p95 now", "failed", "in flight", "users", "generator", "left"):
+            table.add_column(heading, justify="right", min_width=8)
+        lateness = merged["lateness_p99_ms"]
+        health = f"{merged['cpu_cores']:.0%}" + (f" late {lateness:.1f} ms" if lateness and lateness > 1 else "")
+        table.add_row(
+            merged["stage"] or "-", f"{merged['done_rps']:.1f}", _ms(merged["p50_ms"]), _ms(merged["p95_ms"]),
+            _ms(merged["recent_p95_ms"]), str(merged["failed"]), str(merged["in_flight"]), str(merged["users"]), health,
+            f"{total_s - spent_s:.0f} s",
+        )  # fmt: skip
+        self._live.update(
+            Group(f"[dim]{self._phase}[/dim]", ProgressBar(total=total_s, completed=spent_s, width=80), table)
+        )
+
+
+def watcher(quiet: bool) -> Watcher:
+    if quiet:
+        return Watcher()
+    return Live() if sys.stderr.isatty() else Lines()
+
+
+def merge(news: list[dict[str, Any]]) -> dict[str, Any]:
+    """Several workers' last second as one; quantiles take the worst worker's."""
+
+    def worst(key: str) -> float | None:
+        return max((n[key] for n in news if n[key] is not None), default=None)
+
+    return {
+        "done_rps": sum(n["ended"] / n["elapsed_s"] for n in news),
+        "failed": sum(sum(n["outcomes"].values()) - n["outcomes"].get("ok", 0) for n in news),
+        "in_flight": sum(n["in_flight"] for n in news),
+        "users": sum(n["users"] for n in news),
+        "cpu_cores": max(n["cpu_cores"] for n in news),
+        "stage": next((n["stage"] for n in news if n["stage"]), None),
+        **{key: worst(key) for key in ("p50_ms", "p95_ms", "recent_p95_ms", "lateness_p99_ms")},
+    }
+
+
+def describe(plan: LoadPlan) -> str:
+    seconds = sum(stage.duration_s for stage in plan.stages)
+    if plan.loop == "closed":
+        return f"closed loop, {plan.users} users for {seconds:g} s"
+    low = min(min(s.start_rps, s.end_rps) for s in plan.stages)
+    high = max(max(s.start_rps, s.end_rps) for s in plan.stages)
+    rates = f"{high:g} rps" if low == high else f"{low:g} to {high:g} rps in {len(plan.stages)} stages"
+    return f"open loop, {plan.process.label} arrivals, {rates}, {seconds:g} s"
+
+
+def _ms(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"

@@ -1,0 +1,251 @@
+"""From journals to a finished run directory: Parquet, evidence, resources, summary, validity, exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from loadtests.plan import LoadPlan
+from loadtests.runner import Account
+from loadtests.shapes import FINDING
+from measurements import frame as frames
+from measurements import host, slo, streams, validity
+from measurements.errors import Exit
+from measurements.rundir import RunDirectory
+from measurements.sample import SCHEMA_VERSION
+from measurements.summary import RunFacts, Window, summarise
+from plimsoll.placement import Placement
+from plimsoll.probe import Probe
+from plimsoll.spec import Spec, pool_needed
+from profiles.observer import Observer
+from profiles.usage import per_window
+
+if TYPE_CHECKING:
+    from plimsoll.measure import Run
+
+ERRORS = pa.schema(
+    [
+        ("error_id", pa.int32()),
+        ("outcome", pa.string()),
+        ("count", pa.int64()),
+        ("pattern", pa.string()),
+        ("excerpt", pa.string()),
+    ]
+)
+
+
+def first_document(
+    spec: Spec, plan: LoadPlan, run: RunDirectory, placement: Placement, services: list[dict[str, Any]], cost: str,
+    probed: Probe | None,
+) -> dict[str, Any]:  # fmt: skip
+    """`run.json` as it stands before the first request."""
+    contract = spec.contract.model_dump(mode="json", by_alias=True, exclude_unset=True) if spec.contract else None
+    return {
+        "schema": SCHEMA_VERSION,
+        "run": run.identity,
+        "name": spec.target_name,
+        "command": spec.command or " ".join(sys.argv),
+        "contract": contract,
+        "contract_path": str(spec.contract_path) if spec.contract_path else None,
+        "limits": spec.limits() or slo.DEFAULT,
+        "timeouts_s": spec.timeouts_s(),
+        "schedule": {
+            "stages": [stage.as_json() for stage in plan.stages],
+            "shape": spec.shape,
+            "process": plan.process.label,
+            "loop": plan.loop,
+            "users": plan.users,
+            "drain_s": plan.drain_s,
+            "timeout_s": plan.timeout_s,
+            "pool_cap": plan.pool_cap,
+            "workers": plan.workers,
+            "cv": plan.process.cv,
+        },
+        "locustfile": plan.locustfile,
+        "base_urls": plan.base_urls,
+        "addresses": plan.addresses,
+        "seed": plan.seed,
+        "nonce": plan.nonce,
+        "host": host.fingerprint(),
+        "versions": host.versions(),
+        "git_commit": host.git_commit(Path.cwd()),
+        "placement": placement.as_json(),
+        "services": services,
+        "probe": probed.as_json() if probed else None,
+        "estimate": cost,
+        "allow_degraded": spec.allow_degraded,
+        "workers": [],
+        "ended": None,
+        "exit_code": None,
+    }
+
+
+def finish(
+    spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], account: Account, observer: Observer | None,
+    interrupted: bool,
+) -> Run:  # fmt: skip
+    """Everything after the last row. Nothing here needs the target any more."""
+    from plimsoll.measure import Run
+
+    ended_s = (time.monotonic_ns() - account.start_ns) / 1e9
+    drift_ms = _clock_drift_ms(account)
+    usage: dict[str, dict[str, Any]] = {}
+    windows = _windows(plan, ended_s if account.ended != "completed" else None)
+    if observer is not None:
+        table = observer.table()
+        pq.write_table(table, run.path / "resources.parquet", compression="zstd")
+        measured = [w for w in windows if not w.warmup]
+        spans = [(w.name, w.start_s, w.end_s) for w in windows]
+        if measured:
+            spans.append(("run", measured[0].start_s, measured[-1].end_s))
+        usage = per_window(table, spans)
+    run.finish_shards()
+    merge_evidence(run)
+    frame, tokens = frames.read(run), streams.read(run)
+    facts = RunFacts(
+        run=run.identity,
+        loop=plan.loop,
+        arrivals=plan.process.label if plan.loop == "open" else "closed",
+        seed=plan.seed,
+        ended="interrupted" if interrupted else account.ended,
+        windows=windows,
+        timeouts_s=spec.timeouts_s(),
+        default_timeout_s=plan.timeout_s,
+        limits=spec.limits(),
+        usage=usage,
+    )
+    summary = summarise(frame, tokens, facts)
+    hot, longest, highest = validity.hot_windows(account.progress)
+    endpoint_names = {e.name for e in spec.contract.endpoint} if spec.contract else set()
+    verdict = validity.judge(
+        frame,
+        summary,
+        validity.Circumstances(
+            loop=plan.loop,
+            windows=windows,
+            given=account.given,
+            lost=account.lost,
+            own_faults=account.own_faults,
+            faults=account.faults,
+            stale=account.stale,
+            pool_cap=plan.pool_cap,
+            pool_needed=pool_needed(plan.stages, plan.timeout_s),
+            hot=hot,
+            longest_hot=longest,
+            cpu_share_max=highest,
+            run_delay_share=float(usage.get("run", {}).get("generator", {}).get("run_delay_s_per_s") or 0.0),
+            clock_drift_ms=drift_ms,
+            has_expectation=spec.contract is not None,
+            expectation_checked=bool(endpoint_names & set(summary["endpoints"])) or not len(frame),
+            allow_degraded=spec.allow_degraded,
+            ended=facts.ended,
+            stop_reason=account.stop_reason,
+        ),
+    )
+    found = exit_code(summary, verdict, spec.shape, interrupted)
+    close(run, document, summary, verdict, found, account)
+    return Run(run, document, summary, verdict, found)
+
+
+def close(
+    run: RunDirectory,
+    document: dict[str, Any],
+    summary: dict[str, Any],
+    verdict: dict[str, Any],
+    found: Exit,
+    account: Account,
+) -> None:
+    summary |= {
+        "valid": verdict["valid"],
+        "indicative": verdict["indicative"],
+        "reasons": validity.reasons(verdict),
+        "exit_code": int(found),
+    }
+    document |= {
+        "ended": summary["ended"],
+        "stop_reason": account.stop_reason,
+        "exit_code": int(found),
+        "client": account.client,
+        "task_exceptions": account.exceptions,
+    }
+    run.write_json("validity.json", verdict)
+    run.write_json("summary.json", summary)
+    run.write_json("run.json", document)
+
+
+def exit_code(summary: dict[str, Any], verdict: dict[str, Any], shape: str, interrupted: bool) -> Exit:
+    codes = []
+    outcomes = summary["all"]["outcomes"]
+    if outcomes and set(outcomes) <= {"connect_error"}:
+        codes.append(Exit.UNREACHABLE)
+    if interrupted:
+        codes.append(Exit.INTERRUPTED)
+    if not verdict["valid"]:
+        codes.append(Exit.INVALID)
+    if slo.missed(summary["slo"]) and shape not in FINDING:
+        codes.append(Exit.SLO_MISSED)
+    return Exit.first(*codes)
+
+
+def merge_evidence(run: RunDirectory) -> None:
+    """The workers' side files become errors.parquet (with counts from the rows) and examples.jsonl."""
+    known: dict[int, dict[str, Any]] = {}
+    examples: list[str] = []
+    for path in sorted((run.path / "samples").glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue  # a killed worker's last line may be cut
+            if path.name.startswith("errors"):
+                known.setdefault(entry["error_id"], entry)
+            else:
+                examples.append(line)
+        path.unlink()
+    rows = run.table("samples", ["error_id", "outcome"])
+    failed = rows.filter(rows["error_id"].is_valid())
+    failed = failed.set_column(1, "outcome", failed["outcome"].cast(pa.string()))
+    counted = (
+        failed.group_by(["error_id", "outcome"]).aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
+    )
+    lost = {"pattern": "(text lost with its worker)", "excerpt": ""}
+    lines = [
+        {
+            **(known.get(row["error_id"]) or lost),
+            "error_id": row["error_id"],
+            "outcome": row["outcome"],
+            "count": row["count_all"],
+        }
+        for row in counted.to_pylist()
+    ]
+    table = pa.Table.from_pylist(lines, schema=ERRORS)
+    pq.write_table(table, run.path / "errors.parquet")
+    run.write_text("examples.jsonl", "".join(f"{line}\n" for line in examples))
+
+
+def _windows(plan: LoadPlan, cut_s: float | None) -> list[Window]:
+    """Stages with their times; an interrupted run ends its last one early and has no later ones."""
+    windows, at = [], 0.0
+    for stage in plan.stages:
+        end = at + stage.duration_s
+        if cut_s is not None:
+            end = min(end, max(cut_s, at))
+        if end > at:
+            windows.append(Window(stage.name, at, end, stage.start_rps, stage.end_rps, stage.warmup))
+        at += stage.duration_s
+    return windows
+
+
+def _clock_drift_ms(account: Account) -> float:
+    if not account.workers:
+        return 0.0
+    first = account.workers[0]
+    wall_ns = time.time_ns() - first["start_unix_ns"]
+    monotonic_ns = time.monotonic_ns() - first["start_monotonic_ns"]
+    return (wall_ns - monotonic_ns) / 1e6

@@ -1,0 +1,246 @@
+"""`measure(spec) -> Run`: the one way from a spec to a finished run directory. Composes target, load and observation."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from loadtests.plan import LoadPlan
+from loadtests.runner import Account, Hooks, Runner
+from measurements import slo
+from measurements.errors import Exit, Interrupted, TargetUnreachable
+from measurements.rundir import RunDirectory
+from plimsoll import finish, money, permission, probe
+from plimsoll.placement import Placement, place
+from plimsoll.spec import Spec, checked, load_plan
+from profiles.observer import Observer
+from profiles.ports import listening
+from targets.control import Deployment
+from targets.urls import base_url, is_loopback, resolve
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: its directory and documents. `exit` is what the command ends with."""
+
+    directory: RunDirectory
+    document: dict[str, Any]
+    summary: dict[str, Any]
+    validity: dict[str, Any]
+    exit: Exit
+
+
+class Watcher:
+    """What a person or a log sees meanwhile; the default says nothing. See `plimsoll.display`."""
+
+    def phase(self, sentence: str) -> None: ...
+    def begin(self, plan: LoadPlan, run: RunDirectory) -> None: ...
+    def progress(self, worker: int, news: dict[str, Any]) -> None: ...
+    def end(self) -> None: ...
+
+
+def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDirectory], None] | None = None) -> Run:
+    """Runs `spec` to its end, or to the first signal; whatever was started is stopped. PlimsollError for a user's mistake.
+
+    `before` is called with the run directory before anything else is started.
+    """
+    watcher = watcher or Watcher()
+    spec = checked(spec)
+    local = spec.start or all(is_loopback(resolve(url)) for url in _urls(spec))
+    placement = place(spec.workers, local)
+    with ExitStack() as stack:
+        signals = stack.enter_context(_signals())
+        stack.enter_context(_pinned(placement))
+        run = RunDirectory.create(spec.out, spec.target_name)
+        if before:
+            before(run)
+        stack.callback(watcher.end)
+        urls, roots, services, deployment = _target(spec, run, placement, watcher, stack)
+        rate_rps = spec.rate_rps or 0.0
+        probed = None
+        if not rate_rps and spec.loop == "open" and spec.shape != "smoke" and spec.process.kind != "replay":
+            watcher.phase("probing for the rate to aim at")
+            probed = probe.rate(spec, urls, placement, run.path / "probe", signals.reason)
+            rate_rps = probed.rate_rps
+        plan = load_plan(spec, run.identity, urls, placement.generator, rate_rps or 1.0)
+        peak_rps = max(max(s.start_rps, s.end_rps) for s in plan.stages)
+        for url, address in zip(plan.base_urls, plan.addresses, strict=True):
+            permission.check(url, address, peak_rps)
+        cost = money.estimate(spec.contract, sum(s.expected for s in plan.stages))
+        if spec.contract and spec.contract.upstream and spec.contract.upstream.paid:
+            watcher.phase(f"ahead: {cost.sentence}")
+        document = finish.first_document(spec, plan, run, placement, services, cost.sentence, probed)
+        run.write_json("run.json", document)
+        account, observer = _drive(spec, plan, run, document, roots, deployment, watcher, signals, cost.max_requests)
+        watcher.phase("reading the rows")
+        return finish.finish(spec, plan, run, document, account, observer, signals.interrupted)
+
+
+def _urls(spec: Spec) -> list[str]:
+    if spec.host:
+        return [spec.host]
+    assert spec.contract is not None
+    return spec.contract.target.base_urls
+
+
+def _target(
+    spec: Spec, run: RunDirectory, placement: Placement, watcher: Watcher, stack: ExitStack
+) -> tuple[list[str], dict[str, list[int]], list[dict[str, Any]], Deployment | None]:
+    """Where the service is, started if asked; its pids by role where they can be found."""
+    if spec.start:
+        assert spec.contract is not None
+        deployment = stack.enter_context(
+            Deployment(
+                spec.contract, run.path, replicas=spec.replicas, workers=spec.service_workers, cpus=placement.target,
+                say=watcher.phase,
+            )
+        )  # fmt: skip
+        services = [
+            {"role": role, "pid": p.pid, "command": p.command} for role, ps in deployment.processes.items() for p in ps
+        ]
+        return deployment.base_urls, deployment.roots, services, deployment
+    urls = _urls(spec)
+    _reachable(urls, spec)
+    roots: dict[str, list[int]] = {"target": []}
+    observe = spec.contract.target.observe if spec.contract else None
+    if observe and observe.pid:
+        roots["target"].append(observe.pid)
+    services: list[dict[str, Any]] = []
+    for url in urls:
+        where = f"http://127.0.0.1:{observe.port}" if observe and observe.port else url
+        found = listening(where)
+        if not (observe and observe.pid):
+            roots["target"] += [pid for pid in found.roots if pid not in roots["target"]]
+        services.append({"role": "target", "url": url, "not_observed": found.why_not, "note": found.note})
+    return urls, roots, services, None
+
+
+def _reachable(urls: list[str], spec: Spec) -> None:
+    """One connection to each base URL, so that a wrong address is a sentence and not ten thousand rows."""
+    import socket
+
+    for url in urls:
+        parts, address = base_url(url), resolve(url)
+        if parts.scheme == "unix":
+            continue
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        permission.check(url, address, 0.0)
+        try:
+            socket.create_connection((address, port), timeout=5).close()
+        except OSError as error:
+            start = " or let Plimsoll start it with --start" if spec.contract and spec.contract.target.control else ""
+            raise TargetUnreachable(
+                f"{url} does not answer ({error.strerror or error}); start the service, correct base_url{start}"
+            ) from error
+
+
+def _drive(
+    spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], roots: dict[str, list[int]],
+    deployment: Deployment | None, watcher: Watcher, signals: Signals, max_requests: int | None,
+) -> tuple[Account, Observer | None]:  # fmt: skip
+    runner = Runner(plan, run)
+    observer: Observer | None = None
+    ended = 0
+    slo_missed = ""
+
+    def before_start(workers: list[dict[str, Any]], start_ns: int) -> None:
+        nonlocal observer
+        document["workers"] = workers
+        run.write_json("run.json", document)
+        observer = Observer({**roots, "generator": runner.pids}, start_ns)
+        observer.start()
+        watcher.begin(plan, run)
+
+    def progress(worker: int, news: dict[str, Any]) -> None:
+        nonlocal ended, slo_missed
+        ended += news["ended"]
+        if spec.abort_on_slo and not slo_missed:
+            slo_missed = _live_miss(spec, news)
+        watcher.progress(worker, news)
+
+    def stop() -> str | None:
+        if signals.reason():
+            return signals.reason()
+        if max_requests is not None and ended >= max_requests:
+            return f"max_usd is reached after {ended:,} requests"
+        died = deployment.died() if deployment else None
+        return died or slo_missed or None
+
+    try:
+        runner.prepare()
+        signals.at_once = False
+        account = runner.run(Hooks(before_start, progress, stop, signals.hurry))
+    finally:
+        runner.close()
+        if observer is not None:
+            observer.stop()
+    return account, observer
+
+
+def _live_miss(spec: Spec, news: dict[str, Any]) -> str:
+    """--abort-on-slo: the running p95 or error rate of the whole mix is past its limit (after 100 requests)."""
+    limits = spec.limits() or slo.DEFAULT
+    total = sum(news["outcomes"].values())
+    if total < 100:
+        return ""
+    worst = {metric: max(m[metric] for m in limits.values() if metric in m) for m in limits.values() for metric in m}
+    error_rate = 1 - news["outcomes"].get("ok", 0) / total
+    if error_rate > worst.get("error_rate", 1.0):
+        return f"--abort-on-slo: error rate {error_rate:.1%}"
+    if news["recent_p95_ms"] and news["recent_p95_ms"] > worst.get("p95_ms", float("inf")):
+        return f"--abort-on-slo: p95 {news['recent_p95_ms']:.0f} ms"
+    return ""
+
+
+class Signals:
+    """First SIGINT or SIGTERM: stop gracefully; second SIGINT: at once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.name = ""
+        self.at_once = True  # until the load runs there are no rows to lose
+
+    @property
+    def interrupted(self) -> bool:
+        return self.count > 0
+
+    def reason(self) -> str | None:
+        return f"interrupted ({self.name})" if self.count else None
+
+    def hurry(self) -> bool:
+        return self.count > 1
+
+    def take(self, number: int, _: object) -> None:
+        self.count += 1
+        self.name = signal.Signals(number).name
+        if self.at_once:
+            raise Interrupted("interrupted before the load began; nothing was measured, what was started is stopped")
+
+
+@contextmanager
+def _signals() -> Iterator[Signals]:
+    signals = Signals()
+    before = {number: signal.signal(number, signals.take) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield signals
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _pinned(placement: Placement) -> Iterator[None]:
+    """This process (display, observer) keeps off the generator's core."""
+    if not placement.target or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, placement.target)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

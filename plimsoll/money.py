@@ -1,0 +1,49 @@
+"""What a run will cost at the upstream, before it starts; a paid upstream without a cap is refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from measurements.errors import Refused
+from targets.contract import Contract
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Expected over the whole run. `max_requests` is where `max_usd` is reached; None without a paid upstream."""
+
+    requests: float
+    calls: float
+    tokens: float
+    usd: float
+    max_requests: int | None
+
+    @property
+    def sentence(self) -> str:
+        text = f"about {self.requests:,.0f} requests, {self.calls:,.0f} upstream calls, {self.tokens:,.0f} tokens"
+        return f"{text}, {self.usd:,.2f} USD" if self.max_requests is not None else text
+
+
+def estimate(contract: Contract | None, requests: float) -> Estimate:
+    """Refused when the upstream is paid and the contract has no `max_usd`."""
+    upstream = contract.upstream if contract else None
+    if contract is None or upstream is None:
+        return Estimate(requests, 0, 0, 0, None)
+    generating = [e for e in contract.endpoint if e.enabled and e.weight > 0]
+    total = sum(e.weight for e in generating) or 1
+    share = sum(e.weight for e in generating if e.kind == "generation") / total
+    calls = requests * share * upstream.calls_per_request
+    usd_per_call = (
+        upstream.tokens_in * upstream.usd_per_1k_tokens_in + upstream.tokens_out * upstream.usd_per_1k_tokens_out
+    ) / 1000
+    tokens = calls * (upstream.tokens_in + upstream.tokens_out)
+    if not upstream.paid:
+        return Estimate(requests, calls, tokens, 0.0, None)
+    if upstream.max_usd is None:
+        raise Refused(
+            f"the upstream of {contract.target.name} is paid and this run would make about {calls:,.0f} calls "
+            f"({calls * usd_per_call:,.2f} USD); set a cap with max_usd in [upstream]"
+        )
+    per_request = usd_per_call * share * upstream.calls_per_request
+    cap = int(upstream.max_usd / per_request) if per_request else None
+    return Estimate(requests, calls, tokens, calls * usd_per_call, cap if cap is not None else 2**62)

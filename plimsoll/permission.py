@@ -1,0 +1,62 @@
+"""Where load may go. Loopback and private ranges are free; any other host needs a record, made by `plimsoll allow`."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from measurements.errors import Refused, UsageError
+from targets.urls import base_url, is_private
+
+
+def record_path() -> Path:
+    home = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
+    return Path(home) / "plimsoll" / "allowed.jsonl"
+
+
+def allow(host: str, max_rps: float) -> dict[str, Any]:
+    """Appends who allowed load to which host, when, and up to which rate."""
+    if not host or "/" in host or any(character.isspace() for character in host):
+        raise UsageError(f"{host!r} is not a host name; write it without scheme and path, e.g. staging.example.com")
+    entry = {
+        "host": host.lower(),
+        "max_rps": max_rps,
+        "by": getpass.getuser(),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    path = record_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+    return entry
+
+
+def check(url: str, address: str, peak_rps: float) -> None:
+    """Refused when `url` resolves outside loopback and private ranges without a record, or over its rate."""
+    if is_private(address):
+        return
+    host = (base_url(url).hostname or "").lower()
+    entries = [entry for entry in _entries() if entry["host"] == host]
+    if not entries:
+        raise Refused(
+            f"{host} ({address}) is neither on this machine nor in a private network; if the load is wanted there, put it "
+            f"on record with: plimsoll allow {host} --max-rate RPS"
+        )
+    if peak_rps > entries[-1]["max_rps"]:
+        raise Refused(
+            f"{host} is allowed up to {entries[-1]['max_rps']:g} rps (by {entries[-1]['by']}, {entries[-1]['at']}), this "
+            f"run would reach {peak_rps:g}; lower --rate, or record a higher limit with: plimsoll allow {host} --max-rate RPS"
+        )
+
+
+def _entries() -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in record_path().read_text(encoding="utf-8").splitlines() if line.strip()]
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise UsageError(f"{record_path()} is damaged ({error}); mend or remove the line") from error

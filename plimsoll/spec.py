@@ -1,0 +1,174 @@
+"""What a measurement is asked to do, from command-line words to a checked plan; no clock, no network but one look-up."""
+
+from __future__ import annotations
+
+import resource
+import secrets
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from loadtests.arrivals import Process, Stage
+from loadtests.plan import LoadPlan
+from loadtests.shapes import stages
+from measurements.errors import UsageError
+from targets.contract import Contract, Slo
+from targets.urls import base_url, resolve
+
+SPARE_FDS = 200
+PORTS = 28_000  # the usual ephemeral range, per destination and source address
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One measurement. Exactly one of `contract` and (`locustfile` with `host`) leads; both together are fine."""
+
+    contract: Contract | None = None
+    contract_path: Path | None = None
+    locustfile: Path | None = None
+    host: str | None = None
+    rate_rps: float | None = None
+    users: int | None = None
+    duration_s: float = 60.0
+    warmup_s: float = 0.0
+    process: Process = field(default_factory=Process)
+    shape: str = "load"
+    endpoint: str | None = None
+    workers: int = 1
+    seed: int | None = None
+    abort_on_slo: bool = False
+    allow_degraded: bool = False
+    start: bool = False
+    replicas: int = 1
+    service_workers: int | None = None
+    ui_port: int | None = None
+    out: Path = Path("runs")
+    name: str | None = None
+    command: str = ""
+
+    @property
+    def loop(self) -> str:
+        return "closed" if self.users else "open"
+
+    @property
+    def target_name(self) -> str:
+        if self.name:
+            return self.name
+        if self.contract:
+            return self.contract.target.name
+        return self.locustfile.stem if self.locustfile else "run"
+
+    def limits(self) -> dict[str, dict[str, float]]:
+        slo: dict[str, Slo] = self.contract.slo if self.contract else {}
+        return {name: section.limits() for name, section in slo.items() if section.limits()}
+
+    def timeouts_s(self) -> dict[str, float]:
+        return {e.name: e.timeout_s for e in self.contract.endpoint} if self.contract else {}
+
+    @property
+    def timeout_s(self) -> float:
+        """The longest of the endpoints in use: the drain, and what the pool is sized by."""
+        if self.contract is None:
+            return 30.0
+        used = [e for e in self.contract.endpoint if e.enabled and (e.weight > 0 or self.contract.target.locustfile)]
+        return max((e.timeout_s for e in used), default=30.0)
+
+
+def checked(spec: Spec) -> Spec:
+    """Refuses what cannot be, with the remedy; narrows the contract to --endpoint."""
+    if spec.rate_rps is not None and spec.users is not None:
+        raise UsageError("--rate (open loop) and --users (closed loop) exclude each other; give one")
+    if spec.users is not None and spec.users < 1:
+        raise UsageError(f"--users {spec.users}: at least one user is needed")
+    if spec.rate_rps is not None and not 0 < spec.rate_rps <= 1_000_000:
+        raise UsageError(f"--rate {spec.rate_rps:g}: give a rate above 0 and up to 1,000,000 per second")
+    if not 0 < spec.duration_s <= 604_800:
+        raise UsageError(f"--duration {spec.duration_s:g}: give seconds above 0 and up to a week")
+    if spec.warmup_s < 0:
+        raise UsageError(f"--warmup {spec.warmup_s:g}: a warm-up is 0 s or longer")
+    if spec.workers < 1:
+        raise UsageError(f"--workers {spec.workers}: at least one load process is needed")
+    if spec.contract is None and spec.locustfile is None:
+        raise UsageError("nothing to run: give a contract, or a locustfile with -f FILE --host URL")
+    if spec.contract is None and not spec.host:
+        raise UsageError(f"-f {spec.locustfile} needs --host URL: where shall the load go?")
+    if spec.endpoint and spec.contract:
+        spec = replace(spec, contract=_only(spec.contract, spec.endpoint))
+    if spec.start and (spec.contract is None or spec.contract.target.control is None):
+        raise UsageError("--start needs a contract with [target.control]; say there how to start the service")
+    return spec
+
+
+def _only(contract: Contract, name: str) -> Contract:
+    if contract.endpoint_named(name) is None:
+        names = ", ".join(endpoint.name for endpoint in contract.endpoint)
+        raise UsageError(f"--endpoint {name}: the contract has {names}")
+    chosen = [
+        endpoint.model_copy(update={"weight": endpoint.weight or 1.0, "enabled": True})
+        for endpoint in contract.endpoint
+        if endpoint.name == name
+    ]
+    target = contract.target.model_copy(update={"locustfile": None})
+    slo = {key: value for key, value in contract.slo.items() if key in (name, "all")}
+    narrowed = contract.model_copy(update={"endpoint": chosen, "target": target, "slo": slo})
+    narrowed._folder = contract.folder
+    return narrowed
+
+
+def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate_rps: float) -> LoadPlan:
+    """The plan that goes to the load processes. `urls` are where the service really is."""
+    seed = spec.seed if spec.seed is not None else secrets.randbelow(2**31)
+    nonce = f"s{spec.seed}" if spec.seed is not None else secrets.token_hex(3)
+    planned = _stages(spec, rate_rps)
+    timeout_s = spec.timeout_s
+    locustfile = spec.locustfile
+    if locustfile is None and spec.contract is not None and spec.contract.target.locustfile:
+        locustfile = spec.contract.beside(spec.contract.target.locustfile)
+    for url in urls:
+        try:
+            base_url(url)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    return LoadPlan(
+        run=run,
+        base_urls=urls,
+        addresses=[resolve(url) for url in urls],
+        stages=planned,
+        process=spec.process,
+        seed=seed,
+        nonce=nonce,
+        loop=spec.loop,
+        users=spec.users or 0,
+        workers=spec.workers,
+        contract=spec.contract.model_dump(mode="json", by_alias=True, exclude_unset=True) if spec.contract else None,
+        contract_folder=str(spec.contract.folder) if spec.contract else ".",
+        locustfile=str(locustfile) if locustfile else None,
+        endpoint=spec.endpoint,
+        drain_s=timeout_s,
+        timeout_s=timeout_s,
+        pool_cap=pool_cap(pool_needed(planned, timeout_s)),
+        cpus=cpus,
+        ui_port=spec.ui_port,
+    )
+
+
+def _stages(spec: Spec, rate_rps: float) -> list[Stage]:
+    if spec.process.kind == "replay":
+        span = min(spec.duration_s, spec.process.times_s[-1] + 1e-9) if spec.process.times_s else spec.duration_s
+        return [Stage("replay", max(span, 1e-3), rate_rps, rate_rps)]
+    if spec.shape == "smoke":
+        return stages("smoke", spec.rate_rps or 1.0, spec.duration_s, spec.warmup_s)
+    return stages(spec.shape, rate_rps, spec.duration_s, spec.warmup_s)
+
+
+def pool_needed(planned: list[Stage], timeout_s: float) -> float:
+    """Users that an open loop can need: peak rate × timeout × 1.2."""
+    peak = max(max(stage.start_rps, stage.end_rps) for stage in planned)
+    return max(10.0, peak * timeout_s * 1.2)
+
+
+def pool_cap(needed: float) -> int:
+    """Bounded by file descriptors (the soft limit is raised to the hard one first) and local ports."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return int(min(needed + 1, hard - SPARE_FDS, PORTS))

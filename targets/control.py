@@ -1,0 +1,133 @@
+"""Starts a service and what it needs as `[target.control]` says, on free ports, and stops it all again."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from string import Formatter
+from types import TracebackType
+
+import httpx
+
+from measurements.errors import ContractError, TargetUnreachable
+from targets.contract import Contract
+from targets.process import Process, describe_exit
+
+Say = Callable[[str], None]
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    with socket.socket() as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_ready(process: Process, url: str, path: str, timeout_s: float) -> None:
+    """Until `path` answers 2xx. TargetUnreachable says whether it died, answers otherwise, or stays silent."""
+    until, last = time.monotonic() + timeout_s, "no answer"
+    with httpx.Client(timeout=2.0, trust_env=False) as client:
+        while time.monotonic() < until:
+            if process.exit_code is not None:
+                raise TargetUnreachable(
+                    f"{process.name} {describe_exit(process.exit_code)} before it was ready; it said: "
+                    f"{process.last_words() or 'nothing'} (all of it: {process.log})"
+                )
+            try:
+                status = client.get(url + path).status_code
+                if 200 <= status < 300:
+                    return
+                last = f"status {status}"
+            except httpx.HTTPError as error:
+                last = type(error).__name__
+            time.sleep(0.05)
+    raise TargetUnreachable(
+        f"{process.name} was not ready within {timeout_s:g} s: {url}{path} gave {last}; see {process.log}, "
+        "or raise ready_timeout_s in [target.control]"
+    )
+
+
+class Deployment:
+    """A context: inside it the service runs. `base_urls` has one URL per replica; `roots` the pids by role."""
+
+    def __init__(
+        self, contract: Contract, logs: Path, *, replicas: int = 1, workers: int | None = None, cpus: Sequence[int] = (),
+        say: Say = lambda _: None,
+    ) -> None:  # fmt: skip
+        if contract.target.control is None:
+            raise ContractError([f"{contract.target.name} has no [target.control]; say there how to start it"])
+        self._contract, self._control = contract, contract.target.control
+        self._logs, self._replicas, self._cpus, self._say = logs, replicas, list(cpus), say
+        self._workers = workers or contract.resources.workers
+        self.base_urls: list[str] = []
+        self.processes: dict[str, list[Process]] = {}
+        self.urls: dict[str, str] = {}
+
+    @property
+    def roots(self) -> dict[str, list[int]]:
+        return {role: [process.pid for process in processes] for role, processes in self.processes.items()}
+
+    def __enter__(self) -> Deployment:
+        try:
+            for need in self._control.needs:
+                self._say(f"starting {need.name}")
+                url = self._start(need.name, need.name, need.start, need.ready, need.env, {})
+                self.urls[f"{need.name}_url"] = url
+            for _ in range(self._replicas):
+                self._say(f"starting {self._contract.target.name}")
+                self.base_urls.append(
+                    self._start(
+                        "target", self._contract.target.name, self._control.start, self._control.ready,
+                        self._control.env, self.urls,
+                    )
+                )  # fmt: skip
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def died(self) -> str | None:
+        """A sentence when one of the processes is gone."""
+        for processes in self.processes.values():
+            for process in processes:
+                if process.exit_code is not None:
+                    return f"{process.name} {describe_exit(process.exit_code)}; it said: {process.last_words() or 'nothing'}"
+        return None
+
+    def _start(self, role: str, name: str, start: str, ready: str, env: dict[str, str], urls: dict[str, str]) -> str:
+        port = free_port()
+        values = {"port": str(port), "workers": str(self._workers), **urls}
+        process = Process(
+            name, fill(start, values), {k: fill(v, values) for k, v in env.items()}, Path.cwd(),
+            self._logs / f"{name}-{port}.log", self._cpus,
+        )  # fmt: skip
+        self.processes.setdefault(role, []).append(process)
+        url = f"http://127.0.0.1:{port}"
+        wait_ready(process, url, ready, self._control.ready_timeout_s)
+        return url
+
+    def _stop(self) -> None:
+        stop = self._control.stop
+        for role, processes in reversed(list(self.processes.items())):
+            for process in processes:
+                if stop and role == "target" and process.exit_code is None:
+                    Process(f"{process.name} stop", fill(stop, {"pid": str(process.pid)}), {}, Path.cwd(), process.log)
+                process.stop()
+
+
+def fill(template: str, values: dict[str, str]) -> str:
+    """{port} and its kin in a command; ContractError names what is unknown."""
+    for _, field, _, _ in Formatter().parse(template):
+        if field is not None and field not in values:
+            raise ContractError(
+                [
+                    f"[target.control]: {template!r} uses {{{field}}}; known here are {', '.join(f'{{{k}}}' for k in values)}"
+                ]
+            )
+    return template.format(**values)
