@@ -162,7 +162,7 @@ class LockstepScheduler:
             else:
                 self.gate.leave(job)
         self._decoding = decoding
-        self._prefilling = [job for job in self._prefilling if job.prefilled < job.prompt_tokens]
+        self._prefilling = [job for job in self._prefilling if not job.emitted]
         self._begin(self.next_ns)
         return gained
 

@@ -51,7 +51,8 @@ def emulate(port: int, host: str, config: Path | None, seed: int, workers: int) 
 
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; or one sentence and SystemExit(4)."""
-    server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named because asyncio sets TCP_NODELAY on no other socket: Nagle would hold the second event 40 ms.
+    server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         server.bind((host, port))
@@ -125,7 +126,7 @@ def _wait(children: list[int], parent_holds: int) -> None:
 
 
 def _serve(server: socket.socket, build: Build, announce: str, parent_lives: int | None = None) -> None:
-    loop = _new_loop()
+    loop = asyncio.new_event_loop()
     connections: set[Connection] = set()
     stopped = asyncio.Event()
     try:
@@ -149,14 +150,6 @@ def _serve(server: socket.socket, build: Build, announce: str, parent_lives: int
         loop.run_until_complete(asyncio.sleep(0))
     finally:
         loop.close()
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    if os.environ.get("LLM_LOOP") == "uvloop":
-        import uvloop
-
-        return uvloop.new_event_loop()
-    return asyncio.new_event_loop()
 
 
 def _service(loop: asyncio.AbstractEventLoop, parameters: Parameters, seed: int) -> Running:

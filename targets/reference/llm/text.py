@@ -3,9 +3,11 @@
 import hashlib
 import json
 import math
-import random
 import re
 from dataclasses import dataclass
+from itertools import cycle
+from json.encoder import encode_basestring
+from statistics import NormalDist
 from typing import Any
 
 from targets.reference.embedding import tokenize
@@ -15,6 +17,8 @@ from targets.reference.llm.phrases import ENGLISH, KOREAN, TEMPLATES
 _HANGUL = re.compile(r"[가-힣]")
 _LATIN = re.compile(r"[A-Za-z]")
 _ASKS_JSON = re.compile(r"(?<![A-Za-z])JSON(?![A-Za-z])", re.IGNORECASE)
+_NORMAL = NormalDist()
+_SUBJECT_WITHIN = 200  # characters of the prompt in which a subject is looked for
 _SUBJECT = re.compile(r"[가-힣A-Za-z0-9]{2,}")
 _EMPTY: dict[str, Any] = {"integer": 1, "number": 1.0, "boolean": True, "array": [], "object": {}, "null": None}
 _TEMPLATE_KEYS = ("title", "body", "buttons", "variables")
@@ -61,27 +65,29 @@ class Writer:
 
     def write(self, ask: Ask) -> Answer:
         """The answer to an ask; the same for the same seed in every process."""
-        digest = hashlib.blake2b(repr((self._seed, ask)).encode(), digest_size=8).digest()
-        draw = random.Random(int.from_bytes(digest))
+        draws = hashlib.blake2b(repr((self._seed, ask)).encode()).digest()
         document = None if ask.exact_length else _document(ask)
         if document is not None:
             pieces = _encode(document)
             return Answer(pieces[: ask.max_tokens], cut=len(pieces) > ask.max_tokens)
         wanted = ask.max_tokens
         if not ask.exact_length:
-            drawn = self._output.median_tokens * math.exp(self._output.sigma * draw.gauss(0, 1))
+            uniform = (int.from_bytes(draws[:8]) + 0.5) / 2**64
+            drawn = self._output.median_tokens * math.exp(self._output.sigma * _NORMAL.inv_cdf(uniform))
             wanted = max(1, ask.min_tokens, round(drawn))
         length = min(wanted, ask.max_tokens)
         cut = wanted > ask.max_tokens or ask.exact_length
-        return Answer(self._prose(ask, length, draw, ends=not cut), cut)
+        return Answer(self._prose(ask, length, draws[8:], ends=not cut), cut)
 
-    def _prose(self, ask: Ask, length: int, draw: random.Random, ends: bool) -> list[bytes]:
+    def _prose(self, ask: Ask, length: int, draws: bytes, ends: bool) -> list[bytes]:
         korean = is_korean(ask.last)
-        subject = " ".join(_SUBJECT.findall(ask.last)[:4])
+        subject = " ".join(_SUBJECT.findall(ask.last, 0, _SUBJECT_WITHIN)[:4])
         pieces = _encode((f"'{subject}'에 대해 말씀드리겠습니다." if korean else f"On {subject}:") if subject else "")
         stock = self._korean if korean else self._english
-        while len(pieces) < length:
-            pieces += draw.choice(stock)
+        for draw in cycle(draws):
+            if len(pieces) >= length:
+                break
+            pieces += stock[draw % len(stock)]
         pieces = pieces[:length]
         if ends:
             pieces[-1] = b'"."'
@@ -95,7 +101,7 @@ def is_korean(text: str) -> bool:
 
 
 def _encode(text: str) -> list[bytes]:
-    return [json.dumps(piece, ensure_ascii=False).encode(errors="replace") for piece in tokenize(text)]
+    return [encode_basestring(piece).encode(errors="replace") for piece in tokenize(text)]
 
 
 def _document(ask: Ask) -> str | None:
