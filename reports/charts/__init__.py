@@ -1,0 +1,1 @@
+"""Charts: each function takes documents or a small aggregate and gives a `Chart`, or None where there is nothing."""

@@ -1,0 +1,167 @@
+"""matplotlib figures as SVG that a strict page may hold: text as text, no style attributes, colours as classes.
+
+Colours are drawn as the light values of `INK` … `SERIES`; on the way out each becomes a class (`f-ink` for fills,
+`s-ink` for strokes), so that the page's style sheet decides about light, dark and print. Every chart is drawn twice,
+wide and narrow, because text that shrinks with a picture cannot be read on a phone.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID, FACE = "#17202a", "#566270", "#e1e5ea", "#ffffff"
+GOOD, WARN, BAD, BLUE = "#1a7044", "#8f5a00", "#b3261e", "#1c5d99"
+SERIES = ("#1c5d98", "#c2570c", "#12805c", "#8a3d91", "#6b5b00", "#3f6f8f", "#a13d63")
+RAMP = ("#b9d0e6", "#93b6d6", "#6c9bc6", "#4a81b3", "#2f679c", "#1b4e81", "#0d3763")
+QUIET = "#c9d2dc"
+
+CLASSES = (
+    {INK: "ink", MUTED: "muted", GRID: "grid", FACE: "face", GOOD: "good", WARN: "warn", BAD: "bad", BLUE: "blue"}
+    | {QUIET: "quiet"}
+    | {colour: f"c{index}" for index, colour in enumerate(SERIES)}
+    | {colour: f"r{index}" for index, colour in enumerate(RAMP)}
+)
+
+WIDE_PX, NARROW_PX = 880, 360
+SETTINGS: dict[str, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "plimsoll",
+    "text.parse_math": False,
+    "font.family": "sans-serif",
+    "font.size": 12,
+    "axes.titlesize": 12.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.titlecolor": INK,
+    "axes.labelsize": 12,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.minor.visible": False,
+    "ytick.minor.visible": False,
+    "text.color": INK,
+    "lines.linewidth": 2,
+    "lines.markersize": 6,
+    "figure.facecolor": FACE,
+    "axes.facecolor": FACE,
+}
+
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "http://www.w3.org/1999/xlink"
+ElementTree.register_namespace("", SVG)
+ElementTree.register_namespace("xlink", XLINK)
+
+Paint = Callable[[Figure, bool], None]
+
+
+def draw(paint: Paint, key: str, title: str, description: str, wide_px: int, narrow_px: int) -> tuple[Markup, Markup]:
+    """The same chart for a wide and for a narrow page; `*_px` are the two heights."""
+    wide = _svg(paint, f"{key}-w", title, description, (WIDE_PX, wide_px), narrow=False)
+    narrow = _svg(paint, f"{key}-n", title, description, (NARROW_PX, narrow_px), narrow=True)
+    return wide, narrow
+
+
+def _svg(paint: Paint, key: str, title: str, description: str, size_px: tuple[int, int], narrow: bool) -> Markup:
+    with rc_context(SETTINGS), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's browser has the fonts
+        figure = Figure(figsize=(size_px[0] / 72, size_px[1] / 72), dpi=72, layout="constrained")
+        FigureCanvasSVG(figure)
+        paint(figure, narrow)
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    return Markup(_strict(buffer.getvalue(), key, title, description))  # noqa: S704 our own drawing, escaped by the tree
+
+
+def _strict(source: bytes, key: str, title: str, description: str) -> str:
+    """Ids made unique, style attributes turned into classes and presentation attributes, a title and a description."""
+    root = ElementTree.fromstring(source)
+    for parent in root.iter():
+        for child in list(parent):
+            if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
+                parent.remove(child)
+    referred = {match for element in root.iter() for match in _references(element)}
+    for element in root.iter():
+        _present(element)
+        if "id" in element.attrib:
+            identity = element.attrib.pop("id")
+            if identity in referred:
+                element.set("id", f"{key}-{identity}")
+        for name in (f"{{{XLINK}}}href", "clip-path"):
+            if name in element.attrib:
+                element.set(name, re.sub(r"#", f"#{key}-", element.attrib[name], count=1))
+    for name in ("width", "height"):
+        root.attrib.pop(name, None)
+    root.set("role", "img")
+    root.set("class", "chart-narrow" if key.endswith("-n") else "chart-wide")
+    root.set("aria-labelledby", f"{key}-title {key}-desc")
+    for position, (tag, text) in enumerate((("title", title), ("desc", description))):
+        element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{key}-{tag}"})
+        element.text = text
+        root.insert(position, element)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _references(element: ElementTree.Element) -> list[str]:
+    return [
+        found
+        for name in (f"{{{XLINK}}}href", "clip-path")
+        for found in re.findall(r"#([\w-]+)", element.attrib.get(name, ""))
+    ]
+
+
+def _present(element: ElementTree.Element) -> None:
+    """`style="fill: #17202a; …"` becomes class="f-ink" and attributes: the page's policy allows no inline styles."""
+    declared = dict(part.split(":", 1) for part in element.attrib.pop("style", "").split(";") if ":" in part)
+    for name in ("fill", "stroke"):  # matplotlib writes some colours as attributes
+        if name in element.attrib:
+            declared.setdefault(name, element.attrib.pop(name))
+    classes = []
+    for raw_name, raw_value in declared.items():
+        name, value = raw_name.strip(), raw_value.strip()
+        if name in ("fill", "stroke") and value in CLASSES:
+            classes.append(f"{name[0]}-{CLASSES[value]}")
+        elif name == "font":
+            size = re.search(r"([\d.]+)px", value)
+            element.set("font-size", size.group(1) if size else "12")
+            if weight := re.match(r"(\d{3}|bold)\b", value):
+                element.set("font-weight", weight.group(1))
+        elif name not in ("font-family", "font-style", "-inkscape-stroke"):
+            element.set(name, value)
+    if classes:
+        element.set("class", " ".join(classes))
+
+
+def plain_axes(axes: Axes, x: str, y: str) -> None:
+    """Units on both axes, horizontal grid lines only, no ticks: the data is the darkest thing in the picture."""
+    axes.set_xlabel(x)
+    axes.set_ylabel("")
+    axes.set_title(y)
+    axes.grid(False, axis="x")
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(length=0, pad=6)
+
+
+def label(axes: Axes, text: str, at: tuple[float, float], colour: str, **where: Any) -> None:
+    """A direct label beside its line, with a halo so that it stays readable over others."""
+    axes.annotate(_printable(text), at, color=colour, fontsize=12, annotation_clip=False, **({"va": "center"} | where))
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

@@ -1,0 +1,131 @@
+"""The load line: how response time grows with throughput, where the SLO cuts it, and where the machine ends."""
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports import quantities as q
+from reports.charts import canvas, ticks
+from reports.charts.chart import Chart, Column, Table
+from reports.documents import Document, doubt, entry_of, level_rps, quantile, section
+from reports.stages import limit_of, within_slo
+from reports.wording import Words
+
+MOST_PANELS = 3
+
+
+def load_line(
+    stages: Sequence[Document], endpoints: Sequence[str], slo: Sequence[Document], plan: Document, words: Words
+) -> Chart | None:
+    """p95 of each endpoint over the throughput of the whole mix, a point per stage; None below two stages."""
+    shown = [name for name in endpoints if any(_p95(stage, name) for stage in stages)][:MOST_PANELS]
+    if len(stages) < 2 or not shown:
+        return None
+    capacity = section(plan, "capacity_rps")
+
+    def paint(figure: Figure, narrow: bool) -> None:
+        panels = len(shown) + 1
+        grid = figure.subplots(*((panels, 1) if narrow else (1, panels)), squeeze=False).ravel()
+        for axes, name in zip(grid, shown, strict=False):
+            _latency(axes, stages, name, slo, capacity, words, narrow)
+        _throughput(grid[-1], stages, slo, capacity, words)
+
+    title = words("chart.load_line.title")
+    narrow_px = 250 * (len(shown) + 1)
+    wide, slim = canvas.draw(paint, "load-line", title, words("chart.load_line.desc"), 330, narrow_px)
+    columns = [
+        Column(words("column.stage")),
+        Column(words("column.offered"), q.rate),
+        Column(words("column.ok"), q.rate),
+    ]
+    columns += [Column(words("column.p95_of", name=name), q.milliseconds) for name in shown]
+    columns += [Column(words("column.error_rate"), q.percent), Column(words("column.slo"))]
+    rows = [
+        [stage.get("name"), stage.get("offered_rps"), _throughput_rps(stage)]
+        + [quantile(entry_of(stage, name), "response_ms", "p95") for name in shown]
+        + [section(stage, "all").get("error_rate"), words(f"slo.{within_slo(stage, slo)}")]
+        for stage in stages
+    ]
+    return Chart("load-line", title, words("chart.load_line.note"), wide, slim, Table(tuple(columns), rows))
+
+
+def _throughput_rps(stage: Document) -> float | None:
+    value = stage.get("ok_rps", stage.get("achieved_rps"))
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _p95(stage: Document, name: str) -> tuple[float, float, bool] | None:
+    """(throughput, p95 or the bound that stands for it, is it exact) of a stage; None where nothing is known."""
+    rate, entry = _throughput_rps(stage), entry_of(stage, name)
+    value = quantile(entry, "response_ms", "p95")
+    bound = section(entry, "response_ms", "bounds", "p95").get("at_least")
+    if rate is None or (value is None and not bound):
+        return None
+    return (rate, value, True) if value is not None else (rate, float(bound), False)
+
+
+def _latency(
+    axes: Axes,
+    stages: Sequence[Document],
+    name: str,
+    slo: Sequence[Document],
+    capacity: Document,
+    words: Words,
+    narrow: bool,
+) -> None:
+    points = [(stage, *found) for stage in stages if (found := _p95(stage, name))]
+    axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
+    for stage, rate, value, exact in points:
+        ends = doubt(entry_of(stage, name), "response_ms", "p95")
+        good = within_slo(stage, slo) != "missed"
+        if ends:
+            axes.plot([rate, rate], ends, color=canvas.BLUE if good else canvas.BAD, linewidth=1, zorder=2)
+        axes.plot(
+            rate, value, marker=("o" if exact else "^") if good else "X", zorder=4, linestyle="",
+            color=canvas.BLUE if good else canvas.BAD, markeredgecolor=canvas.FACE, markersize=8 if good else 9,
+        )  # fmt: skip
+    limit = limit_of(slo, name, "p95_ms")
+    values = [v for p in points for v in (p[2], *(doubt(entry_of(p[0], name), "response_ms", "p95") or ()))]
+    ticks.log_times(axes, *ticks.bounds(values + ([limit] if limit else [])))
+    canvas.plain_axes(axes, words("axis.throughput"), words("axis.p95_of", name=name))
+    ticks.level_axis(axes, 5)
+    if limit:
+        axes.axhline(limit, color=canvas.WARN, linewidth=1.5, linestyle=(0, (5, 3)))
+        text = words("mark.slo", limit=q.limit_ms(limit))
+        canvas.label(axes, text, (0, limit), canvas.WARN, xytext=(4, 7), textcoords="offset points")
+    _capacity_band(axes, capacity, words, labelled=False)
+
+
+def _throughput(
+    axes: Axes, stages: Sequence[Document], slo: Sequence[Document], capacity: Document, words: Words
+) -> None:
+    """What came back against what was asked for: the bend is the end of the machine."""
+    points = [
+        (stage, level, rate)
+        for stage in stages
+        if (level := level_rps(stage)) and (rate := _throughput_rps(stage)) is not None
+    ]
+    most = max((max(level, rate) for _, level, rate in points), default=1.0)
+    axes.plot([0, most], [0, most], color=canvas.MUTED, linewidth=1, linestyle=(0, (2, 2)))
+    axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
+    for stage, level, rate in points:
+        good = within_slo(stage, slo) != "missed"
+        axes.plot(level, rate, marker="o" if good else "X", color=canvas.BLUE if good else canvas.BAD, zorder=4,
+                  markeredgecolor=canvas.FACE, markersize=8 if good else 9, linestyle="")  # fmt: skip
+    canvas.plain_axes(axes, words("axis.offered"), words("axis.answered"))
+    ticks.level_axis(axes, 5)
+    ticks.value_axis(axes)
+    canvas.label(axes, words("mark.all_answered"), (most * 0.5, most * 0.5), canvas.MUTED, xytext=(-8, 6),
+                 textcoords="offset points", ha="right", va="bottom")  # fmt: skip
+    _capacity_band(axes, capacity, words, labelled=True)
+
+
+def _capacity_band(axes: Axes, capacity: Document, words: Words, labelled: bool) -> None:
+    if not q.is_interval(capacity):
+        return
+    axes.axvspan(capacity["low"], capacity["high"], color=canvas.QUIET, alpha=0.45, linewidth=0, zorder=0)
+    if labelled:
+        text = words("mark.capacity", interval=q.interval(capacity, q.rate))
+        axes.annotate(text, ((capacity["low"] + capacity["high"]) / 2, 0.02), xycoords=("data", "axes fraction"),
+                      ha="center", va="bottom", color=canvas.INK, fontsize=12)  # fmt: skip

@@ -1,0 +1,68 @@
+"""Axes in the reports' own number format: logarithmic times, nines, seconds of the run."""
+
+from math import log10
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
+
+from reports import quantities
+
+NINES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
+
+
+def nines(p: float) -> float:
+    """Where a quantile stands on an axis of nines: −log10(1 − p), so p90, p99 and p99.9 are equally far apart."""
+    return -log10(1 - p)
+
+
+def name_of(quantile: str) -> str:
+    return quantile.replace("_", ".")
+
+
+def log_times(axes: Axes, low_ms: float, high_ms: float) -> None:
+    """A logarithmic y axis in ms with the marks 1, 2, 5, 10, … (1, 10, 100 where they would be too many)."""
+    axes.set_yscale("log")
+    axes.set_ylim(low_ms, high_ms)
+    decades = log10(high_ms / low_ms)
+    steps = (1, 2, 5) if decades < 2.5 else (1, 3) if decades < 4 else (1,)
+    marks = [
+        step * 10**power for power in range(-4, 9) for step in steps if low_ms <= step * 10.0**power <= high_ms * 1.001
+    ]
+    axes.yaxis.set_major_locator(FixedLocator(marks))
+    axes.yaxis.set_major_formatter(FixedFormatter([quantities.limit_ms(mark) for mark in marks]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+
+
+def seconds_axis(axes: Axes, most: int) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 3, 5, 6, 10]))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantities.seconds(value) if value >= 0 else ""))
+
+
+def value_axis(axes: Axes, most: int = 5) -> None:
+    axes.yaxis.set_major_locator(MaxNLocator(most))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: quantities.plain(value)))
+    axes.set_ylim(bottom=0)
+
+
+def level_axis(axes: Axes, most: int) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(most))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantities.plain(value)))
+    axes.set_xlim(left=0)
+
+
+def nines_axis(axes: Axes) -> None:
+    places = {name: nines(p) for name, p in NINES.items()}
+    axes.xaxis.set_major_locator(FixedLocator(list(places.values())))
+    axes.xaxis.set_major_formatter(FixedFormatter([name_of(name) for name in places]))
+    axes.set_xlim(places["p50"] - 0.1, places["p99_9"] + 0.25)
+
+
+def bounds(values: list[float], least_ratio: float = 4) -> tuple[float, float]:
+    """Ends of a logarithmic axis that hold all positive `values` with some air, at least `least_ratio` apart."""
+    positive = [value for value in values if value > 0] or [1.0]
+    low, high = min(positive) / 1.35, max(positive) * 1.35
+    if high / low < least_ratio:
+        middle = (low * high) ** 0.5
+        low, high = middle / least_ratio**0.5, middle * least_ratio**0.5
+    return low, high

@@ -1,0 +1,67 @@
+"""Token timings of streamed answers: the wait for the first token, and the pace after it."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+
+from reports import quantities as q
+from reports.charts import canvas, ticks
+from reports.charts.chart import Chart, Column, Table
+from reports.documents import Document, entry_of, level_rps, quantile
+from reports.wording import Words
+
+METRICS = ("ttft_ms", "itl_ms")
+LINES = {"p50": canvas.SERIES[2], "p95": canvas.BLUE, "p99": canvas.SERIES[3]}
+
+
+def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: Words) -> Chart | None:
+    """TTFT and inter-token gaps by load for the endpoint that streams most; None where nothing streams."""
+    streaming = [
+        name
+        for name in endpoints
+        if any(quantile(entry_of(stage, name), "ttft_ms", "p50") is not None for stage in stages)
+    ]
+    if not streaming:
+        return None
+    name = max(streaming, key=lambda n: sum(entry_of(stage, n).get("count") or 0 for stage in stages))
+    found = {
+        (metric, line): [
+            (level, value)
+            for stage in stages
+            if (level := level_rps(stage)) is not None
+            and (value := quantile(entry_of(stage, name), metric, line)) is not None
+            and value > 0
+        ]
+        for metric in METRICS
+        for line in LINES
+    }
+
+    def paint(figure: Figure, narrow: bool) -> None:
+        grid = figure.subplots(*((2, 1) if narrow else (1, 2)), squeeze=False).ravel()
+        for axes, metric in zip(grid, METRICS, strict=True):
+            for line, colour in LINES.items():
+                points = found[metric, line]
+                if points:
+                    axes.plot([p[0] for p in points], [p[1] for p in points], color=colour, marker="o", markersize=5)
+                    canvas.label(axes, line, points[-1], colour, xytext=(8, 0), textcoords="offset points")
+            values = [value for line in LINES for _, value in found[metric, line]]
+            if values:
+                ticks.log_times(axes, *ticks.bounds(values))
+            canvas.plain_axes(axes, words("axis.offered"), words(f"axis.{metric}", name=name))
+            ticks.level_axis(axes, 5)
+
+    title = words("chart.tokens.title")
+    wide, slim = canvas.draw(paint, "tokens", title, words("chart.tokens.desc"), 260, 480)
+    columns = [Column(words("column.endpoint")), Column(words("column.stage")), Column(words("column.load"), q.rate)]
+    columns += [
+        Column(f"{words.known('metric', metric)} {line}", q.milliseconds) for metric in METRICS for line in LINES
+    ]
+    columns += [Column(words("column.tokens_per_s"), q.rate)]
+    rows = [
+        [endpoint, stage.get("name"), level_rps(stage)]
+        + [quantile(entry_of(stage, endpoint), metric, line) for metric in METRICS for line in LINES]
+        + [entry_of(stage, endpoint).get("output_tokens_per_s")]
+        for endpoint in streaming
+        for stage in stages
+    ]
+    return Chart("tokens", title, words("chart.tokens.note"), wide, slim, Table(tuple(columns), rows))

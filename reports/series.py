@@ -1,0 +1,124 @@
+"""What happened over time, counted by DuckDB over the run's rows: a few hundred figures from any number of rows.
+
+Rows stay on disk; DuckDB streams them with bounded memory. Seconds count from the run's start: a worker's own clock
+plus how much later than the first worker it started.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from measurements.rundir import RunDirectory
+from reports.documents import Document, listed
+
+BIN_CHOICES_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 10800, 86400)
+MEMORY_LIMIT = "1GB"
+
+
+@dataclass(frozen=True)
+class Binned:
+    """`rows` of counted figures; each row's first column is the start of its bin in seconds of the run."""
+
+    bin_s: float
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def bin_width_s(span_s: float, most: int) -> float:
+    """The shortest of the round widths that needs at most `most` bins."""
+    return next((float(width) for width in BIN_CHOICES_S if span_s / width <= most), float(BIN_CHOICES_S[-1]))
+
+
+class Series:
+    """The run's rows, opened once; every method is one aggregate."""
+
+    def __init__(self, run: RunDirectory, document: Document) -> None:
+        self._path = run.path
+        self._database = duckdb.connect(":memory:")
+        self._database.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET threads=2; SET enable_progress_bar=false")
+        shards = sorted(str(shard) for shard in (run.path / "samples").glob("*.parquet"))
+        if shards:
+            source = self._database.read_parquet(shards)
+        else:
+            rows = run.table("samples")  # journals of a run that was not finished
+            source = self._database.from_arrow(rows)
+        source.create_view("rows")
+        self._database.execute("CREATE TABLE shift (worker SMALLINT, shift_s DOUBLE)")
+        for worker, shift_s in _shifts(document).items():
+            self._database.execute("INSERT INTO shift VALUES (?, ?)", [worker, shift_s])
+        self._database.execute("""
+            CREATE VIEW samples AS
+            SELECT r.*, r.intended_ns / 1e9 + coalesce(s.shift_s, 0) AS intended_s,
+                   (r.done_ns - r.intended_ns) / 1e6 AS response_ms
+            FROM rows r LEFT JOIN shift s ON r.worker = s.worker""")
+
+    def close(self) -> None:
+        self._database.close()
+
+    def span_s(self) -> float:
+        found = self._database.execute("SELECT max(intended_s) FROM samples").fetchone()
+        return float(found[0]) if found and found[0] is not None else 0.0
+
+    def outcomes(self, most_bins: int = 90) -> Binned:
+        """(start_s, outcome, requests): every intended request by its outcome, in the bin it was intended in."""
+        bin_s = bin_width_s(self.span_s(), most_bins)
+        rows = self._database.execute(
+            "SELECT floor(intended_s / ?) * ? AS start_s, outcome::VARCHAR, count(*) FROM samples "
+            "GROUP BY ALL ORDER BY ALL",
+            [bin_s, bin_s],
+        ).fetchall()
+        return Binned(bin_s, ("start_s", "outcome", "requests"), rows)
+
+    def latencies(self, most_bins: int = 90, per_decade: int = 8) -> Binned:
+        """(start_s, from_ms, to_ms, requests): ok, timeout and abandoned by logarithmic response class."""
+        bin_s = bin_width_s(self.span_s(), most_bins)
+        rows = self._database.execute(
+            "SELECT floor(intended_s / ?) * ? AS start_s, floor(log10(greatest(response_ms, 0.01)) * ?) AS class, "
+            "count(*) FROM samples WHERE outcome::VARCHAR IN ('ok', 'timeout', 'abandoned') "
+            "AND done_ns IS NOT NULL GROUP BY ALL ORDER BY ALL",
+            [bin_s, bin_s, per_decade],
+        ).fetchall()
+        classed = [
+            (start, 10 ** (bucket / per_decade), 10 ** ((bucket + 1) / per_decade), n) for start, bucket, n in rows
+        ]
+        return Binned(bin_s, ("start_s", "from_ms", "to_ms", "requests"), classed)
+
+    def resources(self, most_bins: int = 240) -> Binned:
+        """(start_s, role, cpu_cores, memory_mib): mean per bin over each role's processes; host: busy cores, used."""
+        source = self._path / "resources.parquet"
+        columns = ("start_s", "role", "cpu_cores", "memory_mib")
+        if not source.is_file():
+            return Binned(1.0, columns, [])
+        self._open(source)
+        span = self._database.execute("SELECT max(at_ns) / 1e9 FROM observed").fetchone()
+        bin_s = max(1.0, bin_width_s(float(span[0] or 0) if span else 0.0, most_bins))
+        rows = self._database.execute(
+            """
+            WITH steps AS (
+              SELECT role, at_ns, at_ns - lag(at_ns) OVER w AS elapsed_ns,
+                     coalesce(rss_bytes, host_memory_used_bytes) AS memory_bytes,
+                     coalesce(cpu_user_s + cpu_system_s, host_cpu_busy_s) AS busy_s,
+                     busy_s - lag(busy_s) OVER w AS used_s
+              FROM observed WINDOW w AS (PARTITION BY role, pid ORDER BY at_ns)),
+            moments AS (
+              SELECT role, at_ns, sum(used_s * 1e9 / elapsed_ns) AS cores, sum(memory_bytes) AS memory_bytes
+              FROM steps GROUP BY ALL)
+            SELECT floor(at_ns / 1e9 / ?) * ? AS start_s, role, avg(cores), avg(memory_bytes) / 1048576
+            FROM moments WHERE at_ns >= 0 GROUP BY ALL ORDER BY ALL""",
+            [bin_s, bin_s],
+        ).fetchall()
+        return Binned(bin_s, columns, rows)
+
+    def _open(self, source: Path) -> None:
+        self._database.read_parquet(str(source)).create_view("observed", replace=True)
+
+
+def _shifts(run: Document) -> dict[int, float]:
+    """Seconds that each worker's clock started after the first one's: monotonic on one boot, else by wall clock."""
+    workers = [worker for worker in listed(run, "workers") if isinstance(worker.get("worker"), int)]
+    one_boot = len({worker.get("boot_id") for worker in workers}) == 1
+    key = "start_monotonic_ns" if one_boot else "start_unix_ns"
+    starts = {worker["worker"]: worker[key] for worker in workers if isinstance(worker.get(key), int)}
+    return {worker: (start - min(starts.values())) / 1e9 for worker, start in starts.items()}

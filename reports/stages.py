@@ -1,0 +1,48 @@
+"""A stage against the SLOs, by the same rule that judged the run."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from measurements import slo as rules
+from reports.documents import Document, section
+
+State = Literal["met", "missed", "unknown"]
+
+
+def limits_of(slo: Sequence[Document]) -> rules.Limits:
+    """The limits that a summary's findings were judged by."""
+    limits: rules.Limits = {}
+    for finding in slo:
+        if isinstance(finding.get("limit"), int | float):
+            limits.setdefault(str(finding.get("endpoint")), {})[str(finding.get("metric"))] = float(finding["limit"])
+    return limits
+
+
+def limit_of(slo: Sequence[Document], endpoint: str, metric: str) -> float | None:
+    """The endpoint's own limit, or the one for the whole mix."""
+    limits = limits_of(slo)
+    return limits.get(endpoint, {}).get(metric, limits.get("all", {}).get(metric))
+
+
+def within_slo(stage: Document, slo: Sequence[Document]) -> State:
+    """`missed` where any limit was, else `met` where any could be judged."""
+    limits = limits_of(slo)
+    if not limits:
+        return "unknown"
+    findings = rules.evaluate(limits, section(stage, "all"), section(stage, "endpoints"))
+    states = {finding["state"] for finding in findings}
+    if "missed" in states:
+        return "missed"
+    return "met" if "met" in states else "unknown"
+
+
+def last_within(stages: Sequence[Document], slo: Sequence[Document]) -> Document | None:
+    """The highest stage before the first that missed an SLO; None where already the first did, or nothing is known."""
+    best: Document | None = None
+    for stage in stages:
+        state = within_slo(stage, slo)
+        if state == "missed":
+            break
+        if state == "met":
+            best = stage
+    return best

@@ -1,0 +1,163 @@
+"""The report's tables: endpoints and limits, failures, validity, provenance, each as rows of written text."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from measurements.errors import PlimsollError
+from measurements.rundir import RunDirectory
+from reports import quantities as q
+from reports.documents import Document, Documents, doubt, listed, quantile, section
+from reports.findings import ICONS, Tone, limit_text
+from reports.wording import Words
+
+SLO_TONES: dict[str, Tone] = {"met": "good", "missed": "bad", "unknown": "warn"}
+CHECK_TONES: dict[str, Tone] = {"ok": "good", "note": "warn", "invalid": "bad"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Icon, word and colour together: none of them carries the meaning alone."""
+
+    word: str
+    tone: Tone
+
+    @property
+    def icon(self) -> str:
+        return ICONS[self.tone]
+
+
+@dataclass(frozen=True)
+class Cell:
+    text: str
+    note: str = ""
+
+
+def endpoint_rows(documents: Documents) -> list[dict[str, Any]]:
+    """Per endpoint, over all measured stages: requests, errors, and p50, p95, p99 with interval, bound or reason."""
+    rows = []
+    entries = {"all": section(documents.summary, "all")} | section(documents.summary, "endpoints")
+    for name, entry in entries.items():
+        if not entry or (name == "all" and len(entries) == 2):
+            continue
+        cells = [_quantile_cell(documents, name, entry, quantile_name) for quantile_name in ("p50", "p95", "p99")]
+        rows.append(
+            {
+                "name": name,
+                "count": q.shown(entry.get("count"), q.count),
+                "errors": q.shown(entry.get("error_rate"), q.percent),
+                "cells": cells,
+            }
+        )
+    return rows
+
+
+def _quantile_cell(documents: Documents, name: str, entry: Document, quantile_name: str) -> Cell:
+    value = quantile(entry, "response_ms", quantile_name)
+    interval = doubt(entry, "response_ms", quantile_name)
+    if value is not None:
+        return Cell(q.milliseconds(value), q.between(*interval, q.milliseconds) if interval else "")
+    prefix = "all" if name == "all" else f"endpoints.{name}"
+    bounds = section(entry, "response_ms", "bounds", quantile_name)
+    why = documents.why_null(prefix, "response_ms", quantile_name)
+    if q.is_number(bounds.get("at_least")):
+        return Cell(f"≥ {q.milliseconds(bounds['at_least'])}", why)
+    return Cell(q.NOTHING, why)
+
+
+def limit_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:
+    rows = []
+    for finding in listed(documents.summary, "slo"):
+        metric, state = str(finding.get("metric")), str(finding.get("state"))
+        rows.append(
+            {
+                "endpoint": finding.get("endpoint"),
+                "metric": words.known("slo", metric),
+                "value": q.shown(finding.get("value"), q.by_key(metric)),
+                "limit": limit_text(metric, finding.get("limit")),
+                "mark": Mark(words.known("slo", state), SLO_TONES.get(state, "warn")),
+            }
+        )
+    return rows
+
+
+def check_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:
+    """INVALID first, then notes, then what passed."""
+    order = {"invalid": 0, "note": 1, "ok": 2}
+    checks = sorted(listed(documents.validity, "checks"), key=lambda check: order.get(str(check.get("state")), 1))
+    return [
+        {
+            "check": str(check.get("check", "")).replace("_", " "),
+            "scope": str(check.get("scope", "")),
+            "mark": Mark(
+                words.known("check", str(check.get("state"))), CHECK_TONES.get(str(check.get("state")), "warn")
+            ),
+            "sentence": str(check.get("sentence") or ""),
+            "measured": q.shown(check.get("measured"), q.plain),
+            "limit": q.shown(check.get("limit"), q.plain),
+            "remedy": str(check.get("remedy") or "") if check.get("state") != "ok" else "",
+        }
+        for check in checks
+    ]
+
+
+def error_rows(run: RunDirectory, most: int = 12) -> list[dict[str, str]]:
+    """The commonest failures with what the service said (already redacted when it was stored)."""
+    if not run.has("errors.parquet"):
+        return []
+    try:
+        table = pq.read_table(run.path / "errors.parquet")
+    except (pa.ArrowException, OSError, PlimsollError):
+        return []
+    counted = next((name for name in ("count", "requests", "n") if name in table.column_names), None)
+    rows = table.to_pylist()
+    if counted:
+        rows.sort(key=lambda row: -(row.get(counted) or 0))
+    said = [name for name in ("excerpt", "message", "text", "fingerprint") if name in table.column_names]
+    return [
+        {
+            "count": q.shown(row.get(counted), q.count) if counted else q.NOTHING,
+            "outcome": str(row.get("outcome") or row.get("status") or ""),
+            "excerpt": next((str(row[name]) for name in said if row.get(name)), "")[:400],
+        }
+        for row in rows[:most]
+    ]
+
+
+def provenance_rows(documents: Documents, words: Words) -> list[tuple[str, str]]:
+    run, summary = documents.run, documents.summary
+    loop = summary.get("loop") or section(run, "schedule").get("loop")
+    rows: list[tuple[str, Any]] = [
+        ("run", documents.identity),
+        ("target", section(run, "contract", "target").get("base_url")),
+        ("loop", words.known("provenance", f"loop_{loop}") if loop else None),
+        ("arrivals", summary.get("arrivals") or section(run, "schedule").get("process")),
+        ("duration", q.seconds(summary["duration_s"]) if q.is_number(summary.get("duration_s")) else None),
+        ("ended", summary.get("ended", run.get("ended"))),
+        ("exit_code", run.get("exit_code")),
+        ("seed", run.get("seed")),
+        ("nonce", run.get("nonce")),
+        ("host", run.get("host")),
+        ("placement", run.get("placement")),
+        ("services", [_service(service) for service in listed(run, "services")]),
+        ("versions", run.get("versions")),
+        ("git_commit", run.get("git_commit")),
+    ]
+    return [(words(f"provenance.{key}"), _readable(value)) for key, value in rows if value not in (None, "", [], {})]
+
+
+def _service(service: Document) -> str:
+    return f"{service.get('role')}: {service.get('command') or service.get('url')}"
+
+
+def _readable(value: Any) -> str:
+    """A document's value as one line; numbers as they stand there."""
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key.replace('_', ' ')} {_readable(item)}" for key, item in value.items() if item is not None
+        )
+    if isinstance(value, list):
+        return ", ".join(_readable(item) for item in value)
+    return str(value)

@@ -1,0 +1,42 @@
+"""The summary that a run ends with in the terminal: at most fifteen lines, from the same findings as the page."""
+
+from pathlib import Path
+
+from reports import advice
+from reports.documents import Document, Documents
+from reports.findings import Figure, find
+from reports.wording import Words
+
+MOST_LINES = 15
+
+
+def summary_lines(
+    summary: Document, validity: Document, plan: Document | None, report_path: Path | str, lang: str = "en"
+) -> list[str]:
+    """p95, rate, errors, capacity, what binds, the advice and where the report is; reasons where it is INVALID."""
+    words = Words(lang)
+    name = str(summary.get("run") or "")
+    read = Documents(name, {}, summary, validity, plan or {}, {}, {}, {})
+    found = find(read, words)
+    lines = [words("terminal.headline", state=found.state, verdict=found.verdict)]
+    if found.ended:
+        lines.append(words("terminal.note", value=found.ended))
+    keys = {"p95": "p95", "rps": "rps", "errors": "errors", "capacity": "capacity", "binds": "binds"}
+    lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure)) for figure in found.figures]
+    recommended = advice.sentence(plan or {}, words)
+    if recommended:
+        lines.append(words("terminal.advice", value=recommended))
+    if found.grade_known:
+        lines.append(words("terminal.note", value=found.grade))
+    lines += [words("terminal.note", value=f"{sentence} {remedy}".strip()) for sentence, remedy in found.reasons]
+    lines = lines[: MOST_LINES - 1]
+    return [_one_line(line) for line in lines] + [words("terminal.report", path=report_path)]
+
+
+def _line(figure: Figure) -> str:
+    return f"{figure.value}  ({'; '.join(figure.notes)})" if figure.notes else figure.value
+
+
+def _one_line(text: str) -> str:
+    """Control characters from a target can neither break the line nor move the cursor."""
+    return "".join(character if character.isprintable() else " " for character in text)
