@@ -84,26 +84,37 @@ class Upstream:
         text = body["choices"][0]["message"]["content"]
         return Completion(text, body["model"], usage["prompt_tokens"], usage["completion_tokens"])
 
-    async def chat_stream(self, model: str, messages: Sequence[dict[str, str]], max_tokens: int) -> AsyncIterator[str]:
-        """The pieces of text of a streamed chat completion, as they come."""
-        request = {"model": model, "max_tokens": max_tokens, "messages": list(messages), "stream": True}
+    async def chat_stream(
+        self, model: str, messages: Sequence[dict[str, str]], max_tokens: int
+    ) -> AsyncIterator[str | Completion]:
+        """The pieces of text of a streamed chat completion as they come, then the whole as a Completion."""
+        request = {
+            "model": model,
+            "max_tokens": max_tokens,
+            "messages": list(messages),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        pieces: list[str] = []
+        usage: dict[str, int] = {}
         try:
             async with self._client.stream("POST", "/v1/chat/completions", json=request) as response:
                 _check(response.status_code, "/v1/chat/completions")
                 async for line in response.aiter_lines():
-                    if not line.startswith("data:"):
-                        continue
-                    data = line[5:].strip()
+                    data = line[5:].strip() if line.startswith("data:") else ""
                     if data == "[DONE]":
-                        return
-                    choices = orjson.loads(data).get("choices") or []
-                    piece = choices[0]["delta"].get("content") if choices else None
-                    if piece:
+                        break
+                    event = orjson.loads(data) if data else {}
+                    usage = event.get("usage") or usage
+                    choices = event.get("choices") or []
+                    if choices and (piece := choices[0]["delta"].get("content")):
+                        pieces.append(piece)
                         yield piece
         except httpx.TimeoutException as error:
             raise UpstreamError(504, f"upstream stream timed out ({type(error).__name__})") from error
         except httpx.HTTPError as error:
             raise UpstreamError(502, f"upstream stream failed ({type(error).__name__})") from error
+        yield Completion("".join(pieces), model, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
 
 
 def _check(status: int, path: str) -> None:

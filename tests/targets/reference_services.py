@@ -94,6 +94,7 @@ class FakeUpstream:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # head and body in one segment
 
             def do_GET(self) -> None:
                 upstream.calls[self.path] += 1
