@@ -122,29 +122,29 @@ class Lane:
 
     def start_closed(self, users: int) -> None:
         self.closed = True
-        for _ in range(users):
-            seq = self._clock.take_seq()
-            self._continue(self._new(seq, self._home(seq)), seq, now())
+        for number in range(users):
+            self._continue(self._new(number, self._home(number)), now())
 
     def next(self, slot: Slot) -> None:
         """The slot is free again."""
         if not self.closed:
             slot.home.append(slot)
         elif not self.stopped:
-            seq, pause_s = self._clock.take_seq(), self._pause(slot)
+            pause_s = self._pause(slot)
             intended_ns = slot.connection.done_ns + int(pause_s * 1e9)
             failed_at_once = slot.connection.outcome is Outcome.connect_error
             if pause_s or failed_at_once:  # a closed loop against a dead target must not spin
                 timer = get_hub().loop.timer(pause_s or 0.05)
-                timer.start(lambda: (timer.close(), self._continue(slot, seq, intended_ns)))
+                timer.start(lambda: (timer.close(), self._continue(slot, intended_ns)))
             else:
-                self._continue(slot, seq, intended_ns)
+                self._continue(slot, intended_ns)
 
-    def _continue(self, slot: Slot, seq: int, intended_ns: int) -> None:
+    def _continue(self, slot: Slot, intended_ns: int) -> None:
         stage = self._clock.stage(intended_ns)
         if stage is None or self.stopped:
             self.stopped = True
             return
+        seq = self._clock.take_seq()
         route = self._only or self._routes[self._payloads.endpoint(seq).name]
         slot.send(route, seq, stage, max(intended_ns, self._clock.start_ns))
 

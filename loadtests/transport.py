@@ -52,6 +52,7 @@ class Connection:
         self.used_ns = 0
         self._watcher = self._write_watcher = self._opening = None
         self._unsent: memoryview | None = None
+        self._fresh = self._keep_alive = False
         self.reset()
 
     def reset(self) -> None:
@@ -61,7 +62,7 @@ class Connection:
         self.head = b""
         self.body: list[bytes] = []
         self.body_bytes = 0
-        self._head_done = self._complete = self._fresh = self._no_body = False
+        self._head_done = self._complete = self._no_body = False
 
     # ------------------------------------------------------------------ sending
 
@@ -217,6 +218,7 @@ class Connection:
             self._head_done = True
             if self._no_body:
                 self._complete = True
+                self._keep_alive = b"\nconnection: close" not in self.head.lower()
 
     def on_body(self, chunk: bytes) -> None:
         self.body_bytes += len(chunk)
@@ -228,20 +230,19 @@ class Connection:
     def on_message_complete(self) -> None:
         if self._head_done:
             self._complete = True
+            self._keep_alive = self._parser.should_keep_alive()  # llhttp forgets it after this callback
         else:
             self.head = b""  # a 1xx: the answer is still to come
 
     # ------------------------------------------------------------------ ending
 
     def _succeed(self) -> None:
-        parser = self._parser
-        self.status = parser.get_status_code()
+        self.status = self._parser.get_status_code()
         self.done_ns = self.used_ns = self.read_ns
-        if not parser.should_keep_alive() or self._no_body or self._unsent is not None:
-            if self._no_body and parser.should_keep_alive():
-                self._parser = httptools.HttpResponseParser(self)
-            else:
-                self.close()
+        if not self._keep_alive or self._unsent is not None:
+            self.close()
+        elif self._no_body:
+            self._parser = httptools.HttpResponseParser(self)  # this one still waits for the body that will not come
         self._end()
 
     def _end_of_stream(self) -> None:

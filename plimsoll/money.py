@@ -29,10 +29,7 @@ def estimate(contract: Contract | None, requests: float) -> Estimate:
     upstream = contract.upstream if contract else None
     if contract is None or upstream is None:
         return Estimate(requests, 0, 0, 0, None)
-    generating = [e for e in contract.endpoint if e.enabled and e.weight > 0]
-    total = sum(e.weight for e in generating) or 1
-    share = sum(e.weight for e in generating if e.kind == "generation") / total
-    calls = requests * share * upstream.calls_per_request
+    calls = requests * upstream.calls_per_request
     usd_per_call = (
         upstream.tokens_in * upstream.usd_per_1k_tokens_in + upstream.tokens_out * upstream.usd_per_1k_tokens_out
     ) / 1000
@@ -44,6 +41,6 @@ def estimate(contract: Contract | None, requests: float) -> Estimate:
             f"the upstream of {contract.target.name} is paid and this run would make about {calls:,.0f} calls "
             f"({calls * usd_per_call:,.2f} USD); set a cap with max_usd in [upstream]"
         )
-    per_request = usd_per_call * share * upstream.calls_per_request
+    per_request = usd_per_call * upstream.calls_per_request
     cap = int(upstream.max_usd / per_request) if per_request else None
     return Estimate(requests, calls, tokens, calls * usd_per_call, cap if cap is not None else 2**62)

@@ -171,7 +171,7 @@ class Upstream(Section):
     model: str | None = None
     usd_per_1k_tokens_in: Annotated[float, Field(ge=0)] = 0
     usd_per_1k_tokens_out: Annotated[float, Field(ge=0)] = 0
-    calls_per_request: Annotated[float, Field(ge=0)] = 1
+    calls_per_request: Annotated[float, Field(ge=0)] = Field(1, description="averaged over the mix")
     tokens_in: Annotated[float, Field(ge=0)] = Field(0, description="per call, for the estimate ahead")
     tokens_out: Annotated[float, Field(ge=0)] = 0
     max_usd: Positive | None = None

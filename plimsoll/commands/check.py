@@ -1,0 +1,138 @@
+"""plimsoll check: what will happen, before it happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from loadtests.judge import Judge
+from measurements.errors import Exit, PlimsollError, TargetUnreachable
+from measurements.sample import Outcome
+from plimsoll import money, permission
+from targets.contract import Contract, Endpoint
+from targets.contract_file import load
+from targets.payload import Payloads
+from targets.urls import base_url, resolve
+
+
+def check(path: Path, as_json: bool) -> None:
+    contract = load(path)
+    document: dict[str, Any] = {"contract": str(path), "target": contract.target.name, "problems": [], "notes": []}
+    for url in contract.target.base_urls:
+        permission.check(url, resolve(url), 0.0)
+    document["endpoints"] = _ask_each(contract, document)
+    document["machine"] = _machine()
+    document["limits"] = _limits(contract)
+    try:
+        document["estimate_per_1000_requests"] = money.estimate(contract, 1000).sentence
+    except PlimsollError as error:
+        document["notes"].append(str(error))
+    print(json.dumps(document, ensure_ascii=False) if as_json else "\n".join(_lines(document)))
+    raise SystemExit(int(Exit.SLO_MISSED if document["problems"] else Exit.OK))
+
+
+def _ask_each(contract: Contract, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """One request per enabled endpoint and replica, judged as a run would."""
+    payloads = Payloads(contract, seed=int(time.time()), nonce=f"c{os.getpid():x}")
+    found = []
+    for url in contract.target.base_urls:
+        parts = base_url(url)
+        transport = httpx.HTTPTransport(uds=parts.path) if parts.scheme == "unix" else None
+        base = "http://localhost" if parts.scheme == "unix" else url
+        with httpx.Client(
+            base_url=base, transport=transport, verify=contract.target.verify_tls, trust_env=False
+        ) as client:
+            for number, endpoint in enumerate(contract.endpoint):
+                if endpoint.enabled:
+                    entry = _ask(client, endpoint, payloads, number, url, contract)
+                    found.append(entry)
+                    if entry["problem"]:
+                        document["problems"].append(f"{endpoint.name}: {entry['problem']}")
+    return found
+
+
+def _ask(
+    client: httpx.Client, endpoint: Endpoint, payloads: Payloads, number: int, url: str, contract: Contract
+) -> dict[str, Any]:
+    request = payloads.request(endpoint, number)
+    began = time.perf_counter()
+    try:
+        answer = client.request(
+            request.method, request.path, headers=request.header, content=request.body, timeout=endpoint.timeout_s
+        )
+    except httpx.ConnectError as error:
+        start = ", or let a run start it: plimsoll run … --start" if contract.target.control else ""
+        raise TargetUnreachable(f"{url} does not answer ({error}); start the service{start}") from error
+    except httpx.HTTPError as error:
+        return _entry(endpoint, url, None, began, f"{type(error).__name__} within {endpoint.timeout_s:g} s")
+    tokens = answer.text.count("data:") if endpoint.stream else 0
+    outcome, why = Judge(endpoint.expect)(answer.status_code, b"", [answer.content], tokens)
+    if answer.next_request is not None or answer.is_redirect:
+        why = f"redirects to {answer.headers.get('location', '?')}, which is not followed to another host"
+    problem = "" if outcome is Outcome.ok else why
+    if outcome is Outcome.rejected:
+        problem = f"{why}: a limit refused already this one request; wait, or spread the load with [users] identities"
+    return _entry(endpoint, url, answer.status_code, began, problem)
+
+
+def _entry(endpoint: Endpoint, url: str, status: int | None, began: float, problem: str) -> dict[str, Any]:
+    return {
+        "name": endpoint.name,
+        "url": f"{url}{endpoint.path}",
+        "method": endpoint.method,
+        "status": status,
+        "ms": (time.perf_counter() - began) * 1000,
+        "weight": endpoint.weight,
+        "problem": problem,
+    }
+
+
+def _machine() -> dict[str, Any]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"cores": cores, "open_files": hard, "open_files_soft": soft}
+
+
+def _limits(contract: Contract) -> list[str]:
+    limits, users = contract.limits, contract.users
+    found = []
+    for rate in limits.per_client:
+        sentence = f"{rate} per client ({limits.client_key}, per {limits.per_client_scope})"
+        if users.identities == 1:
+            sentence += "; the load comes as one client: raise [users] identities to go beyond it"
+        else:
+            sentence += f"; spread over {users.identities} clients"
+        found.append(sentence)
+    for name, queue in limits.queue.items():
+        found.append(
+            f"queue {name}: {queue.max_concurrent} at a time, {queue.max_queue_size} waiting, {queue.timeout_s:g} s each"
+        )
+    if limits.front:
+        found.append(
+            f"{limits.front.proxy} in front: {limits.front.rate}, burst {limits.front.burst}, on {limits.front.paths}"
+        )
+    return found
+
+
+def _lines(document: dict[str, Any]) -> list[str]:
+    lines = [f"{document['target']} ({document['contract']})"]
+    for entry in document["endpoints"]:
+        mark = "ok  " if not entry["problem"] else "FAIL"
+        status = entry["status"] if entry["status"] is not None else "-"
+        lines.append(
+            f"  {mark}  {entry['name']:<12} {entry['method']:<5} {entry['url']}  {status}  {entry['ms']:.0f} ms  {entry['problem']}".rstrip()
+        )
+    lines += [f"  limit: {sentence}" for sentence in document["limits"]]
+    machine = document["machine"]
+    lines.append(f"  this machine: {machine['cores']} cores, {machine['open_files']:,} open files")
+    if "estimate_per_1000_requests" in document:
+        lines.append(f"  per 1,000 requests: {document['estimate_per_1000_requests']}")
+    lines += [f"  note: {note}" for note in document["notes"]]
+    lines.append(f"{len(document['problems'])} problem(s)" if document["problems"] else "ready to run")
+    return lines

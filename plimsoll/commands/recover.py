@@ -1,0 +1,85 @@
+"""plimsoll recover: a run whose process was killed, finished from what its journals hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from loadtests.accounting import write_lost
+from loadtests.arrivals import Process, Stage
+from loadtests.plan import LoadPlan
+from loadtests.runner import Account
+from measurements import frame as frames
+from measurements import streams, validity
+from measurements.errors import Exit, UsageError
+from measurements.rundir import RunDirectory
+from measurements.summary import RunFacts, Window, summarise
+from measurements.validity import INVALID, Check, Circumstances
+from plimsoll.finish import close, merge_evidence
+
+
+def recover(run_dir: Path, as_json: bool) -> None:
+    run = RunDirectory.open(run_dir)
+    document = run.read_json("run.json")
+    if run.has("summary.json"):
+        raise UsageError(
+            f"{run.path} is finished already; open {run.path}/report.html or run: plimsoll report {run.path}"
+        )
+    summary = finish_from_disk(run, document)
+    if as_json:
+        print(json.dumps(summary, ensure_ascii=False))
+    else:
+        print(f"recovered {summary['all']['count']:,} rows in {run.path}; the run is INVALID: it did not end by itself")
+
+
+def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, Any]:
+    """Rows up to the last one written; what each worker still owed until then becomes `lost`."""
+    schedule = document["schedule"]
+    stages = [Stage(**stage) for stage in schedule["stages"]]
+    kept = run.table("samples", ["intended_ns", "done_ns"])
+    last_ns = max([v for c in ("intended_ns", "done_ns") for v in (kept[c].drop_null().to_pylist() or [0])], default=0)
+    until_s = min(last_ns / 1e9, sum(stage.duration_s for stage in stages))
+    account = Account(ended="killed", stop_reason="the process that ran it was killed")
+    plan = _plan(document, stages)
+    if plan.process.kind in ("constant", "poisson", "gamma"):
+        for worker in range(plan.workers):
+            rows = write_lost(run, plan, worker, until_s)
+            account.lost.append({"worker": worker, "rows": rows, "said": "killed"})
+    run.finish_shards()
+    merge_evidence(run)
+    frame = frames.read(run)
+    windows, at = [], 0.0
+    for stage in stages:
+        end = min(at + stage.duration_s, max(until_s, at))
+        if end > at:
+            windows.append(Window(stage.name, at, end, stage.start_rps, stage.end_rps, stage.warmup))
+        at += stage.duration_s
+    facts = RunFacts(
+        run=run.identity, loop=schedule["loop"], arrivals=schedule["process"], seed=document["seed"], ended="killed",
+        windows=windows, timeouts_s=document["timeouts_s"], default_timeout_s=schedule["timeout_s"],
+        limits=document["limits"],
+    )  # fmt: skip
+    summary = summarise(frame, streams.read(run), facts)
+    arrivals = int((frame.step == 0).sum())
+    verdict = validity.judge(
+        frame, summary, Circumstances(schedule["loop"], windows, given={0: arrivals}, lost=account.lost, ended="killed",
+                                      stop_reason=account.stop_reason)
+    )  # fmt: skip
+    verdict["checks"].insert(
+        0, Check("recovered", "run", INVALID, 0, 0, "the process that ran it was killed; the last second may be missing",
+                 "run again").as_json(),
+    )  # fmt: skip
+    verdict["valid"] = False
+    close(run, document, summary, verdict, Exit.INVALID, account)
+    return summary
+
+
+def _plan(document: dict[str, Any], stages: list[Stage]) -> LoadPlan:
+    schedule = document["schedule"]
+    kind = schedule["process"].split(":")[0]
+    return LoadPlan(
+        run=document["run"], base_urls=document["base_urls"], addresses=document["addresses"], stages=stages,
+        process=Process(kind, schedule["cv"]), seed=document["seed"], nonce=document["nonce"], loop=schedule["loop"],
+        users=schedule["users"], workers=schedule["workers"],
+    )  # fmt: skip
