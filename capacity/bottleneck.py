@@ -1,0 +1,137 @@
+"""The bottleneck by name, or "unidentified" with what it could be; and what would bind next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from capacity import signatures
+from capacity.demand import ServiceDemand
+from capacity.facts import Facts
+from capacity.signatures import Sign
+from measurements.interval import Interval
+
+NAMED_FROM = 0.6
+EXTRAPOLATION = 1.5
+
+
+@dataclass(frozen=True)
+class Next:
+    """What would bind once the bottleneck is gone; `at_rps` None where it lies beyond 1.5 times what was measured."""
+
+    kind: str
+    who: str
+    at_rps: Interval | None
+    at_least_rps: float | None
+    reason: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self.__dict__, "at_rps": self.at_rps.as_json() if self.at_rps else None}
+
+
+@dataclass(frozen=True)
+class Bottleneck:
+    """`confidence` 0..1; `candidates` only where the kind is "unidentified"."""
+
+    kind: str
+    confidence: float
+    evidence: list[str]
+    candidates: list[str]
+    bench: str | None
+    next: Next | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "confidence": self.confidence,
+            "evidence": self.evidence,
+            "candidates": self.candidates,
+            "bench": self.bench,
+            "next": self.next.as_json() if self.next else {},
+        }
+
+
+def name(facts: Facts) -> Bottleneck:
+    """The most telling signature; two that contradict each other, or a weak one, leave it unidentified."""
+    if facts.plateau is None:
+        return _unnamed(facts, ["no stage was overloaded, so nothing was seen to bind"], [], None)
+    signs = [sign for recognise in signatures.RECOGNISERS if (sign := recognise(facts)) is not None]
+    named = sorted((s for s in signs if s.kind != "unidentified"), key=lambda sign: -sign.confidence)
+    bench = next((sign.bench for sign in signs if sign.bench), None)
+    said = [sentence for sign in signs for sentence in sign.evidence]
+    if not named:
+        return _unnamed(facts, [*said, _queue_like(facts)], _candidates(facts), bench)
+    best = named[0]
+    rivals = {sign.kind for sign in named[1:] if sign.confidence >= best.confidence - 0.1 and sign.kind != best.kind}
+    if best.confidence < NAMED_FROM or rivals:
+        return _unnamed(facts, said, sorted({best.kind, *rivals}), bench)
+    return Bottleneck(
+        best.kind, best.confidence, [*best.evidence, *_idle(facts, best)], [], bench, _next(facts, best.kind)
+    )
+
+
+def _unnamed(facts: Facts, said: list[str], candidates: list[str], bench: str | None) -> Bottleneck:
+    return Bottleneck(
+        "unidentified", 0.0, [*(s for s in said if s), *_busy(facts)], candidates, bench, _next(facts, "unidentified")
+    )
+
+
+def _candidates(facts: Facts) -> list[str]:
+    """A lock, a pool, slots and a slow upstream are the same queue from outside."""
+    if not facts.own_cpu_is_low:
+        return []
+    found = ["concurrency_limit", "connection_pool", "lock"]
+    if facts.run.section("upstream") or facts.dependency_cores:
+        found.append("upstream")
+    return [*found, "rate_limit"] if facts.reject_share >= 0.05 else found
+
+
+def _queue_like(facts: Facts) -> str:
+    calm_ms = facts.calm.response_mean_ms
+    if not facts.own_cpu_is_low or calm_ms is None or facts.plateau is None:
+        return ""
+    servers = facts.plateau.rate_rps.mid * facts.calm.requests_per_arrival * calm_ms / 1000
+    return (
+        f"at the plateau of {facts.plateau.rate_rps.mid:.3g} rps it behaves like {servers:.2g} places of "
+        f"{calm_ms:.3g} ms each; from outside a lock, a pool, slots and a slow upstream look the same: "
+        "stack snapshots at the plateau tell"
+    )
+
+
+def _busy(facts: Facts) -> list[str]:
+    if facts.busiest_cores is None:
+        return ["the service's processes were not observed"]
+    where = "at the plateau" if facts.plateau else f"at the highest stage, {facts.top[0].rate_rps:.3g} rps,"
+    return [f"{where} the busiest process used {facts.busiest_cores:.2f} of one core"]
+
+
+def _idle(facts: Facts, best: Sign) -> list[str]:
+    if best.kind.startswith("cpu") or facts.host_share is None:
+        return []
+    return [f"the host's CPUs were {facts.host_share:.0%} busy"]
+
+
+def _next(facts: Facts, binding: str) -> Next | None:
+    """The lowest limit that the utilisation law predicts, apart from the one that binds already."""
+    demands: list[tuple[str, str, object, float]] = [
+        ("upstream" if facts.run.section("upstream") else "unidentified", role, found, 1.0)
+        for role, found in facts.dependency_demand.items()
+    ]
+    if binding != "cpu_one_core":
+        demands.append(("cpu_one_core", "the service's busiest process", facts.busiest_demand, 1.0))
+    elif facts.host_cores and facts.host_cores >= 2:
+        demands.append(("cpu_host", "all cores of this host", facts.target_demand, facts.host_cores))
+    limits = [
+        (limit, kind, who)
+        for kind, who, found, cores in demands
+        if kind != binding and isinstance(found, ServiceDemand) and (limit := found.rate_at(cores)) is not None
+    ]
+    if not limits:
+        return None
+    limit, kind, who = min(limits, key=lambda one: one[0].mid)
+    horizon = EXTRAPOLATION * max(stage.rate_rps for stage in facts.stages)
+    said = f"{who}: CPU demand extrapolated by the utilisation law"
+    if limit.mid <= horizon:
+        return Next(kind, who, limit, None, said)
+    reason = f"{said} lies beyond 1.5 times the highest measured rate, where no figure is given; it is not before that"
+    return Next(kind, who, None, horizon, reason)

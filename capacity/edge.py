@@ -1,0 +1,165 @@
+"""Where the SLO breaks: the highest rate shown to pass and the lowest shown to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scipy import stats
+
+from capacity.documents import CONFIDENCE, RunDocuments, Stage, between
+from measurements import slo
+from measurements.interval import Interval, Refusal
+
+Verdict = Literal["pass", "miss", "unclear"]
+SURE = 0.95  # one-sided, each end
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A stage against its SLO. `sure`: the sample itself carries the verdict, not only its point estimate."""
+
+    stage: Stage
+    verdict: Verdict
+    sure: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Edge:
+    """`capacity` is of all replicas measured together, arrivals per second; None with `at_least` or `at_most`."""
+
+    judged: list[Judged]
+    capacity: Interval | None
+    at_least_rps: float | None
+    at_most_rps: float | None
+    indicative: bool
+    refusals: list[Refusal]
+
+    @property
+    def passed(self) -> list[Stage]:
+        return [judged.stage for judged in self.judged if judged.verdict == "pass"]
+
+
+def judge(stage: Stage) -> Judged:
+    """pass: every limit met. miss: a limit missed, or a backlog that grew. unclear: too few samples."""
+    limits = stage.run.slo_limits() or slo.DEFAULT
+    findings = slo.evaluate(limits, dict(stage.overall), dict(stage.endpoints))
+    missed = [finding for finding in findings if finding["state"] == "missed"]
+    if missed:
+        sure = any(_surely_missed(finding, stage) for finding in missed)
+        return Judged(stage, "miss", sure, "; ".join(_says(finding) for finding in missed))
+    if stage.state == "saturated":
+        why = f"{stage.dropped} arrivals found no free user" if stage.dropped else "the number in flight kept growing"
+        return Judged(stage, "miss", True, why)
+    open_findings = [f for f in findings if f["state"] == "unknown" and not _nothing_over(f, stage)]
+    if open_findings:
+        why = "; ".join(f"{f['endpoint']} {f['metric']}: too few samples" for f in open_findings)
+        return Judged(stage, "unclear", False, why)
+    sure = stage.state == "steady" and all(_surely_met(finding) for finding in findings)
+    return Judged(stage, "pass", sure, "every limit met" if stage.state == "steady" else f"met, but {stage.state}")
+
+
+def _surely_met(finding: Mapping[str, Any]) -> bool:
+    return finding["metric"] == "error_rate" or bool(finding["sure"])
+
+
+def _surely_missed(finding: Mapping[str, Any], stage: Stage) -> bool:
+    if finding["metric"] != "error_rate":
+        return bool(finding["sure"])
+    entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints[finding["endpoint"]]
+    failed = entry["count"] - entry["ok"]
+    return float(stats.binom.sf(failed - 1, entry["count"], finding["limit"])) <= 1 - SURE
+
+
+def _nothing_over(finding: Mapping[str, Any], stage: Stage) -> bool:
+    """Not one of at least 10 requests was over a limit whose quantile is unknown."""
+    entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints.get(finding["endpoint"])
+    metric = str(finding["metric"])
+    kind = next((f"{name}_ms" for name in ("ttft", "tpot") if metric.startswith(f"{name}_")), "response_ms")
+    times = (entry or {}).get(kind) or {}
+    return (times.get("n") or 0) >= 10 and times["max"] <= finding["limit"]
+
+
+def _says(finding: Mapping[str, Any]) -> str:
+    value = finding["value"] if finding["value"] is not None else finding.get("at_least")
+    return f"{finding['endpoint']} {finding['metric']} {value:.4g} against {finding['limit']:.4g}"
+
+
+def find(stages: Sequence[Stage]) -> Edge:
+    """The bracket. Its ends are moved outward to stages whose verdict is sure; where none is, it is indicative.
+
+    One run's bracket holds the sampling error inside the run; the spread from run to run is not in it.
+    """
+    judged = [judge(stage) for stage in stages]
+    run = stages[0].run if stages else None
+    passes = [one for one in judged if one.verdict == "pass"]
+    misses = [one for one in judged if one.verdict == "miss"]
+    if run is None or len(judged) < 3 or not (passes or misses):
+        return Edge(judged, None, None, None, True, [_too_few(run, judged)])
+    lowest_sure_miss = min((one.stage.rate_rps for one in misses if one.sure), default=float("inf"))
+    above = [one for one in passes if one.sure and one.stage.rate_rps > lowest_sure_miss * 1.02]
+    if above:
+        return Edge(judged, None, None, None, True, [_contradiction(run, lowest_sure_miss, above[-1])])
+    first_miss = min((one.stage.rate_rps for one in misses), default=float("inf"))
+    last_pass = max((one.stage.rate_rps for one in passes), default=0.0)
+    below = [one for one in passes if one.stage.rate_rps < first_miss]
+    beyond = [one for one in misses if one.stage.rate_rps > last_pass]
+    if not below:
+        return Edge(judged, None, None, first_miss, True, [_never_passes(run, judged)])
+    low = max([one.stage.rate_rps for one in below if one.sure] or [one.stage.rate_rps for one in below])
+    if not beyond:
+        return Edge(judged, None, low, None, True, [_never_fails(run, last_pass, bool(misses))])
+    high = min([one.stage.rate_rps for one in beyond if one.sure] or [one.stage.rate_rps for one in beyond])
+    middle = (max(one.stage.rate_rps for one in below) + min(one.stage.rate_rps for one in beyond)) / 2
+    unsure = not (any(one.sure for one in below) and any(one.sure for one in beyond))
+    return Edge(judged, between(low, middle, high, CONFIDENCE), low, high, unsure, [])
+
+
+def _again(run: RunDocuments | None, rate: float, duration_s: float = 300) -> str:
+    contract = run.contract_path if run else "CONTRACT"
+    return f"plimsoll run {contract} --shape breakpoint --rate {_round_up(rate)} --duration {duration_s:.0f}"
+
+
+def _round_up(rate: float) -> str:
+    return f"{rate:.2g}" if rate < 10 else f"{rate:.0f}"
+
+
+def _too_few(run: RunDocuments | None, judged: list[Judged]) -> Refusal:
+    top = max((one.stage.rate_rps for one in judged), default=10.0)
+    usable = sum(one.verdict != "unclear" for one in judged)
+    return Refusal(
+        "capacity_rps",
+        f"a line needs at least 3 stages at different rates, one of which can be judged; "
+        f"there are {len(judged)}, of which {usable} can",
+        _again(run, top * 2),
+    )
+
+
+def _never_passes(run: RunDocuments, judged: list[Judged]) -> Refusal:
+    lowest = judged[0]
+    return Refusal(
+        "capacity_rps",
+        f"no stage met the SLO; even at {lowest.stage.rate_rps:.3g} rps: {lowest.why}",
+        _again(run, max(lowest.stage.rate_rps, 0.1)) + " (or reconsider the SLO)",
+    )
+
+
+def _never_fails(run: RunDocuments, top: float, noisy: bool) -> Refusal:
+    beside = "a miss below it was not repeated; " if noisy else ""
+    return Refusal(
+        "capacity_rps",
+        f"the SLO held up to the highest rate tried, {top:.3g} rps: {beside}"
+        "capacity is at least that, its upper end unknown",
+        _again(run, top * 3),
+    )
+
+
+def _contradiction(run: RunDocuments, missed_at: float, passed: Judged) -> Refusal:
+    return Refusal(
+        "capacity_rps",
+        f"the stages contradict each other: the SLO was missed at {missed_at:.3g} rps and met at "
+        f"{passed.stage.rate_rps:.3g} rps, both beyond chance (cold caches, a disturbance, a restart?)",
+        _again(run, passed.stage.rate_rps * 1.5, 600) + " --warmup 30",
+    )

@@ -1,0 +1,137 @@
+"""What stood where at the plateau: the numbers that a bottleneck is named from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from capacity import demand
+from capacity.demand import ServiceDemand
+from capacity.documents import RunDocuments, Stage
+from capacity.plateau import Plateau
+from measurements.interval import Refusal
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Means over the plateau's stages; without a plateau, of the highest stage. None: not observed.
+
+    `allotted_cores`: the cores that service and dependencies may use here. `bench_cores`: what they use together.
+    """
+
+    run: RunDocuments
+    stages: list[Stage]
+    plateau: Plateau | None
+    top: list[Stage]
+    calm: Stage
+    allotted_cores: float | None
+    host_cores: float | None
+    processes: float | None
+    target_cores: float | None
+    busiest_cores: float | None
+    bench_cores: float | None
+    generator_cores: float | None
+    host_share: float | None
+    dependency_cores: Mapping[str, float]
+    dependency_busiest: Mapping[str, float]
+    target_demand: ServiceDemand | Refusal
+    busiest_demand: ServiceDemand | Refusal
+    dependency_demand: Mapping[str, ServiceDemand | Refusal]
+
+    @property
+    def reject_share(self) -> float:
+        return self._share("rejected")
+
+    @property
+    def timeout_share(self) -> float:
+        return self._share("timeout", "abandoned")
+
+    def _share(self, *outcomes: str) -> float:
+        count = sum(stage.count for stage in self.top)
+        return sum(stage.outcome(*outcomes) for stage in self.top) / count if count else 0.0
+
+    def slowdown(self, endpoint: str | None = None) -> float | None:
+        """Mean response at the plateau over that of the calmest stage; of one endpoint, or of the mix."""
+        values = [_mean_ms(stage, endpoint) for stage in self.top]
+        known = [value for value in values if value is not None]
+        calm = _mean_ms(self.calm, endpoint)
+        return float(np.mean(known)) / calm if known and calm else None
+
+    @property
+    def own_cpu_is_low(self) -> bool:
+        """No process of the service is near a core's worth, nor all of them near what they may use."""
+        if self.busiest_cores is None:
+            return False
+        share = self.bench_cores / self.allotted_cores if self.bench_cores and self.allotted_cores else 0.0
+        return self.busiest_cores < 0.8 and share < 0.85
+
+
+def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) -> Facts:
+    """`stages` by rising rate, at least one."""
+    top = plateau.stages if plateau else [stages[-1]]
+    enough = [stage for stage in stages if stage.count >= 20 and stage.response_mean_ms is not None]
+    dependencies = sorted({role for stage in stages for role in stage.dependencies})
+    return Facts(
+        run=run,
+        stages=list(stages),
+        plateau=plateau,
+        top=top,
+        calm=(enough or list(stages))[0],
+        allotted_cores=allotted(run, top),
+        host_cores=_mean(top, lambda stage: stage.figure("host", "cores")),
+        processes=_mean(top, lambda stage: stage.figure("target", "processes")),
+        target_cores=_mean(top, lambda stage: stage.cores("target")),
+        busiest_cores=_mean(top, lambda stage: stage.figure("target", "busiest_process_cores")),
+        bench_cores=_mean(top, bench_cores),
+        generator_cores=_mean(top, lambda stage: stage.cores("generator")),
+        host_share=_mean(top, lambda stage: stage.figure("host", "cpu_share_mean")),
+        dependency_cores=_per_role(top, dependencies, lambda stage, role: stage.cores(role)),
+        dependency_busiest=_per_role(
+            top, dependencies, lambda stage, role: stage.figure(role, "busiest_process_cores")
+        ),
+        target_demand=demand.fit(stages, "target", lambda stage: stage.cores("target")),
+        busiest_demand=demand.fit(
+            stages, "busiest_process", lambda stage: stage.figure("target", "busiest_process_cores")
+        ),
+        dependency_demand={role: _dependency_demand(stages, role) for role in dependencies},
+    )
+
+
+def allotted(run: RunDocuments, stages: Sequence[Stage]) -> float | None:
+    """Cores for the service and its dependencies: a cgroup's quota, the placement, or the whole host."""
+    quotas = [value for stage in stages if (value := stage.figure("target", "cgroup_quota_cores")) is not None]
+    placed = (run.run.get("placement") or {}).get("target_cpus") or []
+    host = run.run.get("host") or {}
+    found = [*quotas[:1], *([float(len(placed))] if placed else [])]
+    if not found:
+        whole = host.get("cpu_quota_cores") or host.get("cores") or _mean(stages, lambda s: s.figure("host", "cores"))
+        return float(whole) if whole else None
+    return min(found)
+
+
+def bench_cores(stage: Stage) -> float | None:
+    """Cores that the service and its dependencies used together."""
+    target = stage.cores("target")
+    return None if target is None else target + sum(stage.cores(role) or 0.0 for role in stage.dependencies)
+
+
+def _dependency_demand(stages: Sequence[Stage], role: str) -> ServiceDemand | Refusal:
+    return demand.fit(stages, role, lambda stage: stage.figure(role, "busiest_process_cores"))
+
+
+def _mean(stages: Sequence[Stage], of: Callable[[Stage], float | None]) -> float | None:
+    known = [value for stage in stages if (value := of(stage)) is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _per_role(stages: Sequence[Stage], roles: Sequence[str], of: Callable[..., float | None]) -> dict[str, float]:
+    found = {role: _mean(stages, partial(of, role=role)) for role in roles}
+    return {role: value for role, value in found.items() if value is not None}
+
+
+def _mean_ms(stage: Stage, endpoint: str | None) -> float | None:
+    entry = stage.overall if endpoint is None else stage.endpoints.get(endpoint) or {}
+    return (entry.get("response_ms") or {}).get("mean")

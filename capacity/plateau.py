@@ -1,0 +1,59 @@
+"""The throughput that stays the same however much more is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from capacity.documents import Stage
+from capacity.fits import mean
+from measurements.interval import Interval
+
+FLAT = 0.15
+LOST = 0.05
+
+
+@dataclass(frozen=True)
+class Plateau:
+    """`rate_rps`: arrivals answered as expected per second, over `stages` (those beyond the knee, by rising rate).
+
+    `shape`: flat, or collapse where more load brought less; then the rate is the best one seen.
+    """
+
+    rate_rps: Interval
+    stages: list[Stage]
+    shape: str
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "rate_rps": self.rate_rps.as_json(),
+            "stages": [stage.name for stage in self.stages],
+            "shape": self.shape,
+        }
+
+
+def overloaded(stage: Stage) -> bool:
+    """More came than was answered: the backlog grew, or more than 5 % was lost to anything but wrong answers."""
+    lost = stage.outcome("rejected", "timeout", "connect_error", "dropped", "abandoned") / max(stage.count, 1)
+    return stage.state == "saturated" or lost > LOST or stage.dropped > LOST * stage.count
+
+
+def find(stages: Sequence[Stage]) -> Plateau | None:
+    """None where no stage was overloaded. One overloaded stage alone is taken with ±10 %.
+
+    A window that begins with an older backlog or ends with a young one differs from the plateau by chance and by its
+    edges; the interval is Student's t over the overloaded stages, no narrower than counting noise.
+    """
+    beyond = [stage for stage in stages if overloaded(stage)]
+    if not beyond:
+        return None
+    rates = [stage.ok_rps for stage in beyond]
+    best = max(rates)
+    noise = 1 / max(sum(stage.ok_rps * stage.duration_s for stage in beyond), 1.0) ** 0.5
+    if len(beyond) == 1:
+        return Plateau(mean(rates, max(0.1, noise)), beyond, "flat")
+    top = [stage for stage in beyond if stage.ok_rps >= (1 - FLAT) * best]
+    falling = rates[-1] < (1 - FLAT) * best and rates.index(best) < len(rates) - 1
+    interval = mean([stage.ok_rps for stage in top], max(noise, 0.1 if len(top) == 1 else 0.02))
+    return Plateau(interval, top, "collapse" if falling else "flat")

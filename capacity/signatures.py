@@ -1,0 +1,240 @@
+"""The signature of each bottleneck: what must stand where for its name to be used.
+
+A recogniser returns a `Sign` (kind, confidence, evidence), or None. Thresholds: a resource stands at its limit from
+90 % of it (Gregg, Systems Performance, 2nd ed., section 2.5 takes 100 % and warns of averages; a mean over a stage of
+seconds hides as much). Confidence is a judgement of how much else could look the same, not a frequency.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+from capacity.demand import ServiceDemand
+from capacity.facts import Facts
+from measurements.interval import Interval
+
+AT_LIMIT = 0.9
+
+
+@dataclass(frozen=True)
+class Sign:
+    """`bench`: what of it is a fact of this test bench and would not be so in production."""
+
+    kind: str
+    confidence: float
+    evidence: list[str]
+    bench: str | None = None
+
+
+def cpu(facts: Facts) -> Sign | None:
+    """One process ≥ 0.9 core, whatever its affinity; or several processes on ≥ 2 cores that are ≥ 90 % busy."""
+    busiest, target, allotted = facts.busiest_cores, facts.target_cores, facts.allotted_cores
+    if busiest is None or target is None:
+        return None
+    several = (facts.processes or 1) >= 2 or busiest > 1.1
+    if allotted and allotted >= 2 and several and target >= AT_LIMIT * _left_over(facts, allotted):
+        said = f"the service's processes used {target:.2f} of the {_left_over(facts, allotted):.2f} cores left to them"
+        return Sign("cpu_host", 0.9, [said, *_predicted(facts.target_demand, _left_over(facts, allotted), facts)])
+    if AT_LIMIT <= busiest <= 1.1:
+        said = f"the busiest process of the service used {busiest:.2f} of one core"
+        return _checked(Sign("cpu_one_core", 0.9, [said, *_predicted(facts.busiest_demand, 1.0, facts)]), facts)
+    return _shared_core(facts)
+
+
+def _left_over(facts: Facts, allotted: float) -> float:
+    """Cores that the generator did not take from the same host."""
+    placed = (facts.run.run.get("placement") or {}).get("generator_cpus")
+    return allotted if placed else max(1.0, allotted - (facts.generator_cores or 0.0))
+
+
+def _shared_core(facts: Facts) -> Sign | None:
+    """The cores that service and emulators share here are full, though no process of its own fills one."""
+    target, together, allotted = facts.target_cores, facts.bench_cores, facts.allotted_cores
+    if not target or not together or not allotted or allotted > 1.05 or together < AT_LIMIT * allotted:
+        return None
+    others = ", ".join(f"{role} {cores:.2f}" for role, cores in facts.dependency_cores.items() if cores >= 0.01)
+    said = f"the one core of the service is full: service {target:.2f}" + (f", {others}" if others else "")
+    if not others or together - target < 0.05:
+        return Sign("cpu_one_core", 0.8, [f"{said}, over {facts.processes or 1:.0f} processes"])
+    bench = (
+        f"{said}. That the emulator shares this core is a fact of this test bench: "
+        "in production it would not stand there, so the service alone would reach more"
+    )
+    own = _own_limit(facts)
+    if own:
+        bench += f" (by its own demand up to {own.mid:.3g} rps on one core, 90 % range {own.low:.3g} to {own.high:.3g})"
+    if target / together >= 0.6:
+        return Sign("cpu_one_core", 0.6, [said, *_predicted(facts.target_demand, target, facts)], bench)
+    return Sign("unidentified", 0.5, [f"{said}: the emulator, not the service, takes most of it"], bench)
+
+
+def _own_limit(facts: Facts) -> Interval | None:
+    found = facts.target_demand
+    return found.rate_at(1.0) if isinstance(found, ServiceDemand) else None
+
+
+def _predicted(found: object, cores: float, facts: Facts) -> list[str]:
+    limit = found.rate_at(cores) if isinstance(found, ServiceDemand) else None
+    if limit is None or facts.plateau is None:
+        return []
+    seen = facts.plateau.rate_rps
+    return [
+        f"by the utilisation law {cores:.2g} core(s) carry {limit.mid:.3g} rps ({limit.low:.3g} to {limit.high:.3g}); "
+        f"the plateau was {seen.mid:.3g} ({seen.low:.3g} to {seen.high:.3g})"
+    ]
+
+
+def _checked(sign: Sign, facts: Facts) -> Sign | None:
+    """The measured plateau must lie inside the predicted limit (±25 % for what overload adds); else no name."""
+    found = facts.busiest_demand
+    limit = found.rate_at(1.0) if isinstance(found, ServiceDemand) else None
+    if limit is None or facts.plateau is None:
+        return Sign(sign.kind, 0.7, sign.evidence, sign.bench)
+    inside = 0.75 * limit.low <= facts.plateau.rate_rps.high and facts.plateau.rate_rps.low <= 1.25 * limit.high
+    return sign if inside else Sign(sign.kind, 0.55, [*sign.evidence, "the two do not agree"], sign.bench)
+
+
+def dependency(facts: Facts) -> Sign | None:
+    """A dependency's process fills its core while the service waits for it."""
+    full = {role: cores for role, cores in facts.dependency_busiest.items() if cores >= AT_LIMIT}
+    if not full or not facts.run.section("upstream"):
+        return None
+    role, cores = max(full.items(), key=lambda item: item[1])
+    said = f"{role} used {cores:.2f} of one core, the service's busiest process {facts.busiest_cores or 0:.2f}"
+    bench = f"{role} is an emulator here and short of CPU: a real upstream's limit lies elsewhere"
+    return Sign("upstream", 0.7, [said], bench)
+
+
+def memory(facts: Facts) -> Sign | None:
+    """RSS ≥ 90 % of the limit."""
+    limit = memory_limit_mib(facts)
+    seen = [value for stage in facts.top if (value := stage.figure("target", "rss_mib_max")) is not None]
+    if not limit or not seen or max(seen) < AT_LIMIT * limit:
+        return None
+    return Sign("memory", 0.8, [f"the service held {max(seen):.0f} of {limit:.0f} MiB"])
+
+
+def memory_limit_mib(facts: Facts) -> float | None:
+    """Of all measured replicas: as enforced by a cgroup, else as the contract says."""
+    enforced = next((v for s in facts.top if (v := s.figure("target", "cgroup_memory_max_mib")) is not None), None)
+    stated = facts.run.section("resources").get("memory_mib")
+    return enforced or (float(stated) * facts.run.replicas if stated else None)
+
+
+def rate_limit(facts: Facts) -> Sign | None:
+    """Fast rejections, CPU low, what is let through neither slower nor more, however much comes."""
+    if facts.reject_share < 0.05 or not facts.plateau or not facts.own_cpu_is_low:
+        return None
+    slower = facts.slowdown()
+    rate = facts.plateau.rate_rps
+    evidence = [
+        f"{facts.reject_share:.0%} were rejected while what was let through took {slower or 1:.1f} times as long as "
+        f"at {facts.calm.rate_rps:.3g} rps and the busiest process used {facts.busiest_cores:.2f} core"
+    ]
+    declared = declared_rates(facts)
+    match = [(name, value) for name, value in declared.items() if 0.9 * rate.low <= value <= 1.1 * rate.high]
+    if match:
+        name, value = match[0]
+        return Sign(
+            "rate_limit", 0.9, [*evidence, f"the contract's {name} allows {value:.3g} rps; let through {rate.mid:.3g}"]
+        )
+    offered = [stage.rate_rps for stage in facts.top]
+    served = [stage.ok_rps for stage in facts.top]
+    exact = len(served) >= 2 and max(served) <= 1.05 * min(served) and max(offered) >= 1.3 * min(offered)
+    peaks = [
+        stage.in_flight_mean / stage.in_flight_max
+        for stage in facts.top
+        if stage.in_flight_mean and stage.in_flight_max
+    ]
+    slots_full = bool(peaks) and max(peaks) > 0.6
+    if slower is None or slower > 1.3 or not exact or slots_full:
+        return None
+    return Sign(
+        "rate_limit",
+        0.7,
+        [*evidence, f"exactly {rate.mid:.3g} rps passed at {min(offered):.3g} to {max(offered):.3g} rps"],
+    )
+
+
+def declared_rates(facts: Facts) -> dict[str, float]:
+    """What the contract's limiters let through in all, rps: the front proxy, and clients × their rate."""
+    limits = facts.run.section("limits")
+    found = {}
+    front = limits.get("front") or {}
+    if front.get("rate"):
+        found["front proxy"] = rate_rps(front["rate"])
+    identities = int(facts.run.section("users").get("identities") or 1)
+    copies = facts.run.replicas * facts.run.workers if limits.get("per_client_scope") == "process" else 1
+    for rate in limits.get("per_client") or []:
+        found[f"limit of {rate} per client"] = rate_rps(rate) * prod((identities, copies))
+    return found
+
+
+def rate_rps(text: str) -> float:
+    """ "10/minute" or "5/10 seconds" as requests per second."""
+    amount, period = text.split("/", 1)
+    words = period.split()
+    count, unit = (float(words[0]), words[1]) if len(words) == 2 else (1.0, words[0])
+    seconds = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[unit.rstrip("s")]
+    return float(amount) / (count * seconds)
+
+
+def declared_queue(facts: Facts) -> Sign | None:
+    """The plateau is what the contract's slots can do: c slots over the service time of the calmest stage."""
+    if not facts.plateau or not facts.own_cpu_is_low:
+        return None
+    for name, queue in (facts.run.section("limits").get("queue") or {}).items():
+        endpoint = name if name in facts.calm.endpoints else None
+        if endpoint is None and len(facts.calm.endpoints) != 1:
+            continue
+        entry = facts.calm.endpoints[endpoint or next(iter(facts.calm.endpoints))]
+        mean_ms = (entry.get("response_ms") or {}).get("mean")
+        share = (entry.get("count") or 0) / facts.calm.count
+        if not mean_ms or not share:
+            continue
+        slots = float(queue["max_concurrent"]) * facts.run.replicas
+        predicted = slots / (mean_ms / 1000) / share / facts.calm.requests_per_arrival
+        rate = facts.plateau.rate_rps
+        if 0.85 * rate.low <= predicted <= 1.15 * rate.high:
+            said = (
+                f"{slots:.0f} slots of queue {name} at {mean_ms:.3g} ms each allow {predicted:.3g} rps; "
+                f"the plateau was {rate.mid:.3g}, CPU of the busiest process {facts.busiest_cores:.2f} core"
+            )
+            return Sign("concurrency_limit", 0.8, [said])
+    return None
+
+
+def bounded_queue(facts: Facts) -> Sign | None:
+    """Fast rejections beside waiting that has stopped to grow: slots are full and so is the queue before them."""
+    if facts.reject_share < 0.05 or not facts.plateau or not facts.own_cpu_is_low or len(facts.top) < 2:
+        return None
+    slower = facts.slowdown()
+    levels = [stage.in_flight_mean for stage in facts.top if stage.in_flight_mean]
+    if slower is None or slower < 1.5 or not levels or max(levels) > 1.25 * min(levels):
+        return None
+    whose = "its own slots or the upstream's" if facts.run.section("upstream") else "its own slots"
+    said = (
+        f"{facts.reject_share:.0%} rejected, the rest {slower:.1f} times slower than at {facts.calm.rate_rps:.3g} rps, "
+        f"the number in flight stays at {sum(levels) / len(levels):.3g}, CPU low: {whose} and the queue are full"
+    )
+    return Sign("concurrency_limit" if not facts.run.section("upstream") else "unidentified", 0.7, [said])
+
+
+def blocked(facts: Facts) -> Sign | None:
+    """What the stacks said that were taken at the plateau."""
+    kinds = {"lock": "lock", "pool": "connection_pool", "socket": "upstream"}
+    shares = facts.run.blocked_frames or {}
+    known = {name: share for name, share in shares.items() if name in kinds}
+    if not known or not facts.own_cpu_is_low:
+        return None
+    name, share = max(known.items(), key=lambda item: item[1])
+    if share < 0.5 or (name == "socket" and not facts.run.section("upstream")):
+        return None
+    return Sign(kinds[name], 0.8, [f"{share:.0%} of the serving threads were seen waiting for a {name}, CPU low"])
+
+
+RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
+    memory, cpu, blocked, declared_queue, rate_limit, bounded_queue, dependency,
+)  # fmt: skip
