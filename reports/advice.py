@@ -43,7 +43,7 @@ def advise(plan: Document, words: Words) -> Advice:
     lead = []
     demand = plan.get("demand_rps")
     if q.is_number(demand):
-        lead.append(words("option.demand", rate=q.rate(float(demand))))  # type: ignore[arg-type]
+        lead.append(words("option.demand", rate=q.rate(demand)))
     elif q.is_interval(demand):
         lead.append(words("option.demand", rate=q.interval(demand, q.rate)))
     if plan.get("indicative"):

@@ -62,7 +62,7 @@ def find(documents: Documents, words: Words) -> Findings:
 
 
 def reference_stage(documents: Documents) -> Document:
-    """The stage that key figures speak of: the highest within the SLO, else the first; the whole run where it is one."""
+    """The stage that key figures speak of: the highest within the SLO, else the first; the only one where it is one."""
     stages = documents.stages
     if len(stages) < 2:
         return stages[0] if stages else {}
@@ -108,28 +108,35 @@ def _verdict(documents: Documents, reference: Document, words: Words) -> tuple[s
     total = total if q.is_number(total) else sum(e.get("count") or 0 for e in section(summary, "endpoints").values())
     if not total:
         return words("verdict.nothing", name=name), "bad"
-    capacity = section(plan, "capacity_rps")
-    if q.is_interval(capacity):
-        fields = {"name": name, "capacity": q.between(capacity["low"], capacity["high"], q.number)}
-        fields["confidence"] = q.percent(capacity.get("confidence") or 0)
-        kind = section(plan, "bottleneck").get("kind")
-        if kind in (None, "unidentified"):
-            return words("verdict.capacity", **fields), "good"
-        return words("verdict.capacity_binds", kind=words.known("bottleneck", str(kind)), **fields), "good"
+    if q.is_interval(section(plan, "capacity_rps")):
+        return _verdict_of_plan(name, plan, words), "good"
     stages, slo = documents.stages, listed(summary, "slo")
     if len(stages) > 1 and slo:
         return _verdict_of_stages(name, stages, slo, words)
     rate = q.shown(level_rps(reference), q.rate)
+    if slo:
+        return _verdict_of_limits(name, rate, slo, words)
+    ok = section(summary, "all").get("ok", sum(e.get("ok") or 0 for e in section(summary, "endpoints").values()))
+    return words("verdict.no_slo", name=name, rate=rate, ok=q.count(ok), count=q.count(total)), "quiet"
+
+
+def _verdict_of_plan(name: str, plan: Document, words: Words) -> str:
+    capacity, kind = section(plan, "capacity_rps"), section(plan, "bottleneck").get("kind")
+    fields = {"name": name, "capacity": q.between(capacity["low"], capacity["high"], q.number)}
+    fields["confidence"] = q.shown(capacity.get("confidence"), q.percent)
+    if kind in (None, "unidentified"):
+        return words("verdict.capacity", **fields)
+    return words("verdict.capacity_binds", kind=words.known("bottleneck", str(kind)), **fields)
+
+
+def _verdict_of_limits(name: str, rate: str, slo: Sequence[Document], words: Words) -> tuple[str, Tone]:
     missed = [finding for finding in slo if finding.get("state") == "missed"]
     if missed:
         worst = limit_sentence(missed[0], words)
         return words("verdict.missed", name=name, rate=rate, count=len(missed), total=len(slo), worst=worst), "bad"
-    if slo and all(finding.get("state") == "met" for finding in slo):
+    if all(finding.get("state") == "met" for finding in slo):
         return words("verdict.met", name=name, rate=rate), "good"
-    if slo:
-        return words("verdict.unknown", name=name, rate=rate), "warn"
-    ok = section(summary, "all").get("ok", sum(e.get("ok") or 0 for e in section(summary, "endpoints").values()))
-    return words("verdict.no_slo", name=name, rate=rate, ok=q.count(ok), count=q.count(total)), "quiet"
+    return words("verdict.unknown", name=name, rate=rate), "warn"
 
 
 def _verdict_of_stages(
@@ -161,7 +168,7 @@ def limit_sentence(finding: Document, words: Words) -> str:
 def limit_text(metric: str, limit: object) -> str:
     if not q.is_number(limit):
         return q.NOTHING
-    return q.limit_ms(float(limit)) if metric.endswith("_ms") else q.by_key(metric)(float(limit))  # type: ignore[arg-type]
+    return q.limit_ms(limit) if metric.endswith("_ms") else q.by_key(metric)(limit)
 
 
 def _figures(documents: Documents, reference: Document, words: Words) -> list[Figure]:

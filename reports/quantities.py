@@ -5,7 +5,7 @@ Documents carry units in their keys (`_ms`, `_s`, `_rps`, `_bytes`, `_mib`); `by
 
 from collections.abc import Callable, Mapping
 from math import floor, log10
-from typing import Any
+from typing import Any, TypeGuard
 
 NOTHING = "–"
 FIGURES = "0123456789.,−"
@@ -95,7 +95,7 @@ def by_key(key: str) -> Formatter:
     return next((formatter for suffix, formatter in UNITS if key.endswith(suffix)), plain)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and value == value  # noqa: PLR0124
 
 

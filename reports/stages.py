@@ -24,6 +24,11 @@ def limit_of(slo: Sequence[Document], endpoint: str, metric: str) -> float | Non
     return limits.get(endpoint, {}).get(metric, limits.get("all", {}).get(metric))
 
 
+def of_endpoint(slo: Sequence[Document], endpoint: str) -> list[Document]:
+    """The findings that concern one endpoint, those for the whole mix included."""
+    return [finding for finding in slo if finding.get("endpoint") in (endpoint, "all")]
+
+
 def within_slo(stage: Document, slo: Sequence[Document]) -> State:
     """`missed` where any limit was, else `met` where any could be judged."""
     limits = limits_of(slo)

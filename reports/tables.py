@@ -32,6 +32,7 @@ class Mark:
 @dataclass(frozen=True)
 class Cell:
     text: str
+    interval: str = ""
     note: str = ""
 
 
@@ -63,8 +64,8 @@ def _quantile_cell(documents: Documents, name: str, entry: Document, quantile_na
     bounds = section(entry, "response_ms", "bounds", quantile_name)
     why = documents.why_null(prefix, "response_ms", quantile_name)
     if q.is_number(bounds.get("at_least")):
-        return Cell(f"≥ {q.milliseconds(bounds['at_least'])}", why)
-    return Cell(q.NOTHING, why)
+        return Cell(f"≥ {q.milliseconds(bounds['at_least'])}", note=why)
+    return Cell(q.NOTHING, note=why)
 
 
 def limit_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:

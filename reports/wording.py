@@ -15,7 +15,7 @@ def _texts(lang: str) -> dict[str, str]:
     if lang not in LANGUAGES:
         raise UsageError(f"there is no report in language {lang!r}; choose one of: {', '.join(LANGUAGES)}")
     source = files("reports").joinpath("templates").joinpath(f"text_{lang}.toml").read_text(encoding="utf-8")
-    return {key: text for key, text in _flat(tomllib.loads(source), "")}
+    return dict(_flat(tomllib.loads(source), ""))
 
 
 def _flat(table: dict[str, Any], prefix: str) -> list[tuple[str, str]]:

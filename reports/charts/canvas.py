@@ -17,6 +17,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 INK, MUTED, GRID, FACE = "#17202a", "#566270", "#e1e5ea", "#ffffff"
 GOOD, WARN, BAD, BLUE = "#1a7044", "#8f5a00", "#b3261e", "#1c5d99"
@@ -32,7 +33,8 @@ CLASSES = (
 )
 
 WIDE_PX, NARROW_PX = 880, 360
-SETTINGS: dict[str, Any] = {
+LONGEST_LABEL = 48
+SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "plimsoll",
     "text.parse_math": False,
@@ -71,22 +73,26 @@ ElementTree.register_namespace("xlink", XLINK)
 Paint = Callable[[Figure, bool], None]
 
 
-def draw(paint: Paint, key: str, title: str, description: str, wide_px: int, narrow_px: int) -> tuple[Markup, Markup]:
+def draw(
+    paint: Paint, key: str, title: str, description: str, *, wide_px: int, narrow_px: int
+) -> tuple[Markup, Markup]:
     """The same chart for a wide and for a narrow page; `*_px` are the two heights."""
-    wide = _svg(paint, f"{key}-w", title, description, (WIDE_PX, wide_px), narrow=False)
-    narrow = _svg(paint, f"{key}-n", title, description, (NARROW_PX, narrow_px), narrow=True)
+    wide = _svg(paint, f"{key}-w", title, description, size_px=(WIDE_PX, wide_px), narrow=False)
+    narrow = _svg(paint, f"{key}-n", title, description, size_px=(NARROW_PX, narrow_px), narrow=True)
     return wide, narrow
 
 
-def _svg(paint: Paint, key: str, title: str, description: str, size_px: tuple[int, int], narrow: bool) -> Markup:
+def _svg(paint: Paint, key: str, title: str, description: str, *, size_px: tuple[int, int], narrow: bool) -> Markup:
     with rc_context(SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's browser has the fonts
         figure = Figure(figsize=(size_px[0] / 72, size_px[1] / 72), dpi=72, layout="constrained")
         FigureCanvasSVG(figure)
         paint(figure, narrow)
+        for text in figure.findobj(Text):
+            text.set_text(_label(text.get_text()))
         buffer = io.BytesIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return Markup(_strict(buffer.getvalue(), key, title, description))  # noqa: S704 our own drawing, escaped by the tree
+    return Markup(_strict(buffer.getvalue(), key, title, description))
 
 
 def _strict(source: bytes, key: str, title: str, description: str) -> str:
@@ -151,7 +157,6 @@ def _present(element: ElementTree.Element) -> None:
 def plain_axes(axes: Axes, x: str, y: str) -> None:
     """Units on both axes, horizontal grid lines only, no ticks: the data is the darkest thing in the picture."""
     axes.set_xlabel(x)
-    axes.set_ylabel("")
     axes.set_title(y)
     axes.grid(False, axis="x")
     axes.spines["left"].set_visible(False)
@@ -159,9 +164,11 @@ def plain_axes(axes: Axes, x: str, y: str) -> None:
 
 
 def label(axes: Axes, text: str, at: tuple[float, float], colour: str, **where: Any) -> None:
-    """A direct label beside its line, with a halo so that it stays readable over others."""
-    axes.annotate(_printable(text), at, color=colour, fontsize=12, annotation_clip=False, **({"va": "center"} | where))
+    """A direct label beside its line; the style sheet gives it a halo, so that it stays readable over others."""
+    axes.annotate(text, at, color=colour, fontsize=12, annotation_clip=False, **({"va": "center"} | where))
 
 
-def _printable(text: str) -> str:
-    return "".join(character for character in text if character.isprintable())
+def _label(text: str) -> str:
+    """Names come from targets: no control characters (no XML could hold them), and no longer than a chart can."""
+    printable = "".join(character for character in text if character.isprintable())
+    return printable if len(printable) <= LONGEST_LABEL else printable[: LONGEST_LABEL - 1] + "…"

@@ -9,7 +9,7 @@ from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.documents import Document, doubt, entry_of, level_rps, quantile, section
-from reports.stages import limit_of, within_slo
+from reports.stages import limit_of, of_endpoint, within_slo
 from reports.wording import Words
 
 MOST_PANELS = 3
@@ -28,12 +28,14 @@ def load_line(
         panels = len(shown) + 1
         grid = figure.subplots(*((panels, 1) if narrow else (1, panels)), squeeze=False).ravel()
         for axes, name in zip(grid, shown, strict=False):
-            _latency(axes, stages, name, slo, capacity, words, narrow)
-        _throughput(grid[-1], stages, slo, capacity, words)
+            _latency(axes, stages, name, slo, words)
+            _capacity_band(axes, capacity, words, labelled=False)
+        _throughput(grid[-1], stages, slo, words)
+        _capacity_band(grid[-1], capacity, words, labelled=True)
 
     title = words("chart.load_line.title")
     narrow_px = 250 * (len(shown) + 1)
-    wide, slim = canvas.draw(paint, "load-line", title, words("chart.load_line.desc"), 330, narrow_px)
+    wide, slim = canvas.draw(paint, "load-line", title, words("chart.load_line.desc"), wide_px=330, narrow_px=narrow_px)
     columns = [
         Column(words("column.stage")),
         Column(words("column.offered"), q.rate),
@@ -60,47 +62,42 @@ def _p95(stage: Document, name: str) -> tuple[float, float, bool] | None:
     rate, entry = _throughput_rps(stage), entry_of(stage, name)
     value = quantile(entry, "response_ms", "p95")
     bound = section(entry, "response_ms", "bounds", "p95").get("at_least")
-    if rate is None or (value is None and not bound):
+    if rate is None:
         return None
-    return (rate, value, True) if value is not None else (rate, float(bound), False)
+    if value is not None:
+        return rate, value, True
+    return (rate, bound, False) if q.is_number(bound) and bound > 0 else None
 
 
-def _latency(
-    axes: Axes,
-    stages: Sequence[Document],
-    name: str,
-    slo: Sequence[Document],
-    capacity: Document,
-    words: Words,
-    narrow: bool,
-) -> None:
+def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], words: Words) -> None:
     points = [(stage, *found) for stage in stages if (found := _p95(stage, name))]
     axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
+    seen = [p[2] for p in points]
     for stage, rate, value, exact in points:
-        ends = doubt(entry_of(stage, name), "response_ms", "p95")
-        good = within_slo(stage, slo) != "missed"
-        if ends:
-            axes.plot([rate, rate], ends, color=canvas.BLUE if good else canvas.BAD, linewidth=1, zorder=2)
-        axes.plot(
-            rate, value, marker=("o" if exact else "^") if good else "X", zorder=4, linestyle="",
-            color=canvas.BLUE if good else canvas.BAD, markeredgecolor=canvas.FACE, markersize=8 if good else 9,
-        )  # fmt: skip
+        missed = within_slo(stage, of_endpoint(slo, name)) == "missed"
+        if ends := doubt(entry_of(stage, name), "response_ms", "p95"):
+            seen += ends
+            axes.plot([rate, rate], ends, color=canvas.BAD if missed else canvas.BLUE, linewidth=1, zorder=2)
+        _point(axes, rate, value, missed, exact)
     limit = limit_of(slo, name, "p95_ms")
-    values = [v for p in points for v in (p[2], *(doubt(entry_of(p[0], name), "response_ms", "p95") or ()))]
-    ticks.log_times(axes, *ticks.bounds(values + ([limit] if limit else [])))
+    ticks.log_times(axes, *ticks.bounds(seen + ([limit] if limit else [])))
     canvas.plain_axes(axes, words("axis.throughput"), words("axis.p95_of", name=name))
     ticks.level_axis(axes, 5)
     if limit:
         axes.axhline(limit, color=canvas.WARN, linewidth=1.5, linestyle=(0, (5, 3)))
         text = words("mark.slo", limit=q.limit_ms(limit))
-        canvas.label(axes, text, (0, limit), canvas.WARN, xytext=(4, 7), textcoords="offset points")
-    _capacity_band(axes, capacity, words, labelled=False)
+        canvas.label(axes, text, (0, limit), canvas.WARN, xytext=(4, 8), textcoords="offset points")
 
 
-def _throughput(
-    axes: Axes, stages: Sequence[Document], slo: Sequence[Document], capacity: Document, words: Words
-) -> None:
-    """What came back against what was asked for: the bend is the end of the machine."""
+def _point(axes: Axes, x: float, y: float, missed: bool, exact: bool = True) -> None:
+    """A disc; a triangle for a bound; a cross where the limit was missed."""
+    marker, size = ("X", 9) if missed else ("o", 8) if exact else ("^", 8)
+    colour = canvas.BAD if missed else canvas.BLUE
+    axes.plot(x, y, marker=marker, markersize=size, color=colour, markeredgecolor=canvas.FACE, linestyle="", zorder=4)
+
+
+def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document], words: Words) -> None:
+    """What was served against what was asked for: the bend is the end of the machine."""
     points = [
         (stage, level, rate)
         for stage in stages
@@ -110,15 +107,12 @@ def _throughput(
     axes.plot([0, most], [0, most], color=canvas.MUTED, linewidth=1, linestyle=(0, (2, 2)))
     axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
     for stage, level, rate in points:
-        good = within_slo(stage, slo) != "missed"
-        axes.plot(level, rate, marker="o" if good else "X", color=canvas.BLUE if good else canvas.BAD, zorder=4,
-                  markeredgecolor=canvas.FACE, markersize=8 if good else 9, linestyle="")  # fmt: skip
+        _point(axes, level, rate, within_slo(stage, slo) == "missed")
     canvas.plain_axes(axes, words("axis.offered"), words("axis.answered"))
     ticks.level_axis(axes, 5)
     ticks.value_axis(axes)
-    canvas.label(axes, words("mark.all_answered"), (most * 0.5, most * 0.5), canvas.MUTED, xytext=(-8, 6),
+    canvas.label(axes, words("mark.all_served"), (most * 0.45, most * 0.45), canvas.MUTED, xytext=(-8, 6),
                  textcoords="offset points", ha="right", va="bottom")  # fmt: skip
-    _capacity_band(axes, capacity, words, labelled=True)
 
 
 def _capacity_band(axes: Axes, capacity: Document, words: Words, labelled: bool) -> None:

@@ -13,7 +13,9 @@ from reports.documents import Document, section
 from reports.series import Binned
 from reports.wording import Words
 
-COLOURS = dict(zip([name for name in OUTCOMES if name != "ok"], (canvas.BAD, *canvas.SERIES[1:2], *canvas.SERIES[3:], *canvas.RAMP[3:]), strict=False))  # fmt: skip
+FAILURES = [name for name in OUTCOMES if name != "ok"]
+ROLES = {"target": 0, "generator": 2, "host": 3}  # the order of lines; dependencies come between
+COLOURS = dict(zip(FAILURES, (canvas.BAD, *canvas.SERIES[1:2], *canvas.SERIES[3:], *canvas.RAMP[3:]), strict=False))
 
 
 def outcomes(binned: Binned, stages: Sequence[Document], words: Words) -> Chart | None:
@@ -32,10 +34,10 @@ def outcomes(binned: Binned, stages: Sequence[Document], words: Words) -> Chart 
             colour = canvas.QUIET if name == "ok" else COLOURS[name]
             axes.bar(starts, height, width=binned.bin_s * 0.92, bottom=base, align="edge", color=colour, linewidth=0)
             base = [low + more for low, more in zip(base, height, strict=True)]
-        canvas.plain_axes(axes, words("axis.time"), words("axis.requests"))
+        span_s = starts[-1] + binned.bin_s
+        canvas.plain_axes(axes, words(f"axis.time_{ticks.clock_unit(span_s)}"), words("axis.requests"))
         ticks.value_axis(axes)
-        ticks.seconds_axis(axes, 5 if narrow else 10)
-        axes.set_xlim(0, starts[-1] + binned.bin_s)
+        ticks.clock_axis(axes, span_s, 6 if narrow else 12)
         axes.set_ylim(0, max(base) * 1.12)
         _boundaries(axes, stages, named=not narrow)
         _legend(axes, present, words)
@@ -43,7 +45,7 @@ def outcomes(binned: Binned, stages: Sequence[Document], words: Words) -> Chart 
     title = words("chart.outcomes.title")
     failed = [name for name in present if name != "ok"]
     note = words("chart.outcomes.note" if failed else "chart.outcomes.none")
-    wide, slim = canvas.draw(paint, "outcomes", title, words("chart.outcomes.desc"), 250, 250)
+    wide, slim = canvas.draw(paint, "outcomes", title, words("chart.outcomes.desc"), wide_px=250, narrow_px=250)
     columns = (Column(words("column.from"), q.seconds), *(Column(words.known("outcome", n), q.count) for n in present))
     rows = [[start, *(counts.get((start, name), 0) for name in present)] for start in starts]
     return Chart("outcomes", title, note, wide, slim, Table(columns, rows))
@@ -65,7 +67,8 @@ def resources(binned: Binned, contract: Document, stages: Sequence[Document], wo
     """Cores and memory of each role's processes; the host's own line counts everything on the machine."""
     if not binned.rows:
         return None
-    roles = sorted({row[1] for row in binned.rows}, key=lambda role: (role == "host", role == "generator", role))
+    roles = sorted({row[1] for row in binned.rows}, key=lambda role: (ROLES.get(role, 1), role))
+    span_s = max(row[0] for row in binned.rows) + binned.bin_s
     limits = section(contract, "resources")
 
     def paint(figure: Figure, narrow: bool) -> None:
@@ -82,22 +85,21 @@ def resources(binned: Binned, contract: Document, stages: Sequence[Document], wo
                         [p[0] for p in line], [p[1] for p in line], color=colour, linewidth=1 if role == "host" else 1.8
                     )
                     ends.append((line[-1][0], line[-1][1], words.known("role", role), colour))
-            canvas.plain_axes(axes, words("axis.time"), words(f"axis.{key}"))
+            canvas.plain_axes(axes, words(f"axis.time_{ticks.clock_unit(span_s)}"), words(f"axis.{key}"))
             ticks.value_axis(axes)
-            ticks.seconds_axis(axes, 4)
+            ticks.clock_axis(axes, span_s, 6)
             top = max((end[1] for end in ends), default=1.0)
             if q.is_number(limits.get(limit)) and limits[limit] <= axes.get_ylim()[1] * 3:
                 axes.axhline(limits[limit], color=canvas.WARN, linewidth=1.2, linestyle=(0, (5, 3)))
                 text = words("mark.limit", limit=q.by_key(limit)(limits[limit]))
                 canvas.label(axes, text, (0, limits[limit]), canvas.WARN, xytext=(3, 7), textcoords="offset points")
                 axes.set_ylim(0, max(axes.get_ylim()[1], limits[limit] * 1.15))
-            axes.set_xlim(left=0)
             _boundaries(axes, stages, named=False)
             for x, y, text, colour in spread(ends, max(axes.get_ylim()[1], top) / 13):
                 canvas.label(axes, text, (x, y), colour, xytext=(6, 0), textcoords="offset points")
 
     title = words("chart.resources.title")
-    wide, slim = canvas.draw(paint, "resources", title, words("chart.resources.desc"), 260, 440)
+    wide, slim = canvas.draw(paint, "resources", title, words("chart.resources.desc"), wide_px=260, narrow_px=440)
     columns = (
         Column(words("column.from"), q.seconds),
         Column(words("column.role")),

@@ -32,9 +32,12 @@ def percentiles(stages: Sequence[Document], endpoints: Sequence[str], words: Wor
                     if interval:
                         axes.plot([place, place], interval, color=colour, linewidth=1, alpha=0.7, zorder=2)
                 if line:
-                    axes.plot(
-                        [p[0] for p in line], [p[1] for p in line], color=colour, marker="o", markersize=4.5, zorder=3
-                    )
+                    known = {place: value for place, value, _ in line}
+                    values = [
+                        known.get(ticks.nines(p), float("nan")) for p in ticks.NINES.values()
+                    ]  # a gap stays a gap
+                    places = [ticks.nines(p) for p in ticks.NINES.values()]
+                    axes.plot(places, values, color=colour, marker="o", markersize=4.5, zorder=3)
                     level = level_rps(stage)
                     ends.append((line[-1][0], line[-1][1], q.rate(level) if level else str(stage.get("name")), colour))
             ticks.log_times(axes, *ticks.bounds(seen))
@@ -44,7 +47,9 @@ def percentiles(stages: Sequence[Document], endpoints: Sequence[str], words: Wor
                 canvas.label(axes, text, (x, y), colour, xytext=(7, 0), textcoords="offset points")
 
     title = words("chart.percentiles.title")
-    wide, slim = canvas.draw(paint, "percentiles", title, words("chart.percentiles.desc"), 340, 270 * len(shown))
+    wide, slim = canvas.draw(
+        paint, "percentiles", title, words("chart.percentiles.desc"), wide_px=340, narrow_px=270 * len(shown)
+    )
     names = list(ticks.NINES)
     columns = [Column(words("column.endpoint")), Column(words("column.stage")), Column("n", q.count)]
     for quantile_name in names:
@@ -91,6 +96,6 @@ def _apart(
     kept: list[tuple[float, float, str, str]] = []
     least = (limits[1] / limits[0]) ** (1 / most)
     for end in reversed(ends):
-        if all(max(end[1] / k[1], k[1] / end[1]) > least or abs(end[0] - k[0]) > 0.45 for k in kept):
+        if all(max(end[1] / k[1], k[1] / end[1]) > least or abs(end[0] - k[0]) > 0.5 for k in kept):
             kept.append(end)
     return kept

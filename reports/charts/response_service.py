@@ -47,7 +47,9 @@ def response_service(stages: Sequence[Document], words: Words) -> Chart | None:
                          textcoords="offset points")  # fmt: skip
 
     title = words("chart.response_service.title")
-    wide, slim = canvas.draw(paint, "response-service", title, words("chart.response_service.desc"), 260, 240)
+    wide, slim = canvas.draw(
+        paint, "response-service", title, words("chart.response_service.desc"), wide_px=260, narrow_px=240
+    )
     columns = (
         Column(words("column.stage")),
         Column(words("column.load"), q.rate),

@@ -7,6 +7,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 
 from reports import quantities
 
+CLOCK_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 NINES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 
 
@@ -34,9 +35,25 @@ def log_times(axes: Axes, low_ms: float, high_ms: float) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def seconds_axis(axes: Axes, most: int) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 3, 5, 6, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantities.seconds(value) if value >= 0 else ""))
+def clock_unit(span_s: float) -> str:
+    """Seconds to two minutes, minutes and seconds to two hours, then hours and minutes."""
+    return "s" if span_s <= 120 else "min" if span_s <= 7200 else "h"
+
+
+def clock_axis(axes: Axes, span_s: float, most: int) -> None:
+    """Time since the run's start from 0 to `span_s`, at most `most` round marks, written as its `clock_unit` says."""
+    step = next((s for s in CLOCK_STEPS_S if span_s / s <= most), CLOCK_STEPS_S[-1])
+    marks = [step * index for index in range(int(span_s / step + 0.001) + 1)]
+    axes.xaxis.set_major_locator(FixedLocator(marks))
+    axes.xaxis.set_major_formatter(FixedFormatter([_clock(mark, clock_unit(span_s)) for mark in marks]))
+    axes.set_xlim(0, span_s)
+
+
+def _clock(value_s: float, unit: str) -> str:
+    if unit == "s":
+        return quantities.plain(value_s)
+    large, small = divmod(round(value_s) if unit == "min" else round(value_s / 60), 60)
+    return f"{large}:{small:02d}"
 
 
 def value_axis(axes: Axes, most: int = 5) -> None:

@@ -51,7 +51,7 @@ def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: W
             ticks.level_axis(axes, 5)
 
     title = words("chart.tokens.title")
-    wide, slim = canvas.draw(paint, "tokens", title, words("chart.tokens.desc"), 260, 480)
+    wide, slim = canvas.draw(paint, "tokens", title, words("chart.tokens.desc"), wide_px=260, narrow_px=480)
     columns = [Column(words("column.endpoint")), Column(words("column.stage")), Column(words("column.load"), q.rate)]
     columns += [
         Column(f"{words.known('metric', metric)} {line}", q.milliseconds) for metric in METRICS for line in LINES

@@ -228,8 +228,9 @@ def resources_table(rates: list[float], stage_s: float) -> pa.Table:
         host += sum(step.values())
         for pid, role in enumerate(used, start=100):
             used[role] += step[role]
+            rss_bytes = int((150 + 60 * pid % 300 + second) * 2**20)
             rows.append({"at_ns": int(second * 1e9), "role": role, "pid": pid, "cpu_user_s": used[role] * 0.9,
-                         "cpu_system_s": used[role] * 0.1, "rss_bytes": int((150 + 60 * pid % 300 + second) * 2**20)})  # fmt: skip
+                         "cpu_system_s": used[role] * 0.1, "rss_bytes": rss_bytes})  # fmt: skip
         rows.append({"at_ns": int(second * 1e9), "role": "host", "pid": None, "host_cpu_busy_s": host,
                      "host_memory_used_bytes": 2 * 2**30})  # fmt: skip
     names = [

@@ -1,0 +1,162 @@
+"""The page a reader gets: one strict offline file whose every figure stands in the run directory."""
+
+import html
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+import synthetic_run
+
+from measurements.errors import UsageError
+from measurements.rundir import RunDirectory
+from reports import documents, quantities
+from reports.render import policy_hash, render
+from reports.wording import LANGUAGES, Words
+
+
+VOID = {"meta", "link", "br", "img"}
+
+
+class Page(HTMLParser):
+    """Tags in order, visible text outside of charts and their tables, and every attribute."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.text: list[str] = []
+        self._open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop() != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        if not {"style", "svg", "details", "title"} & set(self._open):
+            self.text.append(data)
+
+    def all_of(self, attribute: str) -> list[str]:
+        return [value for _, name, value in self.attributes if name == attribute]
+
+
+@pytest.fixture(scope="module")
+def source(run: RunDirectory) -> str:
+    return render(run).read_text(encoding="utf-8")
+
+
+def test_the_policy_allows_nothing_but_the_one_style_sheet(source: str) -> None:
+    style = re.search(r"<style>(.*?)</style>", source, re.DOTALL)
+    policy = html.unescape(re.search(r'Content-Security-Policy" content="([^"]*)"', source)[1])  # type: ignore[index]
+    assert style is not None
+    assert policy.startswith("default-src 'none'; style-src ")
+    assert f"'{policy_hash(style[1])}'" in policy
+    assert "unsafe" not in policy
+
+
+def test_nothing_is_fetched_and_nothing_is_styled_inline(source: str) -> None:
+    page = Page(source)
+    assert "script" not in page.tags
+    assert page.all_of("style") == []
+    assert all(value.startswith("#") for value in page.all_of("href") + page.all_of("xlink:href"))
+    assert not [value for value in page.all_of("src") if not value.startswith("data:")]
+
+
+def test_headings_descend_one_level_at_a_time_from_one_h1(source: str) -> None:
+    levels = [int(tag[1]) for tag in Page(source).tags if re.fullmatch(r"h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+
+
+def test_every_id_is_unique_and_every_reference_finds_one(source: str) -> None:
+    page = Page(source)
+    ids = page.all_of("id")
+    assert len(ids) == len(set(ids))
+    references = [value[1:] for value in page.all_of("href") + page.all_of("xlink:href")]
+    references += [name for value in page.all_of("aria-labelledby") for name in value.split()]
+    references += re.findall(r"url\(#([^)]+)\)", source)
+    assert set(references) <= set(ids)
+
+
+def test_every_chart_has_a_name_a_description_and_a_table(source: str) -> None:
+    charts = re.findall(r'<figure class="chart".*?</figure>', source, re.DOTALL)
+    assert len(charts) >= 6
+    for chart in charts:
+        assert chart.count('role="img"') == 2  # for wide and for narrow pages
+        assert len(re.findall(r"<title id=[^>]+>[^<]+</title><desc id=[^>]+>[^<]+</desc>", chart)) == 2
+        assert "<details>" in chart
+        assert "<td>" in chart
+
+
+def test_every_figure_in_the_text_stands_in_the_documents(run: RunDirectory, source: str) -> None:
+    page = Page(source)
+    names = ("run.json", "summary.json", "validity.json", "plan.json")
+    leaves = [value for name in names for _, value in documents.walk(run.read_json(name))]
+    allowed = set(figures_in(" ".join(map(str, Words("en")._texts.values()))))
+    for value in leaves:
+        allowed |= written(value)
+    allowed |= figures_in(run.identity) | {"50", "95", "99"}  # p50, p95, p99
+    unknown = {figure for figure in figures_in(" ".join(page.text)) if figure not in allowed}
+    assert not unknown
+
+
+def figures_in(text: str) -> set[str]:
+    return set(re.findall(r"\d[\d,]*(?:\.\d+)?", text))
+
+
+def written(value: Any) -> set[str]:
+    if not quantities.is_number(value):
+        return figures_in(str(value))
+    formatters = (
+        quantities.number, quantities.plain, quantities.count, quantities.milliseconds, quantities.limit_ms,
+        quantities.seconds, quantities.rate, quantities.percent, quantities.mebibytes, quantities.size,
+        quantities.dollars, str,
+    )  # fmt: skip
+    return {figure for formatter in formatters for figure in figures_in(formatter(value))}
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_the_page_speaks_its_language(run: RunDirectory, lang: str, tmp_path: Path) -> None:
+    source = render(run, lang).read_text(encoding="utf-8")
+    assert f'<html lang="{lang}">' in source
+    assert Words(lang)("section.recommendation") in source
+    assert Words(lang)("chart.load_line.title") in source
+
+
+def test_another_language_is_refused_in_one_sentence(run: RunDirectory) -> None:
+    with pytest.raises(UsageError, match="choose one of: en, ko"):
+        render(run, "fr")
+
+
+def test_a_hostile_target_stays_text(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[10, 20], stage_s=5)
+    evil = "<script>alert(1)</script>$\\frac{1}{0}$\x1b[2J\"'"
+    summary = run.read_json("summary.json")
+    for part in (summary, *summary["stages"]):
+        part["endpoints"][evil] = part["endpoints"].pop("generate")
+    run.write_json("summary.json", summary)
+    plan = synthetic_run.PLAN | {"scale_out": [{"replicas": None, evil: evil}], "expires_when": [evil]}
+    plan["refusals"] = [{"field": evil, "reason": evil, "remedy": evil}]
+    run.write_json("plan.json", plan)
+    validity = {"valid": False, "checks": [{"check": evil, "state": "invalid", "sentence": evil, "remedy": evil}]}
+    run.write_json("validity.json", validity)
+    source = render(run).read_text(encoding="utf-8")
+    assert "<script" not in source
+    assert "&lt;script&gt;alert(1)" in source
+    assert Page(source).all_of("onerror") == []
+    svg = "".join(re.findall(r"<svg.*?</svg>", source, re.DOTALL))
+    assert "\x1b" not in svg
