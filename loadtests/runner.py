@@ -87,7 +87,8 @@ class Runner:
         start_unix_ns = time.time_ns() + HEAD_START_NS
         account.workers = [
             {
-                "worker": w["worker"], "pid": w["pid"], "boot_id": w["boot_id"],
+                "worker": w["worker"], "pid": w["pid"], "boot_id": w["boot_id"], "scheduling": w["scheduling"],
+                "scheduling": w["scheduling"],
                 "start_monotonic_ns": start_ns, "start_unix_ns": start_unix_ns,
             }
             for w in account.workers

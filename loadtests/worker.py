@@ -30,6 +30,7 @@ from loadtests.evidence import Evidence, Redactor
 from loadtests.live import LiveView
 from loadtests.origin import Origin
 from loadtests.plan import LoadPlan
+from loadtests.priority import own_core
 from loadtests.pump import Pump
 from loadtests.recorder import Recorder, sidecar
 from loadtests.session import Session
@@ -189,8 +190,7 @@ def main(fd: int) -> int:
     if first is None:
         return 1
     plan, number = LoadPlan.from_json(first["plan"]), first["worker"]
-    if plan.cpus and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, plan.cpus[number % len(plan.cpus)])
+    scheduling = own_core(plan.cpus[number % len(plan.cpus)]) if plan.cpus else "shared"
     worker = Worker(orders, number, plan, RunDirectory(Path(first["run_dir"])))
     gevent.signal_handler(signal.SIGTERM, worker.stop, "terminated")
     try:
@@ -198,7 +198,7 @@ def main(fd: int) -> int:
     except PlimsollError as error:
         orders.tell(event="refused", sentence=str(error), exit_code=int(error.exit_code))
         return int(error.exit_code)
-    orders.tell(event="ready", worker=number, pid=os.getpid(), boot_id=boot_id())
+    orders.tell(event="ready", worker=number, pid=os.getpid(), boot_id=boot_id(), scheduling=scheduling)
     order = orders.next()
     if order is None or order["order"] != "start":
         return 0

@@ -13,14 +13,15 @@ from measurements.rundir import RunDirectory
 from plimsoll.placement import Placement
 from plimsoll.spec import Spec, load_plan
 
-USERS = 8
-SECONDS = 6.0
-ABOVE = 1.35  # a breakpoint's last step: clearly past the plateau, not far
+USERS = 64
+SECONDS = 16.0
+SETTLE_S = 6.0
+ABOVE = 1.5  # a breakpoint's last step: clearly past the plateau, not far
 
 
 @dataclass(frozen=True)
 class Probe:
-    """`ok_rps` is what `users` in a closed loop got answered well over the probe's second half."""
+    """`ok_rps` is what `users` in a closed loop got answered well after the first six seconds."""
 
     users: int
     seconds: float
@@ -57,7 +58,7 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
             f"the service answered nothing well in {SECONDS:g} s with {USERS} users; look at its log, try: plimsoll check, "
             "or name a rate with --rate"
         )
-    first = counts[len(counts) // 2 - 1] if len(counts) > 1 else (0.0, 0)
+    first = next((count for count in counts if count[0] >= SETTLE_S), (0.0, 0))
     ok_rps = (counts[-1][1] - first[1]) / max(counts[-1][0] - first[0], 1e-3)
     return Probe(USERS, SECONDS, ok_rps, _two_digits(max(1.0, ABOVE * ok_rps)))
 
