@@ -66,13 +66,23 @@ def name(facts: Facts) -> Bottleneck:
     if best.confidence < NAMED_FROM or rivals:
         return _unnamed(facts, said, sorted({best.kind, *rivals}), bench)
     return Bottleneck(
-        best.kind, best.confidence, [*best.evidence, *_idle(facts, best)], [], bench, _next(facts, best.kind)
+        best.kind,
+        best.confidence,
+        [*best.evidence, *([bench] if bench else []), *_idle(facts, best)],
+        [],
+        bench,
+        _next(facts, best.kind),
     )
 
 
 def _unnamed(facts: Facts, said: list[str], candidates: list[str], bench: str | None) -> Bottleneck:
     return Bottleneck(
-        "unidentified", 0.0, [*(s for s in said if s), *_busy(facts)], candidates, bench, _next(facts, "unidentified")
+        "unidentified",
+        0.0,
+        [*(s for s in said if s), *([bench] if bench else []), *_busy(facts)],
+        candidates,
+        bench,
+        _next(facts, "unidentified"),
     )
 
 

@@ -61,6 +61,11 @@ class Facts:
         return float(np.mean(known)) / calm if known and calm else None
 
     @property
+    def own_cpu_is_high(self) -> bool:
+        """CPU was seen, and not low; where it was not seen, neither can be said."""
+        return self.busiest_cores is not None and not self.own_cpu_is_low
+
+    @property
     def own_cpu_is_low(self) -> bool:
         """No process of the service is near a core's worth, nor all of them near what they may use."""
         if self.busiest_cores is None:

@@ -65,8 +65,10 @@ def scale_out(
             f"plimsoll run {run.contract_path} --shape breakpoint --rate {demand_rps * 1.5:.3g}",
         )
     sizing = size(replica, demand_rps)
+    conditional = bottleneck.kind == "unidentified" and demand_rps > room
     return {
         "demand_rps": demand_rps,
+        "conditional": conditional,
         "replicas": sizing.needed.as_json() if sizing.needed else None,
         "replicas_at_most": None if sizing.needed else sizing.recommended,
         "recommended": sizing.recommended,

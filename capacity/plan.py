@@ -94,6 +94,8 @@ def make_plan(
     asked = _demands(demand_rps, growth, capacity, found.at_least_rps)
     refusals = [*found.refusals, *(one for one in (facts.target_demand, held) if isinstance(one, Refusal))]
     highest = max(stage.rate_rps for stage in stages)
+    if named.kind == "unidentified" and flat is not None:
+        refusals.append(_unidentified(run, named, highest))
     bought = options.Options([], [], [], None)
     if replica is not None:
         bought = options.make(run, replica, named, asked["planned_rps"], highest)
@@ -144,6 +146,15 @@ def _refused(runs: Sequence[RunDocuments], refusals: list[Refusal], demand_rps: 
     expires = grade.expires_when(runs) if runs else []
     plan = Plan(True, grading, reasons, None, None, None, None, [], [], None, refusals, expires, asked, "")
     return _with_sentence(plan)
+
+
+def _unidentified(run: RunDocuments, named: Bottleneck, highest_rps: float) -> Refusal:
+    could = f"; it could be: {', '.join(named.candidates)}" if named.candidates else ""
+    return Refusal(
+        "bottleneck",
+        f"a plateau was seen, but no resource that was watched stands at its limit there{could}",
+        f"plimsoll profile {run.contract_path} --rate {highest_rps:.3g} --cpu (stacks at the plateau name what waits)",
+    )
 
 
 def _below_plateau(capacity: Interval | None, flat: Plateau | None) -> Interval | None:

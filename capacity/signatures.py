@@ -7,11 +7,12 @@ seconds hides as much). Confidence is a judgement of how much else could look th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 
 from capacity.demand import ServiceDemand
+from capacity.documents import Stage
 from capacity.facts import Facts
 from measurements.interval import Interval
 
@@ -125,37 +126,33 @@ def memory_limit_mib(facts: Facts) -> float | None:
 
 def rate_limit(facts: Facts) -> Sign | None:
     """Fast rejections, CPU low, what is let through neither slower nor more, however much comes."""
-    if facts.reject_share < 0.05 or not facts.plateau or not facts.own_cpu_is_low:
+    if facts.reject_share < 0.05 or not facts.plateau or facts.own_cpu_is_high:
         return None
-    slower = facts.slowdown()
-    rate = facts.plateau.rate_rps
+    slower, rate = facts.slowdown(), facts.plateau.rate_rps
+    if slower is None or slower > 1.3:
+        return None
+    used = "unknown" if facts.busiest_cores is None else f"{facts.busiest_cores:.2f} core"
     evidence = [
-        f"{facts.reject_share:.0%} were rejected while what was let through took {slower or 1:.1f} times as long as "
-        f"at {facts.calm.rate_rps:.3g} rps and the busiest process used {facts.busiest_cores:.2f} core"
+        f"{facts.reject_share:.0%} were rejected while what was let through took {slower:.2g} times as long as at "
+        f"{facts.calm.rate_rps:.3g} rps; CPU of the busiest process: {used}"
     ]
-    declared = declared_rates(facts)
-    match = [(name, value) for name, value in declared.items() if 0.9 * rate.low <= value <= 1.1 * rate.high]
-    if match:
-        name, value = match[0]
-        return Sign(
-            "rate_limit", 0.9, [*evidence, f"the contract's {name} allows {value:.3g} rps; let through {rate.mid:.3g}"]
-        )
-    offered = [stage.rate_rps for stage in facts.top]
-    served = [stage.ok_rps for stage in facts.top]
-    exact = len(served) >= 2 and max(served) <= 1.05 * min(served) and max(offered) >= 1.3 * min(offered)
-    peaks = [
-        stage.in_flight_mean / stage.in_flight_max
-        for stage in facts.top
-        if stage.in_flight_mean and stage.in_flight_max
-    ]
-    slots_full = bool(peaks) and max(peaks) > 0.6
-    if slower is None or slower > 1.3 or not exact or slots_full:
+    for name, value in declared_rates(facts).items():
+        if 0.9 * rate.low <= value <= 1.1 * rate.high:
+            said = f"the contract's {name} allows {value:.3g} rps; {rate.mid:.3g} were let through"
+            return Sign("rate_limit", 0.9 if facts.own_cpu_is_low else 0.7, [*evidence, said])
+    beyond = [stage for stage in facts.top if stage.rate_rps >= 1.1 * rate.mid]
+    served = [stage.ok_rps for stage in beyond]
+    exact = len(beyond) >= 2 and max(served) <= 1.05 * min(served) and beyond[-1].rate_rps >= 1.3 * beyond[0].rate_rps
+    if not exact or _slots_full(beyond) or not facts.own_cpu_is_low:
         return None
-    return Sign(
-        "rate_limit",
-        0.7,
-        [*evidence, f"exactly {rate.mid:.3g} rps passed at {min(offered):.3g} to {max(offered):.3g} rps"],
-    )
+    span = f"{beyond[0].rate_rps:.3g} to {beyond[-1].rate_rps:.3g} rps"
+    said = f"{min(served):.3g} to {max(served):.3g} rps passed while {span} came"
+    return Sign("rate_limit", 0.7, [*evidence, said])
+
+
+def _slots_full(stages: Sequence[Stage]) -> bool:
+    """The number in flight stands near its highest value: what is full is slots, not a bucket of tokens."""
+    return any(s.in_flight_mean / s.in_flight_max > 0.6 for s in stages if s.in_flight_mean and s.in_flight_max)
 
 
 def declared_rates(facts: Facts) -> dict[str, float]:
@@ -183,7 +180,7 @@ def rate_rps(text: str) -> float:
 
 def declared_queue(facts: Facts) -> Sign | None:
     """The plateau is what the contract's slots can do: c slots over the service time of the calmest stage."""
-    if not facts.plateau or not facts.own_cpu_is_low:
+    if not facts.plateau or facts.own_cpu_is_high:
         return None
     for name, queue in (facts.run.section("limits").get("queue") or {}).items():
         endpoint = name if name in facts.calm.endpoints else None
@@ -200,9 +197,9 @@ def declared_queue(facts: Facts) -> Sign | None:
         if 0.85 * rate.low <= predicted <= 1.15 * rate.high:
             said = (
                 f"{slots:.0f} slots of queue {name} at {mean_ms:.3g} ms each allow {predicted:.3g} rps; "
-                f"the plateau was {rate.mid:.3g}, CPU of the busiest process {facts.busiest_cores:.2f} core"
+                f"the plateau was {rate.mid:.3g}"
             )
-            return Sign("concurrency_limit", 0.8, [said])
+            return Sign("concurrency_limit", 0.8 if facts.own_cpu_is_low else 0.6, [said])
     return None
 
 

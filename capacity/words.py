@@ -37,9 +37,13 @@ def sentence(plan: Mapping[str, Any]) -> str:
         else "at most; a lower bound of capacity stood behind it"
     )
     asked = "" if plan["demand"]["given"] else " (twice what one carries; no demand was given)"
-    return (
-        f"For {option['demand_rps']:.3g} rps{asked} run {count} replicas ({span}): {_holds(plan)}, {_binds(plan)}{end}"
-    )
+    head = f"For {option['demand_rps']:.3g} rps{asked}"
+    if option["conditional"]:
+        return (
+            f"{head} {count} replicas ({span}) would do, if what binds is each replica's own: "
+            f"{_holds(plan)}, {_binds(plan)}{end}"
+        )
+    return f"{head} run {count} replicas ({span}): {_holds(plan)}, {_binds(plan)}{end}"
 
 
 def _holds(plan: Mapping[str, Any]) -> str:

@@ -1,0 +1,139 @@
+"""Services whose bottleneck is known: the plan names it, or says that it cannot; it never names another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from planted import Bench, Service, run
+
+from capacity.plan import Plan, make_plan
+
+CORE = Service()
+POOL = Service(servers=4, service_ms=100, cpu_ms=2)
+UPSTREAM = {"upstream": {"kind": "emulated"}}
+
+
+def plan_of(service: Service, bench: Bench | None = None, demand_rps: float | None = 120.0) -> Plan:
+    return make_plan([run(service, bench)], demand_rps)
+
+
+def kind_of(plan: Plan) -> str:
+    assert plan.bottleneck is not None
+    return plan.bottleneck.kind
+
+
+def scaled_out(plan: Plan) -> dict[str, Any]:
+    return plan.scale_out[0]
+
+
+class TestOneCore:
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_a_handler_that_fills_its_core_is_named_with_the_utilisation_laws_limit(self, seed: int) -> None:
+        plan = plan_of(CORE, Bench(seed=seed))
+        assert kind_of(plan) == "cpu_one_core"
+        assert plan.bottleneck is not None and plan.bottleneck.confidence >= 0.7
+        demand = plan.as_json()["service_demand"]["cpu_s_per_arrival"]
+        assert demand["mid"] == pytest.approx(0.020, rel=0.05)
+
+    @pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+    def test_capacity_holds_the_rate_at_which_an_m_m_1_queue_meets_its_p95(self, seed: int) -> None:
+        """p95 = S ln 20 / (1 − ρ) = 500 ms at ρ = 0.88, S = 20 ms: 44 rps."""
+        capacity = plan_of(CORE, Bench(seed=seed, stage_s=40)).capacity_rps
+        assert capacity is not None and capacity.low <= 44 <= capacity.high
+
+    def test_both_ways_of_scaling_are_sized_and_the_binding_rule_is_said(self) -> None:
+        plan = plan_of(CORE)
+        assert plan.binding_rule == "cpu_50_percent"
+        assert scaled_out(plan)["recommended"] == 6  # 120 rps · 20 ms = 2.4 cores, at most half of each core: 5 or 6
+        assert scaled_out(plan)["survivors_hold"] is True
+        assert plan.scale_up[0]["what"] == "workers" and plan.scale_up[0]["workers"]["mid"] >= 5
+
+
+class TestTheTestBench:
+    def test_a_core_shared_with_the_emulator_is_said_to_be_a_fact_of_the_bench(self) -> None:
+        plan = plan_of(Service(cpu_ms=16, llm_cpu_ms=4), Bench(contract=UPSTREAM))
+        assert plan.bottleneck is not None
+        assert kind_of(plan) == "cpu_one_core" and plan.bottleneck.confidence <= 0.6
+        assert "fact of this test bench" in str(plan.bottleneck.bench)
+        assert any("fact of this test bench" in sentence for sentence in plan.bottleneck.evidence)
+
+    def test_an_emulator_that_takes_most_of_that_core_leaves_the_service_unnamed(self) -> None:
+        plan = plan_of(Service(cpu_ms=4, llm_cpu_ms=16), Bench(contract=UPSTREAM))
+        assert kind_of(plan) == "unidentified"
+        assert plan.bottleneck is not None and "llm 0.8" in str(plan.bottleneck.bench)
+
+    def test_an_emulator_short_of_cpu_on_a_core_of_its_own_is_the_upstream(self) -> None:
+        placement = {"generator_cpus": [0], "target_cpus": [1, 2]}
+        bench = Bench(
+            contract=UPSTREAM, placement=placement, host={"cpu_model": "Xeon", "cores": 3, "memory_mib": 8192}
+        )
+        plan = plan_of(Service(cpu_ms=4, llm_cpu_ms=20), bench)
+        assert kind_of(plan) == "upstream"
+        assert not plan.scale_out
+        assert any(refusal.field == "scale_out" and "replicas gain 0" in refusal.reason for refusal in plan.refusals)
+
+
+class TestLimitsByPolicyAndBySlots:
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_a_token_bucket_is_a_rate_limit_and_replicas_gain_nothing(self, seed: int) -> None:
+        plan = plan_of(Service(servers=50, cpu_ms=2, bucket_rps=40), Bench(seed=seed))
+        assert kind_of(plan) == "rate_limit"
+        assert plan.scale_out == []
+
+    def test_a_declared_front_limit_that_fits_is_named_with_more_confidence(self) -> None:
+        bench = Bench(contract={"limits": {"front": {"proxy": "nginx", "rate": "40/second"}}})
+        plan = plan_of(Service(servers=50, cpu_ms=2, bucket_rps=40), bench)
+        assert plan.bottleneck is not None and (kind_of(plan), plan.bottleneck.confidence) == ("rate_limit", 0.9)
+
+    def test_a_limit_per_process_is_flagged_as_a_silent_change_of_policy(self) -> None:
+        limits = {"per_client": ["10/minute"], "per_client_scope": "process"}
+        bench = Bench(contract={"limits": limits, "users": {"identities": 240}})
+        plan = plan_of(Service(servers=50, cpu_ms=2, bucket_rps=40), bench)
+        assert kind_of(plan) == "rate_limit"
+        assert any("silent change of policy" in sentence for sentence in scaled_out(plan)["assumptions"])
+
+    def test_full_slots_and_a_full_queue_are_a_concurrency_limit(self) -> None:
+        plan = plan_of(replace(POOL, queue=20))
+        assert kind_of(plan) == "concurrency_limit"
+        assert any(refusal.field == "scale_up" for refusal in plan.refusals)
+
+    def test_the_same_before_an_upstream_could_be_the_upstreams_queue(self) -> None:
+        plan = plan_of(replace(POOL, queue=20), Bench(contract=UPSTREAM))
+        assert kind_of(plan) == "unidentified"
+        assert plan.bottleneck is not None and {"concurrency_limit", "upstream"} <= set(plan.bottleneck.candidates)
+
+    def test_slots_that_the_contract_declares_are_recognised_by_what_they_can_do(self) -> None:
+        limits = {"queue": {"work": {"max_concurrent": 4, "max_queue_size": 50, "timeout_s": 5}}}
+        plan = plan_of(replace(POOL, queue=50, timeout_s=5), Bench(contract={"limits": limits}))
+        assert kind_of(plan) == "concurrency_limit"
+
+
+class TestWhatLooksTheSameFromOutside:
+    @pytest.mark.parametrize("seed", [1, 2, 3])
+    def test_a_pool_without_snapshots_is_unidentified_with_its_candidates(self, seed: int) -> None:
+        plan = plan_of(POOL, Bench(seed=seed))
+        assert kind_of(plan) == "unidentified"
+        assert plan.bottleneck is not None
+        assert {"connection_pool", "lock", "concurrency_limit"} <= set(plan.bottleneck.candidates)
+        assert any("places of" in sentence for sentence in plan.bottleneck.evidence)
+        assert scaled_out(plan)["conditional"] is True
+
+    @pytest.mark.parametrize(("seen", "kind"), [("lock", "lock"), ("pool", "connection_pool")])
+    def test_stacks_taken_at_the_plateau_name_it(self, seen: str, kind: str) -> None:
+        plan = plan_of(POOL, Bench(blocked_frames={seen: 0.8, "cpu": 0.1}))
+        assert kind_of(plan) == kind
+
+    def test_slots_without_a_queue_are_never_called_a_rate_limit(self) -> None:
+        for seed in range(1, 6):
+            plan = plan_of(replace(POOL, queue=0), Bench(seed=seed))
+            assert kind_of(plan) in ("unidentified", "concurrency_limit")
+
+
+def test_memory_at_its_limit_is_named_and_more_of_it_is_sized() -> None:
+    service = Service(servers=200, service_ms=500, cpu_ms=2, queue=0, rss_mib=200, rss_per_in_flight_mib=10)
+    bench = Bench(rates=tuple(range(20, 400, 38)), contract={"resources": {"cpu": 1, "memory_mib": 1800, "workers": 1}})
+    plan = plan_of(service, bench)
+    assert kind_of(plan) in ("memory", "unidentified")
+    assert plan.as_json()["memory"]["per_in_flight_mib"]["mid"] == pytest.approx(10, rel=0.1)
