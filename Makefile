@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest test lint prove bench profile capacity gate report peers clean
+.PHONY: help setup loadtest test lint prove report peers clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -21,7 +21,24 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/uv pip sync --quiet --require-hashes --python $(BIN)/python requirements.lock \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . 2>/dev/null \
-	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+DURATION ?= 100
+loadtest: setup ## load the embedded service and say what to buy (TARGET=kakao alaw encar saju llm)
+	@$(BIN)/plimsoll run targets/$(TARGET).toml --start --shape breakpoint --duration $(DURATION) --warmup 3
+
+lint: setup ## ruff, mypy, layers
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
+
+test: setup lint ## lint and tests (under 8 minutes on two cores)
+	@$(BIN)/python -m pytest -q
+
+prove: setup ## ground truth: prints a table of truth, measured, error, verdict
+	@$(BIN)/python -m pytest -q -m prove tests/prove
+
+report: setup ## write report.html of the newest run again
+	@$(BIN)/plimsoll report runs/latest
+
+clean: ## remove what a run or a test has made
+	@rm -rf runs .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

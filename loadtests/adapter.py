@@ -30,7 +30,7 @@ class RequestEventRows:
         self.seen += 1
         done_ns = now()
         sent_ns = done_ns - int((response_time or 0) * 1e6)
-        user = getattr(getcurrent(), "user", None)
+        user: Any = getattr(getcurrent(), "user", None)
         journey = getattr(user, "journey", None)
         number = getattr(user, "number", NULL)
         if journey is None or journey.over:

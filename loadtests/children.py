@@ -83,12 +83,12 @@ def listen(children: list[Child], timeout_s: float) -> Iterator[tuple[Child, dic
                 selector.register(child.line, selectors.EVENT_READ, child)
         while selector.get_map() and (left_s := until - time.monotonic()) > 0:
             for key, _ in selector.select(left_s):
-                child: Child = key.data
-                messages = child.receive()
+                found: Child = key.data
+                messages = found.receive()
                 if messages is None:
-                    selector.unregister(child.line)
-                    child.line.close()
-                    yield child, None
+                    selector.unregister(found.line)
+                    found.line.close()
+                    yield found, None
                     continue
                 for message in messages:
-                    yield child, message
+                    yield found, message

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from loadtests.transport import MAX_BODY_BYTES
+from loadtests.bounds import MAX_BODY_BYTES
 from measurements.sample import Outcome
 from targets.contract import Expect
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ipaddress import ip_network
 from time import monotonic_ns as now
+from typing import Any
 
 from gevent import get_hub
 
@@ -135,9 +136,13 @@ class Lane:
             failed_at_once = slot.connection.outcome is Outcome.connect_error
             if pause_s or failed_at_once:  # a closed loop against a dead target must not spin
                 timer = get_hub().loop.timer(pause_s or 0.05)
-                timer.start(lambda: (timer.close(), self._continue(slot, intended_ns)))
+                timer.start(self._after_pause, timer, slot, intended_ns)
             else:
                 self._continue(slot, intended_ns)
+
+    def _after_pause(self, timer: Any, slot: Slot, intended_ns: int) -> None:
+        timer.close()
+        self._continue(slot, intended_ns)
 
     def _continue(self, slot: Slot, intended_ns: int) -> None:
         stage = self._clock.stage(intended_ns)

@@ -90,7 +90,7 @@ class Pace:
 
     def _likely_endpoint(self, user_class: type[User], seq: int) -> str:
         task = self._pick(list(user_class.tasks), seq, 0)
-        return self._first_endpoint.get(task) or getattr(task, "__name__", user_class.__name__)
+        return self._first_endpoint.get(task) or str(getattr(task, "__name__", user_class.__name__))
 
     # ------------------------------------------------------------------ the user's side
 
@@ -179,7 +179,7 @@ def install(pace: Pace) -> Callable[[], None]:
             pace.finish_journey(user, journey, task, error)
 
     def wait(taskset: TaskSet) -> None:
-        journey = taskset.user.journey  # type: ignore[attr-defined]
+        journey = taskset.user.journey
         between = journey is None or journey.over
         if not between or pace.closed:
             own["wait"](taskset)

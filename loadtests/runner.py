@@ -88,7 +88,6 @@ class Runner:
         account.workers = [
             {
                 "worker": w["worker"], "pid": w["pid"], "boot_id": w["boot_id"], "scheduling": w["scheduling"],
-                "scheduling": w["scheduling"],
                 "start_monotonic_ns": start_ns, "start_unix_ns": start_unix_ns,
             }
             for w in account.workers
@@ -159,5 +158,4 @@ class Runner:
 
 
 def _refusal(message: dict[str, Any]) -> PlimsollError:
-    error = UsageError(message["sentence"])
-    return error
+    return UsageError(message["sentence"])

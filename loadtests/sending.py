@@ -27,11 +27,14 @@ class Sending(Protocol):
     """What a worker drives."""
 
     on_stop: Callable[[], None]
-    users: int
-    journeys: int
-    client: str
     exceptions: list[str]
 
+    @property
+    def users(self) -> int: ...
+    @property
+    def journeys(self) -> int: ...
+    @property
+    def client(self) -> str: ...
     def give(self, seq: int, intended_ns: int, stage: int) -> None: ...
     def start_closed(self, users: int) -> None: ...
     def end(self) -> None: ...
@@ -68,7 +71,7 @@ class LaneSending:
         self.give = self._lane.give
         self._environment = Environment(host=plan.base_urls[0])
         runner = self._environment.create_local_runner()
-        methods = {endpoint.name: endpoint.method for endpoint in contract.endpoint}
+        methods: dict[str, str] = {endpoint.name: endpoint.method for endpoint in contract.endpoint}
         session.recorder.listeners.append(StatsFeed(runner.stats, session.recorder.endpoints, methods))
         self._ui = _web_ui(self._environment, plan)
 
@@ -103,9 +106,7 @@ class UserSending:
         )
         runner = environment.create_local_runner()
         self._pace = pace = Pace(environment, session, clock, plan.seed, cap)
-        environment.plimsoll_place = RunPlace(  # type: ignore[attr-defined]
-            session, pace, contract, payloads, plan.timeout_s, setup_stage, listeners
-        )
+        environment.plimsoll_place = RunPlace(session, pace, contract, payloads, plan.timeout_s, setup_stage, listeners)
         self._adapter = RequestEventRows(session.recorder, pace, setup_stage)
         locust_events.request.add_listener(self._adapter)
         locust_events.user_error.add_listener(self._user_error)

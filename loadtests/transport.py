@@ -12,18 +12,18 @@ import socket
 import ssl
 from collections.abc import Callable
 from time import monotonic_ns as now
+from typing import Any
 
 import gevent
 import httptools
 from gevent import get_hub
 from gevent import socket as gsocket
 
+from loadtests.bounds import MAX_BODY_BYTES, MAX_HEAD_BYTES
 from loadtests.origin import Origin
 from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
-MAX_HEAD_BYTES = 65_536
-MAX_BODY_BYTES = 64 * 2**20
 OWN_FAULTS = {
     errno.EMFILE: "EMFILE: out of file descriptors",
     errno.ENFILE: "ENFILE: the system is out of file descriptors",
@@ -50,7 +50,9 @@ class Connection:
         self.keep_body = True
         self.busy = False
         self.used_ns = 0
-        self._watcher = self._write_watcher = self._opening = None
+        self._watcher: Any = None
+        self._write_watcher: Any = None
+        self._opening: Any = None
         self._unsent: memoryview | None = None
         self._fresh = self._keep_alive = False
         self.reset()
@@ -270,7 +272,7 @@ class Connection:
 
     def _broken_soon(self, error: OSError) -> None:
         """`finish` is only ever called from the loop, never inside `start`."""
-        get_hub().loop.run_callback(lambda: self.busy and self._broken(error))
+        get_hub().loop.run_callback(self._broken, error)
 
     def expire(self) -> None:
         """The deadline has passed."""

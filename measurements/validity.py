@@ -125,7 +125,7 @@ def _dropped(summary: dict[str, Any], facts: Circumstances) -> list[Check]:
             continue
         sentence = f"{stage['dropped']} arrivals found no free user among {facts.pool_cap}"
         if small:
-            remedy = f"the pool needs {facts.pool_needed:.0f} users (rate × timeout × 1.2): raise the limit of open files (ulimit -n)"
+            remedy = f"{facts.pool_needed:.0f} users are needed (rate × timeout × 1.2): raise the limit of open files (ulimit -n)"
         else:
             remedy = "the target did not keep up: this stage is saturated, which is the finding"
         checks.append(
@@ -170,10 +170,7 @@ def _added(scope: str, endpoint: str, entry: dict[str, Any]) -> list[Check]:
         added = response[quantile] - service[quantile]
         limit = max(LATENESS_MS, LATENESS_SHARE * response[quantile])
         low = response["ci95"].get(quantile, [0, 0])[0]
-        if added <= limit:
-            state = OK
-        else:
-            state = INVALID if service[quantile] < low else NOTE
+        state = OK if added <= limit else INVALID if service[quantile] < low else NOTE
         checks.append(
             Check(
                 "generator_added", scope, state, added, limit,

@@ -109,14 +109,14 @@ def _target(
     observe = spec.contract.target.observe if spec.contract else None
     if observe and observe.pid:
         roots["target"].append(observe.pid)
-    services: list[dict[str, Any]] = []
+    found_services: list[dict[str, Any]] = []
     for url in urls:
         where = f"http://127.0.0.1:{observe.port}" if observe and observe.port else url
         found = listening(where)
         if not (observe and observe.pid):
             roots["target"] += [pid for pid in found.roots if pid not in roots["target"]]
-        services.append({"role": "target", "url": url, "not_observed": found.why_not, "note": found.note})
-    return urls, roots, services, None
+        found_services.append({"role": "target", "url": url, "not_observed": found.why_not, "note": found.note})
+    return urls, roots, found_services, None
 
 
 def _reachable(urls: list[str], spec: Spec) -> None:

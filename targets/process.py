@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shlex
@@ -79,10 +80,8 @@ class Process:
         tree = self._tree()
         if self._popen.poll() is None:
             self._popen.terminate()
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self._popen.wait(patience_s)
-            except subprocess.TimeoutExpired:
-                pass
         for process in tree:
             try:
                 process.kill()

@@ -125,9 +125,8 @@ def _lines(document: dict[str, Any]) -> list[str]:
     for entry in document["endpoints"]:
         mark = "ok  " if not entry["problem"] else "FAIL"
         status = entry["status"] if entry["status"] is not None else "-"
-        lines.append(
-            f"  {mark}  {entry['name']:<12} {entry['method']:<5} {entry['url']}  {status}  {entry['ms']:.0f} ms  {entry['problem']}".rstrip()
-        )
+        asked = f"{entry['name']:<12} {entry['method']:<5} {entry['url']}"
+        lines.append(f"  {mark}  {asked}  {status}  {entry['ms']:.0f} ms  {entry['problem']}".rstrip())
     lines += [f"  limit: {sentence}" for sentence in document["limits"]]
     machine = document["machine"]
     lines.append(f"  this machine: {machine['cores']} cores, {machine['open_files']:,} open files")

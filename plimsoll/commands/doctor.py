@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from importlib import util
+from pathlib import Path
 from typing import Any
 
 from measurements import host
@@ -42,9 +43,9 @@ def doctor(calibrate: bool, as_json: bool) -> None:
             + (f"; {finding.remedy}" if finding.remedy else "")
         )
     if calibrate:
-        figures = document["calibration"]
+        figures, cpu = document["calibration"], document["host"]["cpu_model"]
         print(
-            f"  calibration: {figures['median_ms']:.1f} ms (spread {figures['spread']:.0%}) for the fixed workload on {document['host']['cpu_model']}"
+            f"  calibration: {figures['median_ms']:.1f} ms (spread {figures['spread']:.0%}) for the fixed workload on {cpu}"
         )
 
 
@@ -106,7 +107,7 @@ def _timer() -> Finding:
 
 
 def _observation() -> Finding:
-    if os.path.exists("/proc/self/schedstat"):
+    if Path("/proc/self/schedstat").exists():
         return Finding("observation", "works", "process CPU, memory and run-queue delay")
     return Finding("observation", "limited", "no /proc/PID/schedstat", "run-queue delay is not measured here")
 
@@ -130,7 +131,7 @@ def _reference() -> Finding:
 
 
 def _programs() -> list[Finding]:
-    wanted = {"nginx": "limits in front of alaw and saju", "docker": "observing containers"}
+    wanted = {"nginx": "limits in front of alaw and saju"}
     return [
         Finding(
             name,
@@ -143,8 +144,7 @@ def _programs() -> list[Finding]:
 
 
 def _has(program: str) -> bool:
-    beside = os.path.join(os.path.dirname(sys.executable), program)
-    return os.path.exists(beside) or shutil.which(program) is not None
+    return (Path(sys.executable).parent / program).exists() or shutil.which(program) is not None
 
 
 def calibration() -> dict[str, float]:

@@ -14,7 +14,6 @@ def plan(
     prices: Path | None, out: Path | None, lang: str, as_json: bool,
 ) -> None:  # fmt: skip
     from capacity.plan import RunDocuments, make_plan
-
     from reports.render import render
     from reports.terminal import summary_lines
 
@@ -42,7 +41,11 @@ def plan(
     if as_json:
         print(json.dumps(document, ensure_ascii=False))
     else:
-        print("\n".join(summary_lines(documents[-1].summary, documents[-1].validity, document, path, lang)))
+        print(
+            "\n".join(
+                summary_lines(home.read_json("summary.json"), home.read_json("validity.json"), document, path, lang)
+            )
+        )
     only_refusals = (
         document.get("capacity_rps") is None and not document.get("scale_up") and not document.get("scale_out")
     )
