@@ -60,7 +60,7 @@ def name(facts: Facts) -> Bottleneck:
     bench = next((sign.bench for sign in signs if sign.bench), None)
     said = [sentence for sign in signs for sentence in sign.evidence]
     if not named:
-        return _unnamed(facts, [*said, _queue_like(facts)], _candidates(facts), bench)
+        return _unnamed(facts, [*said, _queue_like(facts), _who_slowed_down(facts)], _candidates(facts), bench)
     best = named[0]
     rivals = {sign.kind for sign in named[1:] if sign.confidence >= best.confidence - 0.1 and sign.kind != best.kind}
     if best.confidence < NAMED_FROM or rivals:
@@ -106,6 +106,17 @@ def _queue_like(facts: Facts) -> str:
         f"{calm_ms:.3g} ms each; from outside a lock, a pool, slots and a slow upstream look the same: "
         "stack snapshots at the plateau tell"
     )
+
+
+def _who_slowed_down(facts: Facts) -> str:
+    """Which endpoints wait at the plateau, and which do not: what they do not share is what binds."""
+    names = sorted({name for stage in facts.top for name in stage.endpoints})
+    slower = {name: factor for name in names if (factor := facts.slowdown(name)) is not None}
+    waits, flat = [n for n, f in slower.items() if f >= 1.5], [n for n, f in slower.items() if f <= 1.2]
+    if not waits or not flat:
+        return ""
+    factors = ", ".join(f"{name} {slower[name]:.2g} times" for name in waits)
+    return f"slower than at {facts.calm.rate_rps:.3g} rps: {factors}; not {', '.join(flat)}: what binds is not shared by all"
 
 
 def _busy(facts: Facts) -> list[str]:

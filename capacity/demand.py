@@ -56,7 +56,7 @@ class ServiceDemand:
 
 def usable(stages: Sequence[Stage]) -> list[Stage]:
     """Stages whose completions stand for their work: not overloaded, at most 5 % failed. All, if that leaves < 3."""
-    calm = [stage for stage in stages if stage.state != "saturated" and stage.error_rate <= 0.05]
+    calm = [stage for stage in stages if not stage.backlog_grew and stage.error_rate <= 0.05]
     return calm if len(calm) >= 3 else [stage for stage in stages if stage.error_rate <= 0.05]
 
 

@@ -18,7 +18,8 @@ class RunDocuments:
     """run.json, summary.json and validity.json of one run; `path` is how a person would name the directory.
 
     `blocked_frames` is what stack snapshots at the plateau found: class (lock, pool, socket, sleep, cpu) → share of
-    the threads that were serving a request.
+    the threads that were serving a request. `server` is what the service's own metrics said: stage → {"upstream":
+    {"running_mean", "running_max", "waiting_mean"}, …}.
     """
 
     run: Json
@@ -26,6 +27,7 @@ class RunDocuments:
     validity: Json
     path: str = "runs/latest"
     blocked_frames: Mapping[str, float] | None = None
+    server: Mapping[str, Json] | None = None
 
     @property
     def contract(self) -> Json:
@@ -47,10 +49,6 @@ class RunDocuments:
     @property
     def workers(self) -> int:
         return int(self.section("resources").get("workers") or 1)
-
-    @property
-    def generator_cores(self) -> int:
-        return len((self.run.get("placement") or {}).get("generator_cpus") or [])
 
     def section(self, name: str) -> Json:
         found = self.contract.get(name)
@@ -100,6 +98,15 @@ class Stage:
     @property
     def response_mean_ms(self) -> float | None:
         return (self.overall.get("response_ms") or {}).get("mean")
+
+    @property
+    def backlog_grew(self) -> bool:
+        """More came than was done, beyond what chance makes of a level N (√(2N) between two moments of M/G/∞)."""
+        if self.dropped:
+            return True
+        level = max(float(self.in_flight_mean or 0.0), 1.0)
+        growth = (self.rate_rps - self.completed_rps) * self.duration_s
+        return self.state == "saturated" and growth > 3 * (2 * level) ** 0.5 + 0.25 * level
 
     def outcome(self, *names: str) -> int:
         outcomes = self.overall.get("outcomes") or {}

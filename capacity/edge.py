@@ -50,7 +50,7 @@ def judge(stage: Stage) -> Judged:
     if missed:
         sure = any(_surely_missed(finding, stage) for finding in missed)
         return Judged(stage, "miss", sure, "; ".join(_says(finding) for finding in missed))
-    if stage.state == "saturated":
+    if stage.backlog_grew:
         why = f"{stage.dropped} arrivals found no free user" if stage.dropped else "the number in flight kept growing"
         return Judged(stage, "miss", True, why)
     open_findings = [f for f in findings if f["state"] == "unknown" and not _nothing_over(f, stage)]
@@ -58,7 +58,9 @@ def judge(stage: Stage) -> Judged:
         why = "; ".join(f"{f['endpoint']} {f['metric']}: too few samples" for f in open_findings)
         return Judged(stage, "unclear", False, why)
     sure = stage.state == "steady" and all(_surely_met(finding) for finding in findings)
-    return Judged(stage, "pass", sure, "every limit met" if stage.state == "steady" else f"met, but {stage.state}")
+    return Judged(
+        stage, "pass", sure, "every limit met" if stage.state == "steady" else "met, but it did not stand still"
+    )
 
 
 def _surely_met(finding: Mapping[str, Any]) -> bool:

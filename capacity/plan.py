@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from capacity import bottleneck as naming
+from capacity import declared, edge, grade, laws, memory, options, plateau, thumb, words
 from capacity import demand as demands
-from capacity import edge, grade, laws, memory, options, plateau, signatures, thumb, words
 from capacity.bottleneck import Bottleneck
 from capacity.demand import ServiceDemand
 from capacity.documents import RunDocuments, Stage, objections, stages_of
@@ -178,7 +178,7 @@ def _replica(
     limit = min([value for value in (stated, cores, workers if single else None) if value], default=None)
     calm = [stage for stage in found.passed if stage.in_flight_mean]
     per_rps = max((stage.in_flight_mean or 0.0) / stage.rate_rps for stage in calm) if calm else None
-    memory_limit = signatures.memory_limit_mib(facts)
+    memory_limit = declared.memory_mib(run, facts.top)
     return Replica(
         rate_rps=capacity.scaled(1 / count) if capacity else None,
         at_least_rps=found.at_least_rps / count,

@@ -36,7 +36,7 @@ class Plateau:
 def overloaded(stage: Stage) -> bool:
     """More came than was answered: the backlog grew, or more than 5 % was lost to anything but wrong answers."""
     lost = stage.outcome("rejected", "timeout", "connect_error", "dropped", "abandoned") / max(stage.count, 1)
-    return stage.state == "saturated" or lost > LOST or stage.dropped > LOST * stage.count
+    return stage.backlog_grew or lost > LOST
 
 
 def find(stages: Sequence[Stage]) -> Plateau | None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import prod
 
+from capacity import declared
 from capacity.demand import ServiceDemand
 from capacity.documents import Stage
 from capacity.facts import Facts
+from capacity.fits import line
 from measurements.interval import Interval
 
 AT_LIMIT = 0.9
@@ -110,18 +111,11 @@ def dependency(facts: Facts) -> Sign | None:
 
 def memory(facts: Facts) -> Sign | None:
     """RSS ≥ 90 % of the limit."""
-    limit = memory_limit_mib(facts)
+    limit = declared.memory_mib(facts.run, facts.top)
     seen = [value for stage in facts.top if (value := stage.figure("target", "rss_mib_max")) is not None]
     if not limit or not seen or max(seen) < AT_LIMIT * limit:
         return None
     return Sign("memory", 0.8, [f"the service held {max(seen):.0f} of {limit:.0f} MiB"])
-
-
-def memory_limit_mib(facts: Facts) -> float | None:
-    """Of all measured replicas: as enforced by a cgroup, else as the contract says."""
-    enforced = next((v for s in facts.top if (v := s.figure("target", "cgroup_memory_max_mib")) is not None), None)
-    stated = facts.run.section("resources").get("memory_mib")
-    return enforced or (float(stated) * facts.run.replicas if stated else None)
 
 
 def rate_limit(facts: Facts) -> Sign | None:
@@ -136,7 +130,7 @@ def rate_limit(facts: Facts) -> Sign | None:
         f"{facts.reject_share:.0%} were rejected while what was let through took {slower:.2g} times as long as at "
         f"{facts.calm.rate_rps:.3g} rps; CPU of the busiest process: {used}"
     ]
-    for name, value in declared_rates(facts).items():
+    for name, value in declared.rates(facts.run).items():
         if 0.9 * rate.low <= value <= 1.1 * rate.high:
             said = f"the contract's {name} allows {value:.3g} rps; {rate.mid:.3g} were let through"
             return Sign("rate_limit", 0.9 if facts.own_cpu_is_low else 0.7, [*evidence, said])
@@ -153,29 +147,6 @@ def rate_limit(facts: Facts) -> Sign | None:
 def _slots_full(stages: Sequence[Stage]) -> bool:
     """The number in flight stands near its highest value: what is full is slots, not a bucket of tokens."""
     return any(s.in_flight_mean / s.in_flight_max > 0.6 for s in stages if s.in_flight_mean and s.in_flight_max)
-
-
-def declared_rates(facts: Facts) -> dict[str, float]:
-    """What the contract's limiters let through in all, rps: the front proxy, and clients × their rate."""
-    limits = facts.run.section("limits")
-    found = {}
-    front = limits.get("front") or {}
-    if front.get("rate"):
-        found["front proxy"] = rate_rps(front["rate"])
-    identities = int(facts.run.section("users").get("identities") or 1)
-    copies = facts.run.replicas * facts.run.workers if limits.get("per_client_scope") == "process" else 1
-    for rate in limits.get("per_client") or []:
-        found[f"limit of {rate} per client"] = rate_rps(rate) * prod((identities, copies))
-    return found
-
-
-def rate_rps(text: str) -> float:
-    """ "10/minute" or "5/10 seconds" as requests per second."""
-    amount, period = text.split("/", 1)
-    words = period.split()
-    count, unit = (float(words[0]), words[1]) if len(words) == 2 else (1.0, words[0])
-    seconds = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}[unit.rstrip("s")]
-    return float(amount) / (count * seconds)
 
 
 def declared_queue(facts: Facts) -> Sign | None:
@@ -219,6 +190,43 @@ def bounded_queue(facts: Facts) -> Sign | None:
     return Sign("concurrency_limit" if not facts.run.section("upstream") else "unidentified", 0.7, [said])
 
 
+def upstream_engine(facts: Facts) -> Sign | None:
+    """The engine's own gauges: its places full and requests waiting before them, the service's CPU low."""
+    said = [(facts.run.server or {}).get(stage.name, {}).get("upstream") or {} for stage in facts.top]
+    waiting = [one["waiting_mean"] for one in said if one.get("waiting_mean") is not None]
+    running = [one for one in said if one.get("running_mean") and one.get("running_max")]
+    if not waiting or not running or facts.own_cpu_is_high or min(waiting) < 1:
+        return None
+    full = min(one["running_mean"] / one["running_max"] for one in running)
+    if full < AT_LIMIT:
+        return None
+    level = max(one["running_max"] for one in running)
+    said_so = (
+        f"the upstream's {level:.0f} places were full ({full:.0%} on average) while {min(waiting):.3g} and more waited"
+    )
+    return Sign("upstream", 0.85, [said_so])
+
+
+def upstream_tokens(facts: Facts) -> Sign | None:
+    """Own CPU low, and the gap between tokens grows with what is in flight: ITL ≈ α + β·running."""
+    gaps = [
+        (float(stage.in_flight_mean), float(itl["mean"]))
+        for stage in facts.stages
+        if stage.in_flight_mean and (itl := stage.overall.get("itl_ms") or {}).get("mean")
+    ]
+    if len(gaps) < 4 or not facts.own_cpu_is_low or not facts.plateau or gaps[-1][1] < 1.5 * gaps[0][1]:
+        return None
+    found = line({"running": [level for level, _ in gaps]}, [gap for _, gap in gaps], [1.0] * len(gaps))
+    if found is None or found.slopes["running"].low <= 0:
+        return None
+    slope = found.slopes["running"]
+    said = (
+        f"the gap between tokens grew from {gaps[0][1]:.3g} to {gaps[-1][1]:.3g} ms, by {slope.mid:.3g} ms per request in "
+        f"flight ({slope.low:.3g} to {slope.high:.3g}) on {found.base.mid:.3g} ms: an engine that batches is full"
+    )
+    return Sign("upstream", 0.75, [said])
+
+
 def blocked(facts: Facts) -> Sign | None:
     """What the stacks said that were taken at the plateau."""
     kinds = {"lock": "lock", "pool": "connection_pool", "socket": "upstream"}
@@ -233,5 +241,5 @@ def blocked(facts: Facts) -> Sign | None:
 
 
 RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
-    memory, cpu, blocked, declared_queue, rate_limit, bounded_queue, dependency,
+    memory, cpu, blocked, declared_queue, rate_limit, bounded_queue, upstream_engine, upstream_tokens, dependency,
 )  # fmt: skip

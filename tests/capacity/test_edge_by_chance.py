@@ -1,0 +1,26 @@
+"""What chance does to a short stage is not taken for a backlog."""
+
+from __future__ import annotations
+
+import pytest
+from planted import Bench, Service, run
+
+from capacity import edge, plateau
+from capacity.documents import stages_of
+
+WIDE_OPEN = Service(servers=200, service_ms=2500, cpu_ms=3)
+SLOW = {"all": {"p95_ms": 20_000.0, "error_rate": 0.05}}
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_few_slow_requests_in_short_stages_are_no_saturation(seed: int) -> None:
+    bench = Bench(rates=tuple(range(1, 11)), stage_s=10, slo=SLOW, seed=seed)
+    stages = stages_of([run(WIDE_OPEN, bench)])
+    assert plateau.find(stages) is None
+    assert not any(judged.verdict == "miss" for judged in edge.find(stages).judged)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_ten_per_cent_more_than_the_service_can_do_is_seen_in_half_a_minute(seed: int) -> None:
+    stages = stages_of([run(Service(service_ms=10, cpu_ms=10), Bench(rates=(50, 110), stage_s=30, seed=seed))])
+    assert stages[-1].backlog_grew and not stages[0].backlog_grew
