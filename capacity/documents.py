@@ -77,6 +77,7 @@ class Stage:
     start_s: float
     duration_s: float
     rate_rps: float
+    rate_before_rps: float
     completed_rps: float
     ok_rps: float
     requests_per_arrival: float
@@ -101,12 +102,14 @@ class Stage:
 
     @property
     def backlog_grew(self) -> bool:
-        """More came than was done, beyond what chance makes of a level N (√(2N) between two moments of M/G/∞)."""
+        """More came than was done, beyond what a step in the rate fills (Little's law) and what chance makes of a
+        level N (√(2N) between two moments of M/G/∞)."""
         if self.dropped:
             return True
         level = max(float(self.in_flight_mean or 0.0), 1.0)
         growth = (self.rate_rps - self.completed_rps) * self.duration_s
-        return self.state == "saturated" and growth > 3 * (2 * level) ** 0.5 + 0.25 * level
+        filled = max(0.0, self.rate_rps - self.rate_before_rps) * (self.response_mean_ms or 0.0) / 1000
+        return self.state == "saturated" and growth > filled + 3 * (2 * level) ** 0.5
 
     def outcome(self, *names: str) -> int:
         outcomes = self.overall.get("outcomes") or {}
@@ -133,11 +136,18 @@ class Stage:
 
 def stages_of(runs: Sequence[RunDocuments]) -> list[Stage]:
     """Every stage that is no warm-up, of all runs, by rising rate."""
-    found = [_stage(run, raw) for run in runs for raw in run.summary.get("stages") or [] if not raw.get("warmup")]
-    return sorted((stage for stage in found if stage.count and stage.duration_s), key=lambda stage: stage.rate_rps)
+    found = []
+    for run in runs:
+        before = 0.0
+        for raw in run.summary.get("stages") or []:
+            stage = _stage(run, raw, before)
+            before = stage.rate_rps
+            if not raw.get("warmup") and stage.count and stage.duration_s:
+                found.append(stage)
+    return sorted(found, key=lambda stage: stage.rate_rps)
 
 
-def _stage(run: RunDocuments, raw: Json) -> Stage:
+def _stage(run: RunDocuments, raw: Json, before_rps: float) -> Stage:
     overall = raw.get("all") or {}
     duration_s = float(raw.get("duration_s") or 0.0)
     offered, count = raw.get("offered_rps"), float(overall.get("count") or 0)
@@ -152,6 +162,7 @@ def _stage(run: RunDocuments, raw: Json) -> Stage:
         start_s=float(raw.get("start_s") or 0.0),
         duration_s=duration_s,
         rate_rps=float(offered) if offered is not None else achieved,
+        rate_before_rps=before_rps,
         completed_rps=achieved,
         ok_rps=float(ok) / per_arrival if ok is not None else achieved * (1 - float(overall.get("error_rate") or 0.0)),
         requests_per_arrival=per_arrival,
