@@ -39,7 +39,7 @@ class ServiceSettings(BaseModel):
         choices = sorted(set(cls.model_fields) - set(fixed))
         for name in given:
             if name not in choices:
-                refuse(f"{service} has no option {name!r}; it has: {', '.join(choices)}.")
+                refuse(f"{service} has no option {name!r} (--set); it has: {', '.join(choices)}.")
         try:
             return cls.model_validate({**given, **fixed})
         except ValidationError as error:

@@ -20,13 +20,14 @@ class Held:
 
     def __init__(self) -> None:
         self.go = threading.Event()
-        self.running = self.most = self.started = 0
+        self.running = self.most = 0
+        self.started: list[str] = []
         self._lock = threading.Lock()
 
     def search(self, query: str, limit: int) -> list[dict[str, Any]]:
         with self._lock:
             self.running += 1
-            self.started += 1
+            self.started.append(query)
             self.most = max(self.most, self.running)
         self.go.wait(10)
         with self._lock:
@@ -86,30 +87,29 @@ def test_two_searches_run_ten_wait_and_the_thirteenth_is_refused(tmp_path: Path,
     assert (tmp_path / "data" / "queue.db").exists()
 
 
-def test_waiting_searches_are_served_in_the_order_they_came(tmp_path: Path, held: Held, pool: ThreadPoolExecutor):
-    order: list[str] = []
+def test_waiting_searches_are_run_in_the_order_they_came(tmp_path: Path, held: Held, pool: ThreadPoolExecutor):
     with service(tmp_path, held, search_max_concurrent=1) as url:
         waiting = []
         for number in range(5):
             waiting.append(pool.submit(ask, url, number))
-            wait_for(url, pending=number)
-        for answer in waiting:
-            answer.add_done_callback(lambda done: order.append(done.result().json()["query"]))
+            wait_for(url, running=1, pending=number)
         held.go.set()
         for answer in waiting:
             answer.result()
-    assert order == [f"질의 {number}" for number in range(5)]
+    assert held.started == [f"질의 {number}" for number in range(5)]
 
 
 def test_a_stuck_search_times_out_and_keeps_its_slot_until_it_ends(
     tmp_path: Path, held: Held, pool: ThreadPoolExecutor
 ):
-    with service(tmp_path, held, search_max_concurrent=1, search_timeout_s=0.3) as url:
-        stuck, behind = pool.submit(ask, url, 1), pool.submit(ask, url, 2)
+    with service(tmp_path, held, search_max_concurrent=1, search_timeout_s=1) as url:
+        stuck = pool.submit(ask, url, 1)
+        wait_for(url, running=1)
+        behind = pool.submit(ask, url, 2)
         assert stuck.result().status_code == 504
         assert behind.result().status_code == 504
         assert stats(url)["search"]["running"] == 1  # a thread cannot be stopped
-        assert held.started == 1  # the one whose time was up while it waited was never run
+        assert held.started == ["질의 1"]  # the one whose time was up while it waited was never run
         held.go.set()
         wait_for(url, running=0, timeout=2)
         assert ask(url).status_code == 200
