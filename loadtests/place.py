@@ -17,6 +17,7 @@ from loadtests.wire import HeadBuilder
 from measurements.errors import UsageError
 from measurements.sample import NULL, Outcome
 from targets.contract import Contract
+from targets.contract_file import load
 from targets.payload import Payloads
 from targets.urls import resolve
 
@@ -76,7 +77,7 @@ class RunPlace:
 
     def data(self, user: Any, field: str) -> Any:
         if self._payloads is None:
-            raise UsageError(f"self.data({field!r}) needs a contract with [data]; run with: plimsoll run CONTRACT")
+            self._payloads = _payloads_of(user, field)
         journey: Journey | None = user.journey
         seq = journey.seq if journey else user.number
         return self._payloads.value(field, self._payloads.content_key(seq), self._payloads.identity(seq))
@@ -92,7 +93,8 @@ class LocustPlace:
         self._environment = environment
         self._origin = Origin.of(0, host, resolve(host))
         self.heads = HeadBuilder(secrets.token_hex(4))
-        self._count = 0
+        self._count = self._drawn = 0
+        self._payloads: Payloads | None = None
         _sweep_deadlines(self._origin)
 
     def origin(self, user: Any) -> Origin:
@@ -115,7 +117,10 @@ class LocustPlace:
         _fire(self._environment.events.request.fire, connection, method, name, verdict)
 
     def data(self, user: Any, field: str) -> Any:
-        raise UsageError(f"self.data({field!r}) needs a contract with [data]; run with: plimsoll run CONTRACT")
+        if self._payloads is None:
+            self._payloads = _payloads_of(user, field)
+        self._drawn += 1
+        return self._payloads.value(field, self._drawn)
 
 
 def place_of(environment: Any, user_class: type[Any]) -> Any:
@@ -127,6 +132,15 @@ def place_of(environment: Any, user_class: type[Any]) -> Any:
             raise UsageError("no host: run with --host http://127.0.0.1:8000, or set host in the user class")
         place = environment.plimsoll_place = LocustPlace(environment, host)
     return place
+
+
+def _payloads_of(user: Any, field: str) -> Payloads:
+    if user.contract is None:
+        raise UsageError(
+            f"self.data({field!r}) needs a contract with [data]: run with plimsoll run CONTRACT, "
+            f"or set contract = Path(…) in {type(user).__name__}"
+        )
+    return Payloads(load(user.contract), secrets.randbelow(2**31), secrets.token_hex(3))
 
 
 def _fire(call: Any, connection: Connection, method: str, name: str, verdict: tuple[Outcome, str]) -> None:

@@ -5,6 +5,7 @@ Runs under `plimsoll run` (open loop, rows) and under plain `locust -f` (Locust'
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from locust import User
@@ -17,6 +18,7 @@ class PlimsollUser(User):
     """Give `host` or --host when run by plain Locust; `plimsoll run` takes it from the contract."""
 
     abstract = True
+    contract: Path | None = None  # where `data` comes from when the run has no contract
     number = 0
     source_address: str | None = None
 
@@ -25,5 +27,5 @@ class PlimsollUser(User):
         self.client = Client(self, place_of(environment, type(self)))
 
     def data(self, field: str) -> Any:
-        """The contract's {{field}} for the arrival that this user is on."""
+        """The contract's {{field}} for the arrival that this user is on: the same for the same seed and arrival."""
         return place_of(self.environment, type(self)).data(self, field)

@@ -1,0 +1,97 @@
+"""`make peers`: the table. Rounds are interleaved, ratios are taken round by round, medians are shown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers.generators import Generator, generators
+from benchmarks.peers.server import Server, front_run, nginx
+from measurements.errors import PlimsollError
+
+STOCK = "locust FastHttpUser"
+LIMIT = 0.95
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make peers", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=6, help="of load per generator and round (default 6)")
+    parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
+    words = parser.parse_args()
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        print("the comparison needs two cores: one for the server, one for the generator", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory(prefix="plimsoll-peers-") as name:
+        folder = Path(name)
+        try:
+            with nginx(folder, cores[0]) as server:
+                found, absent = generators(server.url, words.seconds, folder)
+                rounds = [[_run(g, server, cores[-1], words.seconds) for g in found] for _ in range(words.rounds)]
+        except PlimsollError as error:
+            print(f"peers: {error}", file=sys.stderr)
+            return int(error.exit_code)
+    _show(found, rounds, absent, words.seconds)
+    return 0
+
+
+def _run(generator: Generator, server: Server, core: int, seconds: int) -> tuple[float, float]:
+    """(requests per second, share of its core that the server used)."""
+    print(f"{generator.name} ...", file=sys.stderr, flush=True)
+    process = subprocess.Popen(generator.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    if not generator.ours:  # ours places itself
+        os.sched_setaffinity(process.pid, {core})
+        front_run(process.pid)
+    server.busy_share()
+    peak = 0.0
+    while True:
+        try:
+            text, _ = process.communicate(timeout=1.0)
+            break
+        except subprocess.TimeoutExpired:
+            peak = max(peak, server.busy_share())
+    return generator.rate(text), peak
+
+
+def _show(found: list[Generator], rounds: list[list[tuple[float, float]]], absent: list[str], seconds: int) -> None:
+    names = [generator.name for generator in found]
+    rates = {name: [one[k][0] for one in rounds] for k, name in enumerate(names)}
+    limited = {name: any(one[k][1] >= LIMIT for one in rounds) for k, name in enumerate(names)}
+    table = Table(title=f"{len(rounds)} rounds of {seconds} s, 32 connections, POST of 38 bytes, one core each side")
+    for heading in ("generator", "requests/s", "× stock Locust", "× k6", "of wrk"):
+        table.add_column(heading, justify="left" if heading == "generator" else "right")
+    for name in names:
+        mark = " (server-limited)" if limited[name] else ""
+        cells = [_ratio(rates, limited, name, peer) for peer in (STOCK, "k6", "wrk")]
+        table.add_row(name, f"{median(rates[name]):,.0f}{mark}", *cells)
+    console = Console(width=110)
+    console.print(table)
+    if any(limited.values()):
+        console.print("server-limited: the server used over 95 % of its core, so the rate is a lower bound; a ratio to it is "
+                      "an upper bound (≤), and a ratio of it a lower bound (≥).")  # fmt: skip
+    for name in absent:
+        console.print(f"{name} is not installed and was left out")
+
+
+def _ratio(rates: dict[str, list[float]], limited: dict[str, bool], name: str, peer: str) -> str:
+    if peer not in rates:
+        return "-"
+    if name == peer:
+        return "1"
+    if limited[name] and limited[peer]:
+        return "not quoted"
+    value = median(a / b for a, b in zip(rates[name], rates[peer], strict=True))
+    sign = "≥ " if limited[name] else "≤ " if limited[peer] else ""
+    return f"{sign}{value:.2f}"
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,80 @@
+"""Parameters of the proofs, and the table that they print at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROWS: list[tuple[str, ...]] = []
+HEADINGS = ("case", "figure", "truth", "measured", "error", "verdict")
+
+
+@dataclass(frozen=True)
+class Parameters:
+    service_ms: float
+    rho: float
+    n: int
+    seed: int
+    stall_s: float
+    ttft_ms: float
+    gap_ms: float
+    tokens: int
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("prove", "parameters of the ground-truth proofs")
+    for name, kind, default, text in (
+        ("service-ms", float, 10.0, "mean service time of the queues"),
+        ("rho", float, 0.7, "utilisation of the queues"),
+        ("n", int, 2_000, "requests per queue"),
+        ("seed", int, 11, "seed of both sides"),
+        ("stall-s", float, 1.0, "length of the pause in the stall test"),
+        ("ttft-ms", float, 60.0, "first token of the SSE server"),
+        ("gap-ms", float, 12.5, "gap between its tokens"),
+        ("tokens", int, 40, "tokens of an answer"),
+    ):
+        group.addoption(f"--truth-{name}", type=kind, default=default, help=f"{text} (default {default})")
+    group.addoption(
+        "--write-accuracy", metavar="FILE", help="write the table into this Markdown file, between its marks"
+    )
+
+
+@pytest.fixture(scope="session")
+def truth(request: pytest.FixtureRequest) -> Parameters:
+    names = list(Parameters.__dataclass_fields__)
+    return Parameters(**{name: request.config.getoption(f"truth_{name}") for name in names})
+
+
+@pytest.fixture
+def row() -> Callable[..., None]:
+    """row(case, figure, truth, measured, error, holds): a line of the table; fails the test when it does not hold."""
+
+    def add(case: str, figure: str, truth: float, measured: float, error: str, holds: bool) -> None:
+        ROWS.append((case, figure, f"{truth:.2f}", f"{measured:.2f}", error, "holds" if holds else "FAILS"))
+        assert holds, f"{case}, {figure}: truth {truth:.2f}, measured {measured:.2f} ({error})"
+
+    return add
+
+
+def table() -> list[str]:
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|---:|---:|---|---|"]
+    return lines + ["| " + " | ".join(cells) + " |" for cells in ROWS]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not ROWS:
+        return
+    terminalreporter.section("truth against measured (ms unless said otherwise)")
+    widths = [max(len(cells[k]) for cells in [HEADINGS, *ROWS]) for k in range(len(HEADINGS))]
+    for cells in [HEADINGS, *ROWS]:
+        terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)))
+    target = config.getoption("--write-accuracy")
+    if target:
+        path, begin, end = Path(target), "<!-- prove -->", "<!-- /prove -->"
+        text = path.read_text(encoding="utf-8")
+        head, _, rest = text.partition(begin)
+        _, _, tail = rest.partition(end)
+        path.write_text(f"{head}{begin}\n" + "\n".join(table()) + f"\n{end}{tail}", encoding="utf-8")
