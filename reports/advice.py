@@ -1,85 +1,166 @@
-"""The plan as options side by side: doing nothing, scaling up, scaling out, and the rule of thumb to compare with.
+"""The plan as options side by side: doing nothing, scaling up, scaling out, each a value or a refusal.
 
-Whatever fields the plan carries are shown, each in the unit that its key names; a null field shows its refusal.
+A plan may answer for several demands; the last one planned for is shown in full, all of them in a table. Fields that
+are not named here are shown as well, each in the unit that its key names.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from reports import quantities as q
-from reports.documents import Document, listed, section
+from reports.documents import Document, listed, section, texts
+from reports.findings import Tone
 from reports.wording import Words
 
-KINDS = ("do_nothing", "scale_up", "scale_out", "rule_of_thumb")
-SENTENCES = ("sentence", "what", "note", "consequence")
+Kind = Literal["do_nothing", "scale_up", "scale_out"]
+KINDS: tuple[Kind, ...] = ("do_nothing", "scale_up", "scale_out")
+SAID = {"demand_rps", "text", "state", "sentence", "what", "assumptions", "conditional", "recommended", "replicas"}
+SAID |= {"replicas_at_most", "workers", "binding_rule", "by_rule", "loss_share", "breaks_on", "cores", "survivors"}
+NOTHING_TONES: dict[str, Tone] = {"holds": "good", "at_risk": "warn", "breaks": "bad"}
 
 
 @dataclass(frozen=True)
 class Fact:
     label: str
     value: str
-    refused: bool = False
 
 
 @dataclass(frozen=True)
 class Option:
-    kind: str
+    """`headline` is what to get; where that is refused it is empty and `refusals` (reason, remedy) say why."""
+
+    kind: Kind
     title: str
-    sentences: list[str]
-    facts: list[Fact]
-    assumptions: list[str]
+    headline: str = ""
+    tone: Tone = "quiet"
+    notes: list[str] = field(default_factory=list)
+    facts: list[Fact] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    refusals: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Advice:
-    lead: list[str]
-    options: list[Option] = field(default_factory=list)
-    refusals: list[Document] = field(default_factory=list)
-    expires: list[str] = field(default_factory=list)
+    recommendation: str
+    notes: list[str]
+    options: list[Option]
+    refusals: list[Document]
+    assumptions: list[str]
+    expires: list[str]
 
 
 def advise(plan: Document, words: Words) -> Advice:
-    lead = []
-    demand = plan.get("demand_rps")
-    if q.is_number(demand):
-        lead.append(words("option.demand", rate=q.rate(demand)))
-    elif q.is_interval(demand):
-        lead.append(words("option.demand", rate=q.interval(demand, q.rate)))
-    if plan.get("indicative"):
-        lead.append(words("option.indicative"))
-    if isinstance(plan.get("binding_rule"), str):
-        lead.append(words("option.binding_rule", rule=plan["binding_rule"].replace("_", " ")))
-    refusals = listed(plan, "refusals")
-    options = [
-        _option(kind, f"{kind}[{index}]" if isinstance(plan[kind], list) else kind, option, refusals, words)
-        for kind in KINDS
-        if kind in plan
-        for index, option in enumerate(listed(plan, kind))
+    notes = [words("option.indicative")] if plan.get("indicative") else []
+    beside = [r for r in listed(plan, "refusals") if r.get("field") not in ("scale_up", "scale_out")]
+    return Advice(
+        recommendation=recommend(plan, words),
+        notes=notes,
+        options=[_option(kind, plan, words) for kind in KINDS] if plan else [],
+        refusals=beside,
+        assumptions=texts(plan.get("assumptions")),
+        expires=texts(plan.get("expires_when")),
+    )
+
+
+def recommend(plan: Document, words: Words) -> str:
+    """The recommendation in one sentence, or the refusal with its reason; empty without a plan."""
+    if not plan:
+        return ""
+    out, up = _last(plan, "scale_out"), _last(plan, "scale_up")
+    sentences = []
+    if q.is_number(out.get("recommended")):
+        demand = q.shown(out.get("demand_rps"), q.rate)
+        key = "replica" if out["recommended"] == 1 else "replicas"
+        sentences.append(
+            words(f"advice.{key}", demand=demand, count=q.count(out["recommended"]), range=_range(out, words))
+        )
+        if section(plan, "demand").get("given") is False:
+            sentences.append(words("advice.not_given"))
+    if q.is_interval(up.get("workers")):
+        demand = q.shown(up.get("demand_rps"), q.rate)
+        sentences.append(words("advice.workers", demand=demand, workers=q.interval(up["workers"], q.count)))
+    if not sentences:
+        refused = listed(plan, "refusals")
+        reason = str(refused[0].get("reason")) if refused else words("advice.nothing")
+        sentences.append(words("advice.refused", reason=reason))
+    return " ".join(sentences)
+
+
+def _last(plan: Document, key: str) -> Document:
+    entries = listed(plan, key)
+    return entries[-1] if entries else {}
+
+
+def _range(out: Document, words: Words) -> str:
+    replicas = out.get("replicas")
+    if isinstance(replicas, dict) and q.is_interval(replicas):
+        share = q.shown(replicas.get("confidence"), q.percent)
+        return words("advice.range", confidence=share, interval=q.interval(replicas, q.count))
+    return words("advice.at_most")
+
+
+def _option(kind: Kind, plan: Document, words: Words) -> Option:
+    found, title = _last(plan, kind), words(f"option.{kind}")
+    refusals = [
+        (str(r.get("reason")), str(r.get("remedy") or "")) for r in listed(plan, "refusals") if r.get("field") == kind
     ]
-    return Advice(lead, options, refusals, _texts(plan.get("expires_when")))
+    if not found:
+        refusals = refusals[-1:] or [(words("option.unknown"), "")]
+        return Option(kind, title, refusals=refusals)
+    headline, tone, notes = {"do_nothing": _nothing, "scale_up": _up, "scale_out": _out}[kind](found, words)
+    facts = [fact for key, value in found.items() if key not in SAID for fact in _facts(key, value, words)]
+    return Option(kind, title, headline, tone, notes, facts, texts(found.get("assumptions")))
 
 
-def _option(kind: str, place: str, option: Document, refusals: list[Document], words: Words) -> Option:
-    facts: list[Fact] = []
-    sentences = [str(option[key]) for key in SENTENCES if isinstance(option.get(key), str)]
-    reasons = {str(r.get("field")): str(r.get("reason")) for r in refusals}
-    for key, value in option.items():
-        if key in SENTENCES or key == "assumptions":
-            continue
-        facts += _facts(key, value, f"{place}.{key}", reasons, words)
-    return Option(kind, words(f"option.{kind}"), sentences, facts, _texts(option.get("assumptions")))
+def _nothing(found: Document, words: Words) -> tuple[str, Tone, list[str]]:
+    state = str(found.get("state") or "unknown")
+    demand = q.shown(found.get("demand_rps"), q.rate)
+    notes = [words(f"nothing.{state}_note", demand=demand)] if state in NOTHING_TONES else []
+    if q.is_interval(found.get("loss_share")):
+        notes.append(words("nothing.loss", share=q.interval(found["loss_share"], q.share)))
+    if found.get("breaks_on"):
+        notes.append(words("nothing.breaks_on", day=found["breaks_on"]))
+    if state not in NOTHING_TONES and isinstance(found.get("sentence", found.get("text")), str):
+        notes = [str(found.get("sentence", found.get("text")))]
+    return words.known("nothing", state), NOTHING_TONES.get(state, "warn"), notes
 
 
-def _facts(key: str, value: Any, place: str, reasons: dict[str, str], words: Words) -> Iterator[Fact]:
+def _up(found: Document, words: Words) -> tuple[str, Tone, list[str]]:
+    notes = [words("option.for_demand", demand=q.shown(found.get("demand_rps"), q.rate))]
+    if q.is_interval(found.get("workers")):
+        workers = q.interval(found["workers"], q.count)
+        if q.is_interval(found.get("cores")):
+            notes.append(words("option.on_cores", cores=q.interval(found["cores"], q.count)))
+        return words("option.workers", workers=workers), "quiet", notes
+    if found.get("what") == "nothing":
+        return words("option.enough"), "good", notes
+    if q.is_interval(found.get("memory_mib")):
+        return q.interval(found["memory_mib"], q.mebibytes), "quiet", notes
+    return words.known("field", str(found.get("what") or "")), "quiet", notes
+
+
+def _out(found: Document, words: Words) -> tuple[str, Tone, list[str]]:
+    notes = [words("option.for_demand", demand=q.shown(found.get("demand_rps"), q.rate)), _range(found, words)]
+    if isinstance(found.get("binding_rule"), str):
+        notes.append(words("option.binding_rule", rule=words.known("rule", found["binding_rule"])))
+    if found.get("conditional"):
+        notes.append(words("option.conditional"))
+    count = found.get("recommended")
+    key = "option.replica" if count == 1 else "option.replicas"
+    return words(key, count=q.shown(count, q.count)), "quiet", notes
+
+
+def _facts(key: str, value: Any, words: Words) -> Iterator[Fact]:
     label, formatter = words.known("field", key), q.by_key(key)
     if value is None:
-        reason = reasons.get(place, reasons.get(key, ""))
-        yield Fact(label, f"{words('option.refused')}: {reason}" if reason else words("option.refused"), True)
+        return
+    if isinstance(value, bool):
+        yield Fact(label, words("option.yes" if value else "option.no"))
     elif q.is_interval(value):
         yield Fact(label, q.interval(value, formatter))
-    elif isinstance(value, bool | str):
-        yield Fact(label, str(value))
+    elif isinstance(value, str):
+        yield Fact(label, value)
     elif q.is_number(value):
         yield Fact(label, formatter(value))
     elif isinstance(value, list):
@@ -88,28 +169,32 @@ def _facts(key: str, value: Any, place: str, reasons: dict[str, str], words: Wor
             yield Fact(label, ", ".join(texts))
     elif isinstance(value, dict):
         for inner, inner_value in value.items():
-            for fact in _facts(inner, inner_value, f"{place}.{inner}", reasons, words):
-                yield Fact(f"{label}: {fact.label}", fact.value, fact.refused)
+            for fact in _facts(inner, inner_value, words):
+                yield Fact(f"{label}: {fact.label}", fact.value)
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [str(item) for item in value] if isinstance(value, list) else []
+def demand_rows(plan: Document, words: Words) -> list[dict[str, str]]:
+    """Every demand that was planned for with what each way takes; empty below two demands."""
+    ups = {option.get("demand_rps"): option for option in listed(plan, "scale_up")}
+    outs = {option.get("demand_rps"): option for option in listed(plan, "scale_out")}
+    demands = sorted({demand for demand in (*ups, *outs) if q.is_number(demand)})
+    if len(demands) < 2:
+        return []
+    return [
+        {
+            "demand": q.rate(demand),
+            "scale_up": _up(ups[demand], words)[0] if demand in ups else words("option.refused"),
+            "scale_out": _out(outs[demand], words)[0] if demand in outs else words("option.refused"),
+            "range": _range(outs[demand], words) if demand in outs else q.NOTHING,
+        }
+        for demand in demands
+    ]
 
 
-def sentence(plan: Document, words: Words) -> str:
-    """The recommendation in one line: the scale-out and scale-up options by their first fact, or the refusal."""
-    parts = []
-    for option in advise(plan, words).options:
-        kept = [fact for fact in option.facts if not fact.refused]
-        if option.kind in ("scale_up", "scale_out") and kept:
-            parts.append(f"{option.title} ({kept[0].label.lower()} {kept[0].value})")
-    if parts:
-        return "; ".join(parts)
-    refused = listed(plan, "refusals")
-    return (
-        f"{words('option.refused')}: {refused[0].get('reason')}"
-        if refused
-        else section(plan, "do_nothing").get("sentence", "")
-    )
+def thumb_rows(plan: Document) -> list[list[str]]:
+    """The rule of thumb beside what was measured, a row per number of users."""
+    columns = ("users", "rate_rps", "rule_cores", "measured_cores", "rule_memory_mb", "measured_memory_mb")
+    return [
+        [q.shown(row.get(key), q.count if key == "users" else q.by_key(key)) for key in columns]
+        for row in listed(plan, "rule_of_thumb")
+    ]

@@ -1,5 +1,6 @@
 """A run's documents as plain dicts; what is missing or damaged is named, never fatal."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +30,9 @@ class Documents:
 
     @property
     def name(self) -> str:
-        return str(section(self.run, "contract", "target").get("name") or self.identity)
+        """The target's name; without run.json the part of the directory's name that holds it."""
+        named = section(self.run, "contract", "target").get("name") or self.run.get("name")
+        return str(named or re.sub(r"^\d{8}T\d{6}Z-(.+)-[0-9a-f]{6}$", r"\1", self.identity))
 
     @property
     def stages(self) -> list[Document]:
@@ -42,7 +45,12 @@ class Documents:
 
     @property
     def endpoints(self) -> list[str]:
-        return [str(name) for name in section(self.summary, "endpoints")]
+        """Those with a limit of their own first, then by requests."""
+        limited = {finding.get("endpoint") for finding in listed(self.summary, "slo")}
+        found = section(self.summary, "endpoints")
+        return sorted(
+            found, key=lambda name: (name not in limited, -(amount(section(found, name), "count") or 0), name)
+        )
 
     def why_null(self, *keys: str) -> str:
         """The reason that the summary gives for a null, or an empty text."""
@@ -80,16 +88,30 @@ def listed(document: Document, key: str) -> list[Document]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def texts(value: Any) -> list[str]:
+    """A list of texts; a single text counts as a list of one, anything else as none."""
+    if isinstance(value, str):
+        return [value]
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def amount(document: Document, key: str) -> float | None:
+    """A number in a document; None where it is null, absent or not a number."""
+    value = document.get(key)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def quantile(entry: Document, metric: str, name: str) -> float | None:
     """`name` (p95, mean, …) of a distribution such as response_ms; None where null or absent."""
-    value = section(entry, metric).get(name)
-    return float(value) if isinstance(value, int | float) else None
+    return amount(section(entry, metric), name)
 
 
 def doubt(entry: Document, metric: str, name: str) -> tuple[float, float] | None:
     """The 95 % interval of that quantile."""
     ends = section(entry, metric, "ci95").get(name)
-    return (float(ends[0]), float(ends[1])) if isinstance(ends, list) and len(ends) == 2 else None
+    if isinstance(ends, list) and len(ends) == 2 and all(isinstance(end, int | float) for end in ends):
+        return ends[0], ends[1]
+    return None
 
 
 def entry_of(stage: Document, endpoint: str) -> Document:
@@ -98,9 +120,8 @@ def entry_of(stage: Document, endpoint: str) -> Document:
 
 def level_rps(stage: Document) -> float | None:
     """The load that a stage stood for: what was offered, or in a closed loop what came back."""
-    offered = stage.get("offered_rps")
-    value = offered if isinstance(offered, int | float) else stage.get("achieved_rps")
-    return float(value) if isinstance(value, int | float) else None
+    offered = amount(stage, "offered_rps")
+    return offered if offered is not None else amount(stage, "achieved_rps")
 
 
 def walk(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:

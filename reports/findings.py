@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reports import quantities as q
-from reports.documents import Document, Documents, doubt, entry_of, level_rps, listed, quantile, section
+from reports.documents import Document, Documents, doubt, entry_of, level_rps, listed, quantile, section, texts
 from reports.stages import last_within, limit_of, within_slo
 from reports.wording import Words
 
@@ -105,27 +105,38 @@ def _verdict(documents: Documents, reference: Document, words: Words) -> tuple[s
     if not summary:
         return words("verdict.no_summary"), "warn"
     total = section(summary, "all").get("count")
-    total = total if q.is_number(total) else sum(e.get("count") or 0 for e in section(summary, "endpoints").values())
+    total = total if q.is_number(total) else _added(summary, "count")
     if not total:
         return words("verdict.nothing", name=name), "bad"
     if q.is_interval(section(plan, "capacity_rps")):
-        return _verdict_of_plan(name, plan, words), "good"
+        return _verdict_of_plan(name, plan, words), "warn" if plan.get("indicative") else "good"
+    if q.is_number(plan.get("capacity_at_least_rps")):
+        return words("verdict.at_least", name=name, rate=q.rate(plan["capacity_at_least_rps"])), "good"
     stages, slo = documents.stages, listed(summary, "slo")
     if len(stages) > 1 and slo:
         return _verdict_of_stages(name, stages, slo, words)
     rate = q.shown(level_rps(reference), q.rate)
     if slo:
         return _verdict_of_limits(name, rate, slo, words)
-    ok = section(summary, "all").get("ok", sum(e.get("ok") or 0 for e in section(summary, "endpoints").values()))
+    ok = section(summary, "all").get("ok")
+    ok = ok if q.is_number(ok) else _added(summary, "ok")
     return words("verdict.no_slo", name=name, rate=rate, ok=q.count(ok), count=q.count(total)), "quiet"
+
+
+def _added(summary: Document, key: str) -> float:
+    """A count over all endpoints, for a summary that has none over the whole mix."""
+    counts = [section(summary, "endpoints", name).get(key) for name in section(summary, "endpoints")]
+    return sum(found for found in counts if q.is_number(found))
 
 
 def _verdict_of_plan(name: str, plan: Document, words: Words) -> str:
     capacity, kind = section(plan, "capacity_rps"), section(plan, "bottleneck").get("kind")
     fields = {"name": name, "capacity": q.between(capacity["low"], capacity["high"], q.number)}
     fields["confidence"] = q.shown(capacity.get("confidence"), q.percent)
-    if kind in (None, "unidentified"):
+    if kind is None:
         return words("verdict.capacity", **fields)
+    if kind == "unidentified":
+        return words("verdict.capacity_unidentified", **fields)
     return words("verdict.capacity_binds", kind=words.known("bottleneck", str(kind)), **fields)
 
 
@@ -191,35 +202,44 @@ def _figures(documents: Documents, reference: Document, words: Words) -> list[Fi
 
 
 def tightest(stage: Document, slo: Sequence[Document], endpoints: Sequence[str]) -> str:
-    """The endpoint whose p95 stands closest to its limit; `all` where none has one."""
+    """The endpoint whose p95 (where unknown: its slowest answer) stands closest to its limit; `all` where none has one."""
     closeness = {
         name: value / limit
         for name in endpoints
         if (limit := limit_of(slo, name, "p95_ms"))
-        and (value := quantile(entry_of(stage, name), "response_ms", "p95")) is not None
+        and (value := _p95_or_bound(entry_of(stage, name))[0] or quantile(entry_of(stage, name), "response_ms", "max"))
     }
     return max(closeness, key=lambda name: closeness[name]) if closeness else "all"
+
+
+def _p95_or_bound(entry: Document) -> tuple[float | None, bool]:
+    """(p95, True), or (what it is at least, False) where too few samples stand behind it, or (None, False)."""
+    value = quantile(entry, "response_ms", "p95")
+    bound = section(entry, "response_ms", "bounds", "p95").get("at_least")
+    return (value, True) if value is not None else (bound if q.is_number(bound) else None, False)
 
 
 def _p95(documents: Documents, stage: Document, where: str, words: Words) -> Figure:
     slo = listed(documents.summary, "slo")
     name = tightest(stage, slo, documents.endpoints)
-    entry = entry_of(stage, name)
     label = words("figure.p95_all") if name == "all" else words("figure.p95", endpoint=name)
-    value = quantile(entry, "response_ms", "p95")
+    entry = entry_of(stage, name)
+    value, exact = _p95_or_bound(entry)
+    if value is None:  # the stage is too short for any word on it; the whole run may not be
+        entry, where = entry_of(documents.summary, name), words("figure.whole_run")
+        value, exact = _p95_or_bound(entry)
     notes = [where]
-    interval = doubt(entry, "response_ms", "p95")
-    if interval:
+    if interval := doubt(entry, "response_ms", "p95"):
         notes.append(words("figure.ci95", interval=q.between(*interval, q.milliseconds)))
     limit = limit_of(slo, name, "p95_ms")
     tone: Tone = "quiet"
     if limit:
         notes.append(words("figure.limit", limit=q.limit_ms(limit)))
-        tone = "quiet" if value is None else "good" if value <= limit else "bad"
-    bound = section(entry, "response_ms", "bounds", "p95").get("at_least")
-    if value is None and q.is_number(bound):
-        return Figure("p95", label, words("figure.at_least", value=q.milliseconds(bound)), notes, tone)
-    return Figure("p95", label, q.shown(value, q.milliseconds), notes, tone)
+        if value is not None and (exact or value > limit):
+            tone = "good" if value <= limit else "bad"
+    if value is None:
+        return Figure("p95", label, q.NOTHING, [*notes, documents.why_null(f"endpoints.{name}", "response_ms", "p95")])
+    return Figure("p95", label, q.milliseconds(value) if exact else f"≥ {q.milliseconds(value)}", notes, tone)
 
 
 def _rate(stage: Document, where: str, words: Words) -> Figure:
@@ -247,6 +267,9 @@ def _capacity(documents: Documents, words: Words) -> Figure:
     if q.is_number(search.get("lower_rps")) and q.is_number(search.get("upper_rps")):
         value = q.between(search["lower_rps"], search["upper_rps"], q.rate)
         return Figure("capacity", label, value, [words("figure.sought")], "good")
+    at_least = plan.get("capacity_at_least_rps")
+    if q.is_number(at_least):
+        return Figure("capacity", label, f"≥ {q.rate(at_least)}", [words("figure.end_unknown")], "warn")
     reasons = [str(r.get("reason")) for r in listed(plan, "refusals") if r.get("field") == "capacity_rps"]
     return Figure("capacity", label, words("figure.refused"), reasons, "warn")
 
@@ -274,13 +297,15 @@ def _binding(plan: Document, words: Words) -> list[str]:
     else:
         share = words("figure.confidence", confidence=q.shown(bottleneck.get("confidence"), q.percent))
         sentences = [words("binding.sentence", kind=words.known("bottleneck", kind), confidence=share)]
+    candidates = [words.known("bottleneck", kind) for kind in texts(bottleneck.get("candidates"))]
+    if candidates:
+        sentences.append(words("binding.candidates", kinds=", ".join(candidates)))
     following = section(bottleneck, "next")
     if following.get("kind"):
         name = words.known("bottleneck", str(following["kind"]))
         at = following.get("at_rps")
+        rate = q.interval(at, q.rate) if q.is_interval(at) else q.shown(at, q.rate)
         sentences.append(
-            words("binding.next_at", kind=name, rate=q.rate(at))
-            if q.is_number(at)
-            else words("binding.next", kind=name)
+            words("binding.next", kind=name) if rate == q.NOTHING else words("binding.next_at", kind=name, rate=rate)
         )
     return [text[:1].upper() + text[1:] for text in sentences]

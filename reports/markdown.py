@@ -28,7 +28,7 @@ def markdown(run: RunDirectory, lang: str = "en") -> str:
         lines += [
             f"| {escape(f.label)} | **{escape(f.value)}** | {escape('; '.join(f.notes))} |" for f in found.figures
         ]
-    recommended = advice.sentence(read.plan, words)
+    recommended = advice.recommend(read.plan, words)
     if recommended:
         lines += ["", f"**{escape(words('option.chosen'))}** {escape(recommended)}"]
     limits = tables.limit_rows(read, words)

@@ -58,6 +58,15 @@ def percent(value: float) -> str:
     return f"{plain(value * 100)} %"
 
 
+def share(value: float) -> str:
+    """A share to whole percent, for shares that are themselves estimates."""
+    return f"{round(value * 100)} %" if abs(value) >= 0.01 or value == 0 else percent(value)
+
+
+def megabytes(value: float) -> str:
+    return f"{number(value)} MB"
+
+
 def cores(value: float) -> str:
     return number(value)
 
@@ -79,7 +88,9 @@ UNITS: list[tuple[str, Formatter]] = [
     ("_ms", milliseconds),
     ("_mib", mebibytes),
     ("_bytes", size),
-    ("_share", percent),
+    ("_mb", megabytes),
+    ("cores", cores),
+    ("_share", share),
     ("_rate", percent),
     ("confidence", percent),
     ("_usd", dollars),
@@ -114,7 +125,7 @@ def between(low: Any, high: Any, formatter: Formatter) -> str:
     return f"{first.removesuffix(unit)}–{last}" if first.lstrip(FIGURES) == unit else f"{first} – {last}"
 
 
-def is_interval(value: Any) -> bool:
+def is_interval(value: Any) -> TypeGuard[Mapping[str, float]]:
     return isinstance(value, Mapping) and all(is_number(value.get(end)) for end in ("low", "mid", "high"))
 
 

@@ -3,7 +3,8 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from reports.charts.over_time import outcomes, resources
 from reports.charts.percentiles import percentiles
 from reports.charts.response_service import response_service
 from reports.charts.token_timings import token_timings
-from reports.documents import Documents, listed, section
+from reports.documents import Documents, listed, section, texts
 from reports.series import Series
 from reports.wording import Words
 
@@ -41,6 +42,9 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
         found=findings.find(read, words),
         icons=findings.ICONS,
         advice=advice.advise(read.plan, words),
+        demands=advice.demand_rows(read.plan, words),
+        thumb=advice.thumb_rows(read.plan),
+        evidence_texts=texts(section(read.plan, "bottleneck").get("evidence")),
         load_charts=load,
         evidence_charts=evidence,
         endpoints=tables.endpoint_rows(read),
@@ -78,35 +82,51 @@ def _environment() -> Environment:
     )
 
 
+Drawing = Callable[[], Chart | None]
+
+
 def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Chart], list[Chart]]:
-    """(how it carried the load, evidence); a chart without figures is left out."""
-    stages, names = read.stages, read.endpoints
-    load = [load_line(stages, names, listed(read.summary, "slo"), read.plan, words)]
-    evidence = [
-        percentiles(stages, names, words),
-        response_service(stages, words),
-        *_over_time(run, read, words),
+    """(how it carried the load, evidence); a chart without figures is left out, one that fails is named as missing."""
+    stages, names, slo = read.stages, read.endpoints, listed(read.summary, "slo")
+    contract = section(read.run, "contract")
+    load: list[Drawing] = [lambda: load_line(stages, names, slo, read.plan, words)]
+    evidence: list[Drawing] = [
+        lambda: percentiles(stages, names, words),
+        lambda: response_service(stages, words),
     ]
-    evidence.insert(3, token_timings(stages, names, words))
-    return [chart for chart in load if chart], [chart for chart in evidence if chart]
+    timed: list[Drawing] = []
+    with _series(run, read) as series:
+        if series is not None:
+            timed = [
+                lambda: outcomes(series.outcomes(), stages, words),
+                lambda: resources(series.resources(), contract, stages, words),
+            ]
+        evidence += [*timed[:1], lambda: token_timings(stages, names, words), *timed[1:]]
+        return _drawn(load, read), _drawn(evidence, read)
 
 
-def _over_time(run: RunDirectory, read: Documents, words: Words) -> list[Chart | None]:
-    made: list[Chart | None] = []
+def _drawn(drawings: list[Drawing], read: Documents) -> list[Chart]:
+    charts = []
+    for drawing in drawings:
+        try:
+            chart = drawing()
+        except Exception as error:  # documents come from anywhere; one bad figure must not cost the report
+            read.missing.append(f"{type(error).__name__}: {error}")
+            continue
+        if chart is not None:
+            charts.append(chart)
+    return charts
+
+
+@contextmanager
+def _series(run: RunDirectory, read: Documents) -> Iterator[Series | None]:
     try:
         series = Series(run, read.run)
     except (duckdb.Error, pa.ArrowException, OSError) as error:
         read.missing.append(f"samples: {error}")
-        return made
-    contract = section(read.run, "contract")
-    drawings: list[Callable[[], Chart | None]] = [
-        lambda: outcomes(series.outcomes(), read.stages, words),
-        lambda: resources(series.resources(), contract, read.stages, words),
-    ]
-    for drawing in drawings:
-        try:
-            made.append(drawing())
-        except duckdb.Error as error:
-            read.missing.append(str(error))
-    series.close()
-    return made
+        yield None
+        return
+    try:
+        yield series
+    finally:
+        series.close()

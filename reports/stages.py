@@ -30,10 +30,12 @@ def of_endpoint(slo: Sequence[Document], endpoint: str) -> list[Document]:
 
 
 def within_slo(stage: Document, slo: Sequence[Document]) -> State:
-    """`missed` where any limit was, else `met` where any could be judged."""
+    """`missed` where any limit was or the stage was overloaded, else `met` where any could be judged."""
     limits = limits_of(slo)
     if not limits:
         return "unknown"
+    if stage.get("state") == "saturated":
+        return "missed"
     findings = rules.evaluate(limits, section(stage, "all"), section(stage, "endpoints"))
     states = {finding["state"] for finding in findings}
     if "missed" in states:

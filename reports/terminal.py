@@ -15,15 +15,14 @@ def summary_lines(
 ) -> list[str]:
     """p95, rate, errors, capacity, what binds, the advice and where the report is; reasons where it is INVALID."""
     words = Words(lang)
-    name = str(summary.get("run") or "")
-    read = Documents(name, {}, summary, validity, plan or {}, {}, {}, {})
+    read = Documents(str(summary.get("run") or ""), {}, summary, validity, plan or {}, {}, {}, {})
     found = find(read, words)
     lines = [words("terminal.headline", state=found.state, verdict=found.verdict)]
     if found.ended:
         lines.append(words("terminal.note", value=found.ended))
     keys = {"p95": "p95", "rps": "rps", "errors": "errors", "capacity": "capacity", "binds": "binds"}
     lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure)) for figure in found.figures]
-    recommended = advice.sentence(plan or {}, words)
+    recommended = advice.recommend(plan or {}, words)
     if recommended:
         lines.append(words("terminal.advice", value=recommended))
     if found.grade_known:

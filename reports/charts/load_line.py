@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
-from reports.documents import Document, doubt, entry_of, level_rps, quantile, section
+from reports.documents import Document, amount, doubt, entry_of, level_rps, quantile, section
 from reports.stages import limit_of, of_endpoint, within_slo
 from reports.wording import Words
 
@@ -18,19 +18,26 @@ MOST_PANELS = 3
 def load_line(
     stages: Sequence[Document], endpoints: Sequence[str], slo: Sequence[Document], plan: Document, words: Words
 ) -> Chart | None:
-    """p95 of each endpoint over the throughput of the whole mix, a point per stage; None below two stages."""
-    shown = [name for name in endpoints if any(_p95(stage, name) for stage in stages)][:MOST_PANELS]
+    """p95 and p50 of each endpoint over the throughput of the whole mix, a point per stage; None below two stages."""
+    shown = [
+        name for name in endpoints if any(quantile(entry_of(stage, name), "response_ms", "p50") for stage in stages)
+    ][:MOST_PANELS]
     if len(stages) < 2 or not shown:
         return None
     capacity = section(plan, "capacity_rps")
+    end = capacity["high"] if q.is_interval(capacity) else 0.0
+    served = max((_throughput_rps(stage) or 0.0 for stage in stages), default=0.0)
+    offered = max((level_rps(stage) or 0.0 for stage in stages), default=0.0)
 
     def paint(figure: Figure, narrow: bool) -> None:
         panels = len(shown) + 1
         grid = figure.subplots(*((panels, 1) if narrow else (1, panels)), squeeze=False).ravel()
         for axes, name in zip(grid, shown, strict=False):
             _latency(axes, stages, name, slo, words)
+            ticks.level_axis(axes, 5, max(served, end))
             _capacity_band(axes, capacity, words, labelled=False)
         _throughput(grid[-1], stages, slo, words)
+        ticks.level_axis(grid[-1], 5, max(offered, end))
         _capacity_band(grid[-1], capacity, words, labelled=True)
 
     title = words("chart.load_line.title")
@@ -53,8 +60,8 @@ def load_line(
 
 
 def _throughput_rps(stage: Document) -> float | None:
-    value = stage.get("ok_rps", stage.get("achieved_rps"))
-    return float(value) if isinstance(value, int | float) else None
+    served = amount(stage, "ok_rps")
+    return served if served is not None else amount(stage, "achieved_rps")
 
 
 def _p95(stage: Document, name: str) -> tuple[float, float, bool] | None:
@@ -71,8 +78,20 @@ def _p95(stage: Document, name: str) -> tuple[float, float, bool] | None:
 
 def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], words: Words) -> None:
     points = [(stage, *found) for stage in stages if (found := _p95(stage, name))]
+    medians = [
+        (rate, value)
+        for stage in stages
+        if (rate := _throughput_rps(stage)) is not None
+        and (value := quantile(entry_of(stage, name), "response_ms", "p50"))
+    ]
+    axes.plot(
+        [p[0] for p in medians], [p[1] for p in medians], color=canvas.MUTED, linewidth=1.2, marker="o", markersize=3
+    )
     axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
-    seen = [p[2] for p in points]
+    for text, colour, place in (("p50", canvas.MUTED, medians[:1]), ("p95", canvas.BLUE, [p[1:3] for p in points[:1]])):
+        for at in place:
+            canvas.label(axes, text, at, colour, xytext=(-6, 0), textcoords="offset points", ha="right")
+    seen = [p[2] for p in points] + [value for _, value in medians if value > 0]
     for stage, rate, value, exact in points:
         missed = within_slo(stage, of_endpoint(slo, name)) == "missed"
         if ends := doubt(entry_of(stage, name), "response_ms", "p95"):
@@ -81,8 +100,7 @@ def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Do
         _point(axes, rate, value, missed, exact)
     limit = limit_of(slo, name, "p95_ms")
     ticks.log_times(axes, *ticks.bounds(seen + ([limit] if limit else [])))
-    canvas.plain_axes(axes, words("axis.throughput"), words("axis.p95_of", name=name))
-    ticks.level_axis(axes, 5)
+    canvas.plain_axes(axes, words("axis.throughput"), words("axis.response_of", name=name))
     if limit:
         axes.axhline(limit, color=canvas.WARN, linewidth=1.5, linestyle=(0, (5, 3)))
         text = words("mark.slo", limit=q.limit_ms(limit))
@@ -109,7 +127,6 @@ def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document],
     for stage, level, rate in points:
         _point(axes, level, rate, within_slo(stage, slo) == "missed")
     canvas.plain_axes(axes, words("axis.offered"), words("axis.answered"))
-    ticks.level_axis(axes, 5)
     ticks.value_axis(axes)
     canvas.label(axes, words("mark.all_served"), (most * 0.45, most * 0.45), canvas.MUTED, xytext=(-8, 6),
                  textcoords="offset points", ha="right", va="bottom")  # fmt: skip

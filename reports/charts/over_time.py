@@ -40,7 +40,8 @@ def outcomes(binned: Binned, stages: Sequence[Document], words: Words) -> Chart 
         ticks.clock_axis(axes, span_s, 6 if narrow else 12)
         axes.set_ylim(0, max(base) * 1.12)
         _boundaries(axes, stages, named=not narrow)
-        _legend(axes, present, words)
+        if present != ["ok"]:
+            _legend(axes, present, words)
 
     title = words("chart.outcomes.title")
     failed = [name for name in present if name != "ok"]

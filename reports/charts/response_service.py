@@ -10,55 +10,64 @@ from reports.charts.chart import Chart, Column, Table
 from reports.documents import Document, level_rps, quantile, section
 from reports.wording import Words
 
+LINES = (("response", canvas.BLUE, "o", 8), ("service", canvas.SERIES[2], "s", -8))
+
 
 def response_service(stages: Sequence[Document], words: Words) -> Chart | None:
-    """p95 of both over the load of each stage, for the whole mix."""
+    """The same quantile of both over the load of each stage, for the whole mix: p95, or what most stages can show."""
+    name = _best_quantile(stages)
     points = [
         (stage, level, response, service)
         for stage in stages
-        if (level := level_rps(stage)) is not None
-        and (response := quantile(section(stage, "all"), "response_ms", "p95")) is not None
-        and (service := quantile(section(stage, "all"), "service_ms", "p95")) is not None
+        if name
+        and (level := level_rps(stage)) is not None
+        and (response := quantile(section(stage, "all"), "response_ms", name))
+        and (service := quantile(section(stage, "all"), "service_ms", name))
     ]
-    if not points:
+    if not name or not points:
         return None
 
     def paint(figure: Figure, narrow: bool) -> None:
         axes = figure.subplots()
+        levels = [p[1] for p in points]
         for _, level, response, service in points:
             axes.plot(
                 [level, level], [service, response], color=canvas.QUIET, linewidth=5, solid_capstyle="round", zorder=1
             )
-        levels = [p[1] for p in points]
-        axes.plot(
-            levels, [p[3] for p in points], color=canvas.SERIES[2], marker="s", linestyle="-", linewidth=1, zorder=2
-        )
-        axes.plot(levels, [p[2] for p in points], color=canvas.BLUE, marker="o", linestyle="-", linewidth=1, zorder=3)
+        apart = points[-1][2] / points[-1][3] > 1.25
+        both = ([p[2] for p in points], [p[3] for p in points])
+        for values, (key, colour, marker, lift) in zip(both, LINES, strict=True):
+            axes.plot(levels, values, color=colour, marker=marker, linewidth=1, zorder=2 + lift / 8)
+            where = (10, 0 if apart else lift)
+            canvas.label(
+                axes, words(f"mark.{key}"), (levels[-1], values[-1]), colour, xytext=where, textcoords="offset points"
+            )
         ticks.log_times(axes, *ticks.bounds([value for p in points for value in p[2:]]))
-        canvas.plain_axes(axes, words("axis.offered"), words("axis.p95"))
-        ticks.level_axis(axes, 5 if narrow else 9)
-        last = points[-1]
-        apart = last[2] / last[3] > 1.25
-        for key, value, colour, up in (
-            ("response", last[2], canvas.BLUE, 1),
-            ("service", last[3], canvas.SERIES[2], -1),
-        ):
-            canvas.label(axes, words(f"mark.{key}"), (last[1], value), colour, xytext=(10, 0 if apart else 8 * up),
-                         textcoords="offset points")  # fmt: skip
+        canvas.plain_axes(axes, words("axis.offered"), ticks.name_of(name))
+        ticks.level_axis(axes, 5 if narrow else 9, max(levels))
 
     title = words("chart.response_service.title")
-    wide, slim = canvas.draw(
-        paint, "response-service", title, words("chart.response_service.desc"), wide_px=260, narrow_px=240
-    )
+    description = words("chart.response_service.desc", quantile=ticks.name_of(name))
+    wide, slim = canvas.draw(paint, "response-service", title, description, wide_px=260, narrow_px=240)
     columns = (
         Column(words("column.stage")),
         Column(words("column.load"), q.rate),
-        Column(words("column.response_p95"), q.milliseconds),
-        Column(words("column.service_p95"), q.milliseconds),
-        Column(words("column.lateness_p95"), q.milliseconds),
+        Column(words("column.response_of", quantile=ticks.name_of(name)), q.milliseconds),
+        Column(words("column.service_of", quantile=ticks.name_of(name)), q.milliseconds),
+        Column(words("column.lateness_of", quantile=ticks.name_of(name)), q.milliseconds),
     )
     rows = [
-        [stage.get("name"), level, response, service, quantile(section(stage, "all"), "lateness_ms", "p95")]
+        [stage.get("name"), level, response, service, quantile(section(stage, "all"), "lateness_ms", name)]
         for stage, level, response, service in points
     ]
     return Chart("response-service", title, words("chart.response_service.note"), wide, slim, Table(columns, rows))
+
+
+def _best_quantile(stages: Sequence[Document]) -> str | None:
+    """The highest of p95, p90 and p50 that at least two thirds of the stages have; else the one that most have."""
+    having = {
+        name: sum(quantile(section(stage, "all"), "service_ms", name) is not None for stage in stages)
+        for name in ("p95", "p90", "p50")
+    }
+    enough = next((name for name, count in having.items() if count and count >= len(stages) * 2 / 3), None)
+    return enough or (max(having, key=lambda name: having[name]) if any(having.values()) else None)

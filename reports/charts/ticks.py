@@ -8,6 +8,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNL
 from reports import quantities
 
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
+LOG_STEPS: list[tuple[float, tuple[float, ...]]] = [(1.1, (1, 1.5, 2, 3, 4, 5, 7)), (2.5, (1, 2, 5)), (4, (1, 3))]
 NINES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 
 
@@ -25,7 +26,7 @@ def log_times(axes: Axes, low_ms: float, high_ms: float) -> None:
     axes.set_yscale("log")
     axes.set_ylim(low_ms, high_ms)
     decades = log10(high_ms / low_ms)
-    steps = (1, 2, 5) if decades < 2.5 else (1, 3) if decades < 4 else (1,)
+    steps = next((steps for widest, steps in LOG_STEPS if decades < widest), (1,))
     marks = [
         step * 10**power for power in range(-4, 9) for step in steps if low_ms <= step * 10.0**power <= high_ms * 1.001
     ]
@@ -62,10 +63,11 @@ def value_axis(axes: Axes, most: int = 5) -> None:
     axes.set_ylim(bottom=0)
 
 
-def level_axis(axes: Axes, most: int) -> None:
+def level_axis(axes: Axes, most: int, highest: float) -> None:
+    """Loads in requests per second from 0 to a little over `highest`."""
     axes.xaxis.set_major_locator(MaxNLocator(most))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: quantities.plain(value)))
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, highest * 1.04 or 1)
 
 
 def nines_axis(axes: Axes) -> None:

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
-from reports.documents import Document, entry_of, level_rps, quantile
+from reports.documents import Document, amount, entry_of, level_rps, quantile
 from reports.wording import Words
 
 METRICS = ("ttft_ms", "itl_ms")
@@ -23,7 +23,7 @@ def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: W
     ]
     if not streaming:
         return None
-    name = max(streaming, key=lambda n: sum(entry_of(stage, n).get("count") or 0 for stage in stages))
+    name = max(streaming, key=lambda n: sum(amount(entry_of(stage, n), "count") or 0 for stage in stages))
     found = {
         (metric, line): [
             (level, value)
@@ -35,6 +35,8 @@ def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: W
         for metric in METRICS
         for line in LINES
     }
+
+    highest = max(level for points in found.values() for level, _ in points)
 
     def paint(figure: Figure, narrow: bool) -> None:
         grid = figure.subplots(*((2, 1) if narrow else (1, 2)), squeeze=False).ravel()
@@ -48,7 +50,7 @@ def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: W
             if values:
                 ticks.log_times(axes, *ticks.bounds(values))
             canvas.plain_axes(axes, words("axis.offered"), words(f"axis.{metric}", name=name))
-            ticks.level_axis(axes, 5)
+            ticks.level_axis(axes, 5, highest)
 
     title = words("chart.tokens.title")
     wide, slim = canvas.draw(paint, "tokens", title, words("chart.tokens.desc"), wide_px=260, narrow_px=480)

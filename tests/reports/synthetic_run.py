@@ -1,6 +1,5 @@
 """Run directories made from queueing theory instead of a service: same files, same schemas, known content."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from measurements.quantiles import Distribution, distribution
+from measurements import frame, streams
 from measurements.rundir import RunDirectory
-from measurements.sample import NULL, PACKED, Outcome, batch
+from measurements.sample import NULL, PACKED, TOKENS, Outcome, batch
+from measurements.summary import RunFacts, Window, summarise
+from profiles.resources import RESOURCES
 
 ENDPOINTS = {"generate": (0.180, 0.75), "search": (0.012, 0.25)}  # mean service time in s, share of arrivals
 SERVERS = 8
 TIMEOUT_S = 30.0
+TOKENS_OUT = 6
 SLO = {"generate": {"p95_ms": 3000, "error_rate": 0.05}, "search": {"p95_ms": 300}}
 
 
@@ -48,120 +50,38 @@ def rows_of(rates: list[float], stage_s: float, seed: int = 7) -> np.ndarray:
             record["status"] = 503 if rejected else 200
             record["outcome"] = Outcome.rejected if rejected else Outcome.ok
             if endpoint == 0 and not rejected:
-                record["first_token_ns"], record["tokens_out"] = (begin + service * 0.2) * 1e9, 120
+                record["first_token_ns"], record["tokens_out"] = (begin + service * 0.2) * 1e9, TOKENS_OUT
             records.append(record)
     return np.concatenate(records)
 
 
-def document(found: Distribution) -> dict[str, Any]:
-    quantiles = found.quantiles
-    return {
-        "n": found.n,
-        "min": found.minimum,
-        "mean": found.mean,
-        **{name: quantile.value for name, quantile in quantiles.items()},
-        "max": found.maximum,
-        "ci95": {name: list(q.ci95) for name, q in quantiles.items() if q.ci95}
-        | ({"mean": list(found.mean_ci95)} if found.mean_ci95 else {}),
-        "bounds": {name: {"at_least": q.at_least} for name, q in quantiles.items() if q.at_least is not None},
-        "n_effective": {name: q.n_effective for name, q in quantiles.items()},
-        "method": {name: q.method for name, q in quantiles.items()},
+def streamed_events(rows: np.ndarray) -> pa.Table:
+    """A content event per token of every streamed answer, evenly between its first token and its end."""
+    streamed = rows[rows["first_token_ns"] != NULL]
+    count = len(streamed)
+    steps = np.tile(np.arange(TOKENS_OUT), count)
+    gap_ns = (streamed["done_ns"] - streamed["first_token_ns"]) / TOKENS_OUT
+    columns = {
+        "worker": np.zeros(count * TOKENS_OUT, dtype=np.int16),
+        "seq": np.repeat(streamed["seq"], TOKENS_OUT),
+        "step": np.zeros(count * TOKENS_OUT, dtype=np.int32),
+        "event": steps.astype(np.int32),
+        "at_ns": (np.repeat(streamed["first_token_ns"], TOKENS_OUT) + steps * np.repeat(gap_ns, TOKENS_OUT)).astype(
+            np.int64
+        ),
+        "tokens": np.ones(count * TOKENS_OUT, dtype=np.int32),
     }
+    return pa.table(columns, schema=TOKENS)
 
 
-def entry(rows: np.ndarray, duration_s: float) -> dict[str, Any]:
-    outcomes = {o.name: int((rows["outcome"] == o).sum()) for o in Outcome if (rows["outcome"] == o).any()}
-    ok = outcomes.get("ok", 0)
-    timed = rows[rows["outcome"] == Outcome.ok]
-    streamed = timed[timed["first_token_ns"] != NULL]
-    found = {
-        "count": len(rows),
-        "ok": ok,
-        "success_rate": ok / len(rows) if len(rows) else None,
-        "error_rate": 1 - ok / len(rows) if len(rows) else None,
-        "outcomes": outcomes,
-        "response_ms": document(distribution((timed["done_ns"] - timed["intended_ns"]) / 1e6)),
-        "service_ms": document(distribution((timed["done_ns"] - timed["sent_ns"]) / 1e6)),
-        "lateness_ms": document(distribution((timed["sent_ns"] - timed["intended_ns"]) / 1e6)),
-        "goodput_rps": ok / duration_s,
-    }
-    if len(streamed):
-        found["ttft_ms"] = document(distribution((streamed["first_token_ns"] - streamed["intended_ns"]) / 1e6))
-        found["tpot_ms"] = document(distribution((streamed["done_ns"] - streamed["first_token_ns"]) / 1e6 / 119))
-        found["itl_ms"] = found["tpot_ms"]
-        found["output_tokens_per_s"] = 120 * len(streamed) / duration_s
-    return found
-
-
-def summary_of(rows: np.ndarray, rates: list[float], stage_s: float) -> dict[str, Any]:
-    stages = []
-    for index, rate in enumerate(rates):
-        part = rows[rows["stage"] == index]
-        load = rate * 0.138 / SERVERS
-        stages.append(
-            {
-                "name": f"step-{index + 1:02d}",
-                "state": "saturated" if load > 1 else "steady",
-                "warmup": False,
-                "start_s": index * stage_s,
-                "duration_s": stage_s,
-                "offered_rps": len(part) / stage_s,
-                "achieved_rps": len(part) / stage_s,
-                "ok_rps": int((part["outcome"] == Outcome.ok).sum()) / stage_s,
-                "dropped": 0,
-                "in_flight_mean": rate * 0.138,
-                "in_flight_max": 90,
-                "all": entry(part, stage_s),
-                "endpoints": {name: entry(part[part["endpoint"] == i], stage_s) for i, name in enumerate(ENDPOINTS)},
-                "resources": {"target": {"cpu_cores_mean": 0.05 + 0.9 * min(1, load), "rss_mib_mean": 310 + index}},
-            }
-        )
-    total_s = stage_s * len(rates)
-    endpoints = {name: entry(rows[rows["endpoint"] == i], total_s) for i, name in enumerate(ENDPOINTS)}
-    why = {
-        f"{prefix}.{metric}.{name}": "needs 3688 samples, has fewer: run longer"
-        for prefix, source in [(f"endpoints.{name}", found) for name, found in endpoints.items()]
-        for metric in ("response_ms", "service_ms")
-        for name, value in source[metric].items()
-        if value is None
-    }
-    slo = [
-        {
-            "endpoint": name,
-            "metric": metric,
-            "limit": limit,
-            "value": endpoints[name]["error_rate" if metric == "error_rate" else "response_ms"]
-            if metric == "error_rate"
-            else endpoints[name]["response_ms"][metric.removesuffix("_ms")],
-        }
-        for name, limits in SLO.items()
-        for metric, limit in limits.items()
+def summary_of(run: RunDirectory, rates: list[float], stage_s: float) -> dict[str, Any]:
+    windows = [
+        Window(f"step-{index + 1:02d}", index * stage_s, (index + 1) * stage_s, rate, rate)
+        for index, rate in enumerate(rates)
     ]
-    for judged in slo:
-        judged["state"] = (
-            "unknown" if judged["value"] is None else "met" if judged["value"] <= judged["limit"] else "missed"
-        )
-    return {
-        "schema": 1,
-        "run": "synthetic",
-        "loop": "open",
-        "arrivals": "poisson",
-        "seed": 7,
-        "ended": "completed",
-        "exit_code": 0,
-        "valid": True,
-        "indicative": False,
-        "reasons": [],
-        "offered_rps": len(rows) / total_s,
-        "achieved_rps": len(rows) / total_s,
-        "duration_s": total_s,
-        "slo": slo,
-        "all": entry(rows, total_s),
-        "endpoints": endpoints,
-        "why_null": why,
-        "resources": {"target": {"cpu_cores_mean": 0.6, "rss_mib_max": 330.0}, "generator": {"cpu_cores_mean": 0.2}},
-        "stages": stages,
-    }
+    facts = RunFacts("synthetic", "open", "poisson", 7, "completed", windows, {}, TIMEOUT_S, SLO)
+    summary = summarise(frame.read(run), streams.read(run), facts)
+    return summary | {"valid": True, "indicative": False, "reasons": [], "exit_code": 0}
 
 
 VALIDITY = {
@@ -197,23 +117,48 @@ RUN = {
 }  # fmt: skip
 
 PLAN = {
+    "schema": 1,
+    "sentence": "For 120 rps run 5 replicas.",
     "indicative": False,
     "evidence_grade": "C",
+    "grade_reasons": ["the upstream was emulated"],
+    "demand": {"demand_rps": 120.0, "given": True, "planned_rps": [60.0, 120.0], "note": "as given"},
     "capacity_rps": {"low": 38.5, "mid": 44.2, "high": 48.9, "confidence": 0.9},
-    "bottleneck": {"kind": "cpu_one_core", "confidence": 0.85,
+    "capacity_at_least_rps": 38.5,
+    "bottleneck": {"kind": "cpu_one_core", "confidence": 0.85, "candidates": [], "bench": None,
                    "evidence": ["one process used 0.97 of a core at 56 requests/s while the host stood at 61 %"],
-                   "next": {"kind": "upstream", "at_rps": 96.0}},
-    "binding_rule": "cpu",
-    "demand_rps": 120,
-    "scale_up": [{"workers": {"low": 3, "mid": 4, "high": 4, "confidence": 0.9}, "cpu_cores": 4, "memory_mib": 2600,
-                  "assumptions": ["the upstream answers as it did here"]}],
-    "scale_out": [{"replicas": {"low": 4, "mid": 4, "high": 5, "confidence": 0.9}, "cpu_cores": 1, "memory_mib": 2048,
-                   "assumptions": ["requests are spread evenly"]}],
-    "do_nothing": {"carries_until": "2027-02", "sentence": "At 120 requests/s, 62 % of requests would miss the SLO."},
-    "rule_of_thumb": {"cpu_cores": 21, "memory_mib": 9162},
-    "refusals": [{"field": "scale_up[0].usd_per_month", "reason": "no prices were given",
-                  "remedy": "name a price file with --prices"}],
-    "expires_when": ["the contract changes", "another CPU type is used"],
+                   "next": {"kind": "upstream", "who": "llm", "at_least_rps": None, "reason": "", "at_rps":
+                            {"low": 88.0, "mid": 96.0, "high": 104.0, "confidence": 0.9}}},
+    "binding_rule": "cpu_50_percent",
+    "scale_up": [
+        {"demand_rps": demand, "what": "workers", "workers_now": 1, "extrapolated": demand / 80,
+         "workers": {"low": low, "mid": low + 1, "high": low + 1, "confidence": 0.9},
+         "cores": {"low": low, "mid": low + 1, "high": low + 1, "confidence": 0.9},
+         "cores_busy": {"low": low * 0.4, "mid": low * 0.45, "high": low * 0.5, "confidence": 0.9},
+         "memory_mib": None, "assumptions": ["a core for each worker; more cores without more workers gain 0"]}
+        for demand, low in ((60.0, 2.0), (120.0, 3.0))
+    ],
+    "scale_out": [
+        {"demand_rps": demand, "conditional": False, "recommended": most, "replicas_at_most": None, "workers_each": 1,
+         "replicas": {"low": most - 1.0, "mid": most - 1.0, "high": float(most), "confidence": 0.9},
+         "binding_rule": "cpu_50_percent", "by_rule": {"n_plus_1": most - 1, "cpu_50_percent": most},
+         "per_replica_rps": {"low": 38.5, "mid": 44.2, "high": 48.9, "confidence": 0.9}, "cpu_share": 0.46,
+         "memory_share": 0.31, "survivors": most - 1, "survivors_hold": True,
+         "assumptions": ["each replica stands on cores of its own and gets an equal share of the load"]}
+        for demand, most in ((60.0, 3), (120.0, 5))
+    ],
+    "do_nothing": {"demand_rps": 120.0, "state": "breaks", "text": "120 rps is above 48.9 rps",
+                   "loss_share": {"low": 0.41, "mid": 0.45, "high": 0.52, "confidence": 0.9}},
+    "rule_of_thumb": [
+        {"users": 10, "rule_cores": 4.5, "rule_memory_mb": 3312.4, "rate_rps": 12.0, "measured_cores": 0.51,
+         "measured_memory_mb": 480.0, "rule_over_measured": 8.8},
+        {"users": 100, "rule_cores": 18.0, "rule_memory_mb": 9162.4, "rate_rps": None, "measured_cores": None,
+         "measured_memory_mb": None, "rule_over_measured": None},
+    ],
+    "assumptions": ["the mix of requests stays as measured"],
+    "refusals": [{"field": "memory", "reason": "memory did not grow with load, so no slope could be fitted",
+                  "remedy": "plimsoll run targets/kakao.toml --shape soak --duration 1800"}],
+    "expires_when": ["the service is deployed from another commit than 0123abc", "another CPU type is used"],
 }  # fmt: skip
 
 
@@ -233,17 +178,7 @@ def resources_table(rates: list[float], stage_s: float) -> pa.Table:
                          "cpu_system_s": used[role] * 0.1, "rss_bytes": rss_bytes})  # fmt: skip
         rows.append({"at_ns": int(second * 1e9), "role": "host", "pid": None, "host_cpu_busy_s": host,
                      "host_memory_used_bytes": 2 * 2**30})  # fmt: skip
-    names = [
-        "at_ns",
-        "role",
-        "pid",
-        "cpu_user_s",
-        "cpu_system_s",
-        "rss_bytes",
-        "host_cpu_busy_s",
-        "host_memory_used_bytes",
-    ]
-    return pa.table({name: [row.get(name) for row in rows] for name in names})
+    return pa.table({field.name: [row.get(field.name) for row in rows] for field in RESOURCES}, schema=RESOURCES)
 
 
 def write(out: Path, rates: list[float] | None = None, stage_s: float = 10.0, plan: bool = True) -> RunDirectory:
@@ -257,7 +192,8 @@ def write(out: Path, rates: list[float] | None = None, stage_s: float = 10.0, pl
     )
     pq.write_table(resources_table(rates, stage_s), run.path / "resources.parquet")
     run.write_json("run.json", RUN)
-    run.write_json("summary.json", json.loads(json.dumps(summary_of(rows, rates, stage_s), default=float)))
+    pq.write_table(streamed_events(rows), run.path / "tokens/worker-000.parquet")
+    run.write_json("summary.json", summary_of(run, rates, stage_s))
     run.write_json("validity.json", VALIDITY)
     if plan:
         run.write_json("plan.json", PLAN)

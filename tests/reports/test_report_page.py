@@ -16,7 +16,6 @@ from reports import documents, quantities
 from reports.render import policy_hash, render
 from reports.wording import LANGUAGES, Words
 
-
 VOID = {"meta", "link", "br", "img"}
 
 
@@ -56,6 +55,10 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def source(run: RunDirectory) -> str:
     return render(run).read_text(encoding="utf-8")
+
+
+def test_a_whole_run_has_nothing_missing(source: str) -> None:
+    assert 'class="missing"' not in source
 
 
 def test_the_policy_allows_nothing_but_the_one_style_sheet(source: str) -> None:
@@ -115,7 +118,7 @@ def test_every_figure_in_the_text_stands_in_the_documents(run: RunDirectory, sou
 
 
 def figures_in(text: str) -> set[str]:
-    return set(re.findall(r"\d[\d,]*(?:\.\d+)?", text))
+    return set(re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", text))
 
 
 def written(value: Any) -> set[str]:
@@ -124,7 +127,7 @@ def written(value: Any) -> set[str]:
     formatters = (
         quantities.number, quantities.plain, quantities.count, quantities.milliseconds, quantities.limit_ms,
         quantities.seconds, quantities.rate, quantities.percent, quantities.mebibytes, quantities.size,
-        quantities.dollars, str,
+        quantities.dollars, quantities.share, quantities.megabytes, str,
     )  # fmt: skip
     return {figure for formatter in formatters for figure in figures_in(formatter(value))}
 
@@ -149,7 +152,7 @@ def test_a_hostile_target_stays_text(tmp_path: Path) -> None:
     for part in (summary, *summary["stages"]):
         part["endpoints"][evil] = part["endpoints"].pop("generate")
     run.write_json("summary.json", summary)
-    plan = synthetic_run.PLAN | {"scale_out": [{"replicas": None, evil: evil}], "expires_when": [evil]}
+    plan = synthetic_run.PLAN | {"scale_out": [{"recommended": 2, evil: evil}], "expires_when": [evil]}
     plan["refusals"] = [{"field": evil, "reason": evil, "remedy": evil}]
     run.write_json("plan.json", plan)
     validity = {"valid": False, "checks": [{"check": evil, "state": "invalid", "sentence": evil, "remedy": evil}]}
