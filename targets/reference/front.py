@@ -99,7 +99,7 @@ def nginx(service: str, config: str, listen: tuple[str, int], work_dir: Path) ->
     prefix.mkdir()
     (prefix / "nginx.conf").write_text(config)
     command = [binary, "-p", str(prefix), "-c", "nginx.conf", "-e", "error.log"]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)  # noqa: PLW1509  one thread so far
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
     try:
         _wait_until_listening(service, process, listen, prefix / "error.log")
         yield

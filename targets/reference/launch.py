@@ -105,7 +105,7 @@ def emulated_llm() -> Iterator[str]:
     """The embedded LLM emulator on a free port, in a process of its own; yields its URL."""
     port = free_port()
     code = f"from targets.reference.llm import serve; serve(port={port})"
-    process = subprocess.Popen([sys.executable, "-c", code], preexec_fn=die_with_parent)  # noqa: PLW1509  one thread so far
+    process = subprocess.Popen([sys.executable, "-c", code], preexec_fn=die_with_parent)
     base = url("127.0.0.1", port)
     try:
         deadline_s = time.monotonic() + LLM_START_S

@@ -18,6 +18,7 @@ from typing import NoReturn
 from targets.reference.settings import ServiceSettings, refuse
 
 GRACE_S = 10
+WORKER_START_S = 60  # uvicorn's 5 s kills workers that are still importing when several start on a busy machine
 READY_DIR = "ready"
 
 
@@ -128,6 +129,7 @@ def run_uvicorn(
             access_log=False,
             proxy_headers=proxy_headers,
             timeout_graceful_shutdown=GRACE_S,
+            timeout_worker_healthcheck=WORKER_START_S,
         )
 
     if settings.workers > 1:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +16,21 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
+import pytest
 
 from targets.reference.embedding import embed
+from targets.reference.front import nginx as run_nginx
+from targets.reference.launch import Service
+from targets.reference.serving import free_port
 
+nginx = pytest.mark.skipif(
+    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="nginx is not installed"
+)
 READY = re.compile(r"listening on (http://\S+) \((.*)\)")
-START_S = 40
+START_S = 120  # several workers on a busy machine
 
 
 @dataclass
@@ -164,3 +173,16 @@ def served(app: Any) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(timeout=15)
+
+
+@contextlib.contextmanager
+def behind_nginx(name: str, service: Service, settings: Any, backend: str) -> Iterator[httpx.Client]:
+    """A client of the service's own nginx, before a backend that runs already."""
+    parts, listen = urlsplit(backend), ("127.0.0.1", free_port())
+    assert service.front_config and parts.hostname and parts.port
+    config = service.front_config(settings, listen, (parts.hostname, parts.port))
+    with (
+        run_nginx(name, config, listen, settings.work_dir),
+        httpx.Client(base_url=f"http://127.0.0.1:{listen[1]}", timeout=30) as client,
+    ):
+        yield client

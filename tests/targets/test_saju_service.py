@@ -2,24 +2,20 @@
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from reference_services import FakeUpstream, Running, running
+from reference_services import FakeUpstream, Running, behind_nginx, nginx, running
 
 from targets.reference.saju import TRAPS
-from targets.reference.saju.settings import Settings
+from targets.reference.saju.settings import SERVICE, Settings
 
 SMALL = {"knowledge": "240"}
 COMPLETIONS = "/v1/chat/completions"
 BIRTH = "1990년 3월 5일 14시에 태어났어요."
-nginx = pytest.mark.skipif(
-    shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/bin") is None, reason="nginx is not installed"
-)
 
 
 @pytest.fixture(scope="module")
@@ -153,16 +149,12 @@ def test_a_broken_database_turns_health_to_503_and_answers_to_503(client: httpx.
 
 
 @nginx
-def test_nginx_allows_10_a_minute_and_20_more_and_covers_health_too(
-    upstream: FakeUpstream, directory: Path, tmp_path: Path
-):
-    with running("saju", directory / "front", front="nginx", upstream=upstream.url, options=SMALL) as started:
-        with started.client() as client:
-            statuses = [client.get("/health/live").status_code for _ in range(30)]
-        assert statuses.count(200) in (21, 22)
-        assert set(statuses) == {200, 503}
-        assert started.stop() == 0
-    assert list(started.temp.iterdir()) == []
+def test_nginx_allows_10_a_minute_and_20_more_and_covers_health_too(tmp_path: Path, service: Running):
+    settings = Settings(work_dir=tmp_path)
+    with behind_nginx("saju", SERVICE, settings, service.url) as client:
+        statuses = [client.get("/health/live").status_code for _ in range(30)]
+    assert statuses.count(200) in (21, 22)
+    assert set(statuses) == {200, 503}
 
 
 @nginx
@@ -178,6 +170,9 @@ def test_with_its_traps_off_health_is_free_and_users_behind_nginx_are_told_apart
         for last in (5, 6):
             with started.client(transport=httpx.HTTPTransport(local_address=f"127.0.3.{last}")) as client:
                 assert [chat(client).status_code for _ in range(2)] == [200, 429]
+        assert "nginx in front" in started.line
+        assert started.stop() == 0
+    assert list(started.temp.iterdir()) == []
 
 
 def test_every_trap_can_be_switched_off_by_an_option_of_its_name():
