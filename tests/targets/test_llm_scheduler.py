@@ -108,6 +108,19 @@ def test_independent_streams_have_constant_times_at_any_load() -> None:
         assert times == pytest.approx([start + 50 + 10 * k for k in range(5)])
 
 
+@pytest.mark.parametrize("mode", ["lockstep", "independent"])
+def test_overhead_delays_a_request_and_costs_the_engine_nothing(mode: str) -> None:
+    scheduler = engine(batching={"mode": mode}, prefill={"overhead_ms": 7})
+    first, second = Job(0, 2), Job(0, 2)
+    scheduler.submit(first, 0)
+    scheduler.submit(second, 3 * MS)
+    times = token_times_ms(scheduler)
+    if mode == "lockstep":
+        assert times == {first: [17, 32], second: [32, 37]}  # the second comes in during the first one's prefill
+    else:
+        assert times == {first: [17, 23], second: [20, 26]}
+
+
 actions = st.lists(
     st.tuples(st.sampled_from(["submit", "cancel"]), st.integers(0, 400), st.integers(1, 60), st.integers(0, 40)),
     max_size=60,
@@ -115,13 +128,20 @@ actions = st.lists(
 
 
 @settings(max_examples=300, deadline=None)
-@given(actions, st.sampled_from(["lockstep", "independent"]), st.integers(1, 4), st.integers(0, 4), st.integers(0, 30))
+@given(
+    actions=actions,
+    mode=st.sampled_from(["lockstep", "independent"]),
+    slots=st.integers(1, 4),
+    max_waiting=st.integers(0, 4),
+    chunk=st.integers(0, 30),
+    overhead_ms=st.integers(0, 9),
+)
 def test_nothing_is_lost_and_no_bound_is_broken(
-    actions: list[tuple[str, int, int, int]], mode: str, slots: int, max_waiting: int, chunk: int
+    *, actions: list[tuple[str, int, int, int]], mode: str, slots: int, max_waiting: int, chunk: int, overhead_ms: int
 ) -> None:
     scheduler = engine(
         batching={"mode": mode, "slots": slots, "max_waiting": max_waiting, "kv_tokens": 300},
-        prefill={"chunk_tokens": chunk},
+        prefill={"chunk_tokens": chunk, "overhead_ms": overhead_ms},
     )
     gate, now_ns = scheduler.gate, 0
     taken: list[Job] = []

@@ -31,6 +31,7 @@ class Batching(_Section):
 
 
 class Prefill(_Section):
+    overhead_ms: float = Field(0.0, ge=0)  # before the engine sees a request (network, tokenizer); costs no engine time
     base_ms: float = Field(20.0, ge=0)
     ms_per_token: float = Field(0.1, ge=0)
     chunk_tokens: int = Field(512, ge=0)  # most prompt tokens in one step; 0: whole prompts; lockstep only

@@ -44,7 +44,7 @@ class Exchange:
         self._keep_alive = request.keep_alive
         self._chunked = not request.http_1_0
         self.write = connection.transport.write  # for frames already made by `frame`
-        self.on_disconnect: Callable[[], None] | None = None
+        self.on_disconnect: Callable[[], object] | None = None
 
     def respond(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer."""

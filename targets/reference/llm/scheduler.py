@@ -29,6 +29,7 @@ class Job:
     output_tokens: int
     sink: TokenSink | None = None
     arrived_ns: int = 0
+    ready_ns: int = 0  # when the engine sees it
     admitted_ns: int = -1
     prefilled: int = 0
     emitted: int = 0
@@ -60,28 +61,36 @@ class Scheduler(Protocol):
 class Gate:
     """Who runs and who waits: slots, queue, KV budget."""
 
-    def __init__(self, slots: int, max_waiting: int, kv_tokens: int) -> None:
-        self.slots, self.max_waiting, self.kv_tokens = slots, max_waiting, kv_tokens
+    def __init__(self, parameters: Parameters) -> None:
+        batching = parameters.batching
+        self.slots, self.max_waiting, self.kv_tokens = batching.slots, batching.max_waiting, batching.kv_tokens
+        self._overhead_ns = round(parameters.prefill.overhead_ms * 1e6)
         self.waiting: deque[Job] = deque()
         self.running = 0
         self.kv_used = 0
 
-    def offer(self, job: Job) -> bool:
+    def offer(self, job: Job, now_ns: int) -> bool:
         """Queue a job; False when the house is full or the job can never fit."""
+        job.arrived_ns, job.ready_ns = now_ns, now_ns + self._overhead_ns
         if job.kv_tokens > self.kv_tokens or self.running + len(self.waiting) >= self.slots + self.max_waiting:
             return False
         self.waiting.append(job)
         return True
 
     def admit(self, now_ns: int) -> Job | None:
-        """Let the head of the queue in, if there is a slot and room for it."""
-        if not self.waiting or self.running >= self.slots or self.kv_used + self.waiting[0].kv_tokens > self.kv_tokens:
+        """Let the head of the queue in, if it is ready and there is a slot and room for it."""
+        if not self.has_room() or self.waiting[0].ready_ns > now_ns:
             return None
         job = self.waiting.popleft()
         job.admitted_ns = now_ns
         self.running += 1
         self.kv_used += job.kv_tokens
         return job
+
+    def has_room(self) -> bool:
+        """Whether somebody waits for whom there is a slot and room."""
+        waiting = self.waiting
+        return bool(waiting) and self.running < self.slots and self.kv_used + waiting[0].kv_tokens <= self.kv_tokens
 
     def leave(self, job: Job) -> None:
         self.running -= 1
@@ -120,8 +129,7 @@ class LockstepScheduler:
     """
 
     def __init__(self, parameters: Parameters) -> None:
-        batching = parameters.batching
-        self.gate = Gate(batching.slots, batching.max_waiting, batching.kv_tokens)
+        self.gate = Gate(parameters)
         self.now_ns = 0
         self.next_ns: int | None = None
         self._costs = _Costs(parameters)
@@ -132,8 +140,7 @@ class LockstepScheduler:
 
     def submit(self, job: Job, now_ns: int) -> bool:
         """Take a job in; False: refused. Call with times that never go back, after the steps due by then."""
-        job.arrived_ns = now_ns
-        if not self.gate.offer(job):
+        if not self.gate.offer(job, now_ns):
             return False
         if self.next_ns is None:
             self._begin(max(now_ns, self.now_ns))
@@ -171,7 +178,8 @@ class LockstepScheduler:
         while job := self.gate.admit(now_ns):
             self._prefilling.append(job)
         if not self._decoding and not self._prefilling:
-            self.next_ns = None
+            self._in_step = []
+            self.next_ns = max(now_ns + 1, self.gate.waiting[0].ready_ns) if self.gate.waiting else None
             return
         cost_ns = self._costs.decode_ns(len(self._decoding))
         in_step = self._decoding
@@ -199,8 +207,7 @@ class IndependentScheduler:
     """
 
     def __init__(self, parameters: Parameters) -> None:
-        batching = parameters.batching
-        self.gate = Gate(batching.slots, batching.max_waiting, batching.kv_tokens)
+        self.gate = Gate(parameters)
         self.now_ns = 0
         self._costs = _Costs(parameters)
         self._due: list[tuple[int, int, Job]] = []
@@ -210,12 +217,15 @@ class IndependentScheduler:
     def next_ns(self) -> int | None:
         while self._due and self._due[0][2].cancelled:
             heapq.heappop(self._due)
-        return self._due[0][0] if self._due else None
+        due_ns = self._due[0][0] if self._due else None
+        if not self.gate.has_room():
+            return due_ns
+        ready_ns = max(self.gate.waiting[0].ready_ns, self.now_ns + 1)
+        return ready_ns if due_ns is None else min(due_ns, ready_ns)
 
     def submit(self, job: Job, now_ns: int) -> bool:
         """Take a job in; False: refused. Call with times that never go back, after the steps due by then."""
-        job.arrived_ns = now_ns
-        if not self.gate.offer(job):
+        if not self.gate.offer(job, now_ns):
             return False
         self.now_ns = max(now_ns, self.now_ns)
         self._admit()
@@ -249,7 +259,7 @@ class IndependentScheduler:
                 self._at(job, self._costs.decode_ns(self.gate.running))
             else:
                 self.gate.leave(job)
-                self._admit()
+        self._admit()
         return gained
 
     def _admit(self) -> None:

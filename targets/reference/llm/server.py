@@ -1,23 +1,18 @@
-"""Runs the emulator in the foreground: socket, event loop, worker processes, a clean end."""
+"""Runs a handler in the foreground: socket, event loop, worker processes, a clean end."""
 
 import asyncio
 import errno
+import gc
 import os
 import signal
 import socket
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NoReturn
 
-from targets.reference.llm import parameters as engine_parameters
-from targets.reference.llm.driver import Driver
-from targets.reference.llm.parameters import Batching, Parameters, Prefill
 from targets.reference.llm.protocol import Connection, Handler
-from targets.reference.llm.scheduler import make
-from targets.reference.llm.service import Service
 
 BACKLOG = 4096
 
@@ -27,31 +22,15 @@ class Running:
     """What a loop serves, and what is to be closed at the end."""
 
     handler: Handler
-    close: Callable[[], None]
+    close: Callable[[], Awaitable[None]]
 
 
 Build = Callable[[asyncio.AbstractEventLoop], Running]
 
 
-def emulate(port: int, host: str, config: Path | None, seed: int, workers: int) -> None:
-    """Serve the emulator until SIGINT or SIGTERM. Each worker is an engine of its own behind the same port."""
-    try:
-        parameters = engine_parameters.load(config)
-    except engine_parameters.ParameterError as error:
-        raise refuse(f"llm: {error}", 2) from None
-    server = listen(host, port)
-    batching = parameters.batching
-    engines = "" if workers == 1 else f"{workers} engines, each "
-    announce = (
-        f"llm (emulator) listening on {url(server)} ({engines}{batching.slots} slots, queue {batching.max_waiting}, "
-        f"{batching.mode}, seed {seed})"
-    )
-    run(server, lambda loop: _service(loop, parameters, seed), announce, workers)
-
-
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; or one sentence and SystemExit(4)."""
-    # The protocol is named because asyncio sets TCP_NODELAY on no other socket: Nagle would hold the second event 40 ms.
+    # The protocol is named because asyncio sets TCP_NODELAY on no other socket; Nagle would hold an event back 40 ms.
     server = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -131,6 +110,8 @@ def _serve(server: socket.socket, build: Build, announce: str, parent_lives: int
     stopped = asyncio.Event()
     try:
         running = build(loop)
+        gc.collect()
+        gc.freeze()  # what lives as long as the server is never looked at again: shorter pauses
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopped.set)
         if parent_lives is not None:  # readable: told to stop, or the parent is gone
@@ -146,24 +127,7 @@ def _serve(server: socket.socket, build: Build, announce: str, parent_lives: int
         accepting.close()
         for connection in list(connections):
             connection.transport.abort()
-        running.close()
-        loop.run_until_complete(asyncio.sleep(0))
+        loop.run_until_complete(running.close())
+        loop.run_until_complete(asyncio.sleep(0))  # lets the transports close
     finally:
         loop.close()
-
-
-def _service(loop: asyncio.AbstractEventLoop, parameters: Parameters, seed: int) -> Running:
-    embedding = parameters.embedding
-    embedding_engine = Parameters(
-        batching=Batching(
-            mode="independent", slots=embedding.slots, max_waiting=embedding.max_waiting, kv_tokens=1 << 60
-        ),
-        prefill=Prefill(base_ms=embedding.base_ms, ms_per_token=embedding.ms_per_token),
-    )
-    drivers = [Driver(loop, make(parameters)), Driver(loop, make(embedding_engine))]
-
-    def close() -> None:
-        for driver in drivers:
-            driver.close()
-
-    return Running(Service(parameters, seed, *drivers).handle, close)

@@ -1,0 +1,146 @@
+"""A real continuous-batching engine, kept in an environment of its own: Hugging Face's `transformers serve` on the CPU.
+
+The model is a small Llama with random weights: it writes nonsense at the pace of a real engine. Set up once (about a
+minute, 1 GB); nothing of it enters the project's own environment.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import httpx
+
+from targets.reference.llm.server import listen, refuse, url
+
+REQUIREMENTS = ("torch==2.13.0", "transformers[serving]==5.23.0", "accelerate==1.15.0")
+SETUP = "plimsoll serve llm --engine transformers --setup"
+_CONTINUOUS_BATCHING = (
+    "--continuous-batching", "--cb-block-size", "32", "--cb-num-blocks", "512", "--cb-max-batch-tokens", "512",
+)  # fmt: skip
+_START_S = 120
+_PR_SET_PDEATHSIG = 1
+
+
+def cache() -> Path:
+    """Where the engine lives: plimsoll's folder in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plimsoll"
+
+
+def python() -> Path:
+    return cache() / "engine-venv" / "bin" / "python"
+
+
+def model() -> Path:
+    """The model's folder, which is also its name in requests."""
+    return cache() / "engine-model"
+
+
+def is_ready() -> bool:
+    """Whether this version of the engine was set up to its end."""
+    ready = model() / ".ready"
+    return ready.exists() and ready.read_text(encoding="utf-8") == " ".join(REQUIREMENTS)
+
+
+def set_up() -> None:
+    """Make the environment and the model; does nothing when they are there. SystemExit(2) with a sentence if not."""
+    if is_ready():
+        return
+    steps = (
+        ("makes an environment", [sys.executable, "-m", "venv", "--clear", str(cache() / "engine-venv")]),
+        ("installs torch and transformers", [str(python()), "-m", "pip", "install", "--quiet", *REQUIREMENTS]),
+        ("makes the model", [str(python()), str(Path(__file__).with_name("engine_model.py")), str(model())]),
+    )
+    cache().mkdir(parents=True, exist_ok=True)
+    for what, command in steps:
+        print(f"llm: {what} in {cache()} ...", file=sys.stderr, flush=True)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise refuse(f"llm: the engine could not be set up, since a step failed ({what}): {last}", 2)
+    (model() / ".ready").write_text(" ".join(REQUIREMENTS), encoding="utf-8")
+
+
+def serve(port: int, host: str, setup: bool) -> None:
+    """Run the engine in the foreground until SIGINT or SIGTERM; it is gone when this returns."""
+    if setup:
+        set_up()
+    if not is_ready():
+        raise refuse(f"llm: the transformers engine is not set up; set it up once with: {SETUP}", 2)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        with running(port, host) as (address, process):
+            print(f"llm (transformers) listening on {address} (model {model()})", file=sys.stderr, flush=True)
+            code = process.wait()
+        raise refuse(f"llm: the engine ended by itself with {code}; run it again to see whether it does so again.", 1)
+    except KeyboardInterrupt:
+        pass
+
+
+@contextmanager
+def running(
+    port: int = 0, host: str = "127.0.0.1", cores: set[int] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The engine on a port, on these cores, ready to answer; gives its address and process."""
+    claimed = listen(host, port)  # says why when the port cannot be had; the engine itself would only die
+    address, port = url(claimed), claimed.getsockname()[1]
+    claimed.close()
+    environment = os.environ | {
+        "HF_HUB_OFFLINE": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    command = [str(python().with_name("transformers")), "serve", str(model()), "--device", "cpu", *_CONTINUOUS_BATCHING]
+    process = subprocess.Popen(
+        [*command, "--host", host, "--port", str(port)],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: _settle(cores),
+    )
+    try:
+        _await(address, process)
+        yield address, process
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _settle(cores: set[int] | None) -> None:
+    """In the child: onto its cores, and gone when its parent is."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if cores:
+            os.sched_setaffinity(0, cores)
+
+
+def _await(address: str, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + _START_S
+    while time.monotonic() < until:
+        if process.poll() is not None:
+            break
+        try:
+            if httpx.get(f"{address}/health", timeout=1).status_code == httpx.codes.OK:
+                return
+        except (httpx.HTTPError, OSError):
+            pass
+        time.sleep(0.2)
+    raise refuse(f"llm: the engine did not start within {_START_S} s; set it up again: rm -r {model()} && {SETUP}", 1)
