@@ -62,13 +62,15 @@ def batches(path: Path) -> Iterator[pa.RecordBatch]:
 
 
 def is_whole(path: Path) -> bool:
-    """True when the writer closed the stream: its last eight bytes are the end marker."""
+    """True when the writer closed the stream: every message can be read, and the last eight bytes are the end marker."""
     end_marker = b"\xff\xff\xff\xff\x00\x00\x00\x00"
     with path.open("rb") as file:
-        file.seek(0, 2)
-        if file.tell() < len(end_marker):
+        try:
+            for _ in pa.ipc.MessageReader.open_stream(file):
+                pass
+            file.seek(-len(end_marker), 2)
+        except (pa.ArrowInvalid, OSError):
             return False
-        file.seek(-len(end_marker), 2)
         return file.read() == end_marker
 
 

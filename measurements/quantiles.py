@@ -7,6 +7,7 @@ Queued latencies correlate, so n is replaced by an effective n from batch means
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from math import ceil, log
 
 import numpy as np
@@ -46,9 +47,14 @@ def inflation(ordered_in_time: np.ndarray, value: float, p: float) -> float:
         size = n // batches
         means = below[: size * batches].reshape(batches, size).mean(axis=1)
         ratio = float(means.var(ddof=1) * size / (p * (1 - p)))
-        if ratio * (batches - 1) > chi2.ppf(0.975, batches - 1):
+        if ratio * (batches - 1) > _critical(batches - 1):
             worst = max(worst, ratio)
     return worst
+
+
+@cache
+def _critical(degrees_of_freedom: int) -> float:
+    return float(chi2.ppf(0.975, degrees_of_freedom))
 
 
 @dataclass(frozen=True)

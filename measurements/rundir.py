@@ -87,13 +87,16 @@ class RunDirectory:
 
     def read_json(self, name: str) -> dict[str, Any]:
         try:
-            return json.loads((self.path / name).read_text(encoding="utf-8"))
+            document = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
             raise UsageError(f"{self.path} has no {name}; finish the run with: plimsoll recover {self.path}") from error
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise FormatError(
                 f"{self.path / name} is damaged ({error}); finish the run again with: plimsoll recover {self.path}"
             ) from error
+        if not isinstance(document, dict):
+            raise FormatError(f"{self.path / name} is damaged (not a JSON object); restore it, or run again")
+        return document
 
     def has(self, name: str) -> bool:
         return (self.path / name).is_file()

@@ -29,15 +29,19 @@ def _judge(entry: dict[str, Any] | None, metric: str, limit: float) -> dict[str,
     if metric == "min_goodput_rps":
         value = entry["goodput_rps"]
         return {"value": value, "state": "met" if value >= limit else "missed", "sure": True}
+    if entry.get("ok") == 0:
+        return {"value": None, "state": "missed", "sure": True, "why": "no request was answered well"}
     distribution, quantile = _place(metric)
     times = entry.get(distribution) or {}
     value = times.get(quantile)
     low, high = (times.get("ci95") or {}).get(quantile, (None, None))
+    bounds = (times.get("bounds") or {}).get(quantile, {})
+    if value is not None and value <= limit and "at_least" in bounds:
+        return {"value": value, "state": "unknown", "sure": False, "why": "it timed out before the limit was reached"}
     if value is not None:
         missed = value > limit
         sure = low is not None and (low > limit if missed else high <= limit)
         return {"value": value, "state": "missed" if missed else "met", "sure": sure}
-    bounds = (times.get("bounds") or {}).get(quantile, {})
     if bounds.get("at_least", 0) > limit:
         return {"value": None, "state": "missed", "sure": True, "at_least": bounds["at_least"]}
     if bounds.get("at_most") is not None and bounds["at_most"] <= limit:

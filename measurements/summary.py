@@ -154,7 +154,7 @@ class _Entries:
             "count": count,
             "ok": ok,
             "success_rate": ok / count if count else None,
-            "error_rate": 1 - ok / count if count else None,
+            "error_rate": (count - ok) / count if count else None,
             "outcomes": outcomes,
             "response_ms": self._times(response_ns, f"{prefix}.response_ms", rate, limit_ns),
             "service_ms": self._times(service_ns, f"{prefix}.service_ms", rate, limit_ns),
@@ -180,12 +180,13 @@ class _Entries:
         return table[frame.endpoint]
 
     def _ttft(self, timed: Frame, floor_ns: np.ndarray) -> np.ndarray:
-        """Streams only; one that timed out without a token counts as no less than the timeout."""
+        """Endpoints that stream; an answer that timed out without a token counts as no less than the timeout."""
         had_token = timed.first_token_ns != NULL
+        streamed = np.isin(timed.endpoint, np.unique(timed.endpoint[had_token]))
         values = np.where(
             had_token, timed.first_token_ns - timed.intended_ns, np.maximum(timed.done_ns - timed.intended_ns, floor_ns)
         )
-        return values[had_token | timed.censored]
+        return values[had_token | (streamed & timed.censored)]
 
     def _good(self, frame: Frame, mine: Streams, name: str) -> int:
         """Requests that were ok and met every latency limit by themselves (the highest quantile's limit counts)."""

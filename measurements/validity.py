@@ -107,8 +107,9 @@ def _accounting(frame: Frame, facts: Circumstances) -> Check:
 
 
 def _delivered(frame: Frame, facts: Circumstances) -> Check:
-    """Not sent for the generator's own reasons: lost with a worker, or its own faults."""
-    missing = int((frame.outcome == Outcome.lost).sum()) + sum(facts.own_faults.values())
+    """Not sent for the generator's own reasons: its own faults, or lost with a worker that nobody agreed to lose."""
+    lost = 0 if facts.allow_degraded else int((frame.outcome == Outcome.lost).sum())
+    missing = lost + sum(facts.own_faults.values())
     share = missing / len(frame) if len(frame) else 0.0
     return Check(
         "load_delivered", "run", INVALID if share > 0.01 else NOTE if missing else OK, share, 0.01,

@@ -1,0 +1,12 @@
+"""For all rooms: no test process ever has gevent in it (a rule of the house)."""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_gevent_in_this_process() -> Iterator[None]:
+    yield
+    assert not {"gevent", "locust"} & sys.modules.keys(), "this test imported gevent or locust; run load in a child"
