@@ -19,7 +19,8 @@ class RunDocuments:
 
     `blocked_frames` is what stack snapshots at the plateau found: class (lock, pool, socket, sleep, cpu) → share of
     the threads that were serving a request. `server` is what the service's own metrics said: stage → {"upstream":
-    {"running_mean", "running_max", "waiting_mean"}, …}.
+    {"running_mean", "running_max", "waiting_mean"}, …}. `search`: search.json. `service_times_s`: endpoint → times
+    without waiting, in s (`service_times.from_rows`); without them the summary's quantiles stand in.
     """
 
     run: Json
@@ -28,6 +29,8 @@ class RunDocuments:
     path: str = "runs/latest"
     blocked_frames: Mapping[str, float] | None = None
     server: Mapping[str, Json] | None = None
+    search: Json | None = None
+    service_times_s: Mapping[str, Sequence[float]] | None = None
 
     @property
     def contract(self) -> Json:

@@ -55,7 +55,7 @@ def judge(stage: Stage) -> Judged:
         return Judged(stage, "miss", True, why)
     open_findings = [f for f in findings if f["state"] == "unknown" and not _nothing_over(f, stage)]
     if open_findings:
-        why = "; ".join(f"{f['endpoint']} {f['metric']}: too few samples" for f in open_findings)
+        why = "; ".join(f"{f['endpoint']} {f['metric']}: {f.get('why', 'too few samples')}" for f in open_findings)
         return Judged(stage, "unclear", False, why)
     sure = stage.state == "steady" and all(_surely_met(finding) for finding in findings)
     return Judged(
@@ -86,6 +86,8 @@ def _nothing_over(finding: Mapping[str, Any], stage: Stage) -> bool:
 
 def _says(finding: Mapping[str, Any]) -> str:
     value = finding["value"] if finding["value"] is not None else finding.get("at_least")
+    if value is None:
+        return f"{finding['endpoint']} {finding['metric']}: {finding.get('why', 'missed')}"
     return f"{finding['endpoint']} {finding['metric']} {value:.4g} against {finding['limit']:.4g}"
 
 
@@ -99,7 +101,10 @@ def find(stages: Sequence[Stage]) -> Edge:
     passes = [one for one in judged if one.verdict == "pass"]
     misses = [one for one in judged if one.verdict == "miss"]
     if run is None or len(judged) < 3 or not (passes or misses):
-        return Edge(judged, None, None, None, True, [_too_few(run, judged)])
+        shown = [
+            one.stage.rate_rps for one in passes if not any(m.stage.rate_rps <= one.stage.rate_rps for m in misses)
+        ]
+        return Edge(judged, None, max(shown, default=None), None, True, [_too_few(run, judged)])
     lowest_sure_miss = min((one.stage.rate_rps for one in misses if one.sure), default=float("inf"))
     above = [one for one in passes if one.sure and one.stage.rate_rps > lowest_sure_miss * 1.02]
     if above:

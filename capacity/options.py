@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from capacity import queue_options
 from capacity.bottleneck import Bottleneck
 from capacity.documents import RunDocuments, between
+from capacity.model import Model
 from capacity.policy import CPU_SHARE, MEMORY_SHARE, Replica, size
 from measurements.interval import Interval, Refusal
 
@@ -28,27 +30,50 @@ class Options:
     binding_rule: str | None
 
 
-def make(
-    run: RunDocuments, replica: Replica, bottleneck: Bottleneck, demands_rps: list[float], highest_rps: float
-) -> Options:
+def make(model: Model, demands_rps: list[float]) -> Options:
     """An entry per demand and way; refusals where a way gains nothing or lies too far from what was measured."""
     up: list[dict[str, Any]] = []
     out: list[dict[str, Any]] = []
     refusals: list[Refusal] = []
-    rule: str | None = None
+    run, replica = model.run, model.replica
+    if replica is None:
+        return Options(up, out, refusals, None)
     for demand_rps in demands_rps:
-        found = scale_out(run, replica, bottleneck, demand_rps)
+        found = scale_out(run, replica, model.bottleneck, demand_rps)
         if isinstance(found, Refusal):
             refusals.append(found)
         else:
-            out.append(found)
-            rule = rule or found["binding_rule"]
-        bigger = scale_up(run, replica, bottleneck, demand_rps, highest_rps)
+            out.append(_simulated(found, model, demand_rps))
+        bigger = scale_up(run, replica, model.bottleneck, demand_rps, model.highest_rps)
         if isinstance(bigger, Refusal):
             refusals.append(bigger)
         else:
             up.append(bigger)
-    return Options(up, out, refusals, rule)
+    return Options(up, out, refusals, out[-1]["binding_rule"] if out else None)
+
+
+def _simulated(option: dict[str, Any], model: Model, demand_rps: float) -> dict[str, Any]:
+    """Where bounded queues bind, the number that the simulation of their discipline gives, if it is larger."""
+    if model.bottleneck.kind != "concurrency_limit":
+        return option
+    for queue in model.queues:
+        found = queue_options.replicas(queue, demand_rps)
+        if found is None:
+            continue
+        option = {**option, "by_simulation": {queue.name: {k: v for k, v in found.items() if k != "needed"}}}
+        option["by_simulation"][queue.name]["needed"] = found["needed"].as_json()
+        option["by_rule"] = {**option["by_rule"], f"queue_{queue.name}": found["recommended"]}
+        option["assumptions"] = [*option["assumptions"], *found["assumptions"]]
+        if found["recommended"] > option["recommended"]:
+            option |= {
+                "recommended": found["recommended"],
+                "replicas": found["needed"].as_json(),
+                "replicas_at_most": None,
+                "binding_rule": f"queue_{queue.name}",
+                "survivors": found["recommended"] - 1,
+                "survivors_hold": True,
+            }
+    return option
 
 
 def scale_out(

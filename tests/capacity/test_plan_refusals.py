@@ -49,9 +49,12 @@ def test_a_service_that_always_fails_has_none() -> None:
     assert plan.only_refusals and "no stage met the SLO" in fields(plan)["capacity_rps"]
 
 
-def test_one_stage_is_too_few() -> None:
+def test_one_stage_is_too_few_but_what_it_met_is_a_lower_bound() -> None:
     plan = make_plan([run(Service(), Bench(rates=(20.0,)))], 10)
-    assert plan.only_refusals and "at least 3 stages" in fields(plan)["capacity_rps"]
+    assert plan.capacity_rps is None and "at least 3 stages" in fields(plan)["capacity_rps"]
+    assert plan.capacity_at_least_rps is not None and 15 < plan.capacity_at_least_rps < 25
+    missed = make_plan([run(Service(), Bench(rates=(90.0,)))], 10)
+    assert missed.only_refusals and missed.capacity_at_least_rps is None
 
 
 def test_a_pass_far_beyond_a_sure_miss_is_a_contradiction() -> None:
@@ -91,7 +94,7 @@ def test_without_a_demand_it_plans_for_what_was_found_and_twice_that_and_says_so
     assert plan.capacity_rps is not None
     mid = plan.capacity_rps.mid
     assert [option["demand_rps"] for option in plan.scale_out] == [mid, 2 * mid]
-    assert "no demand was given" in plan.demand["note"] and "no demand was given" in plan.sentence
+    assert "no demand was given" in plan.demand.note and "no demand was given" in plan.sentence
 
 
 def test_one_machine_for_more_than_ten_times_what_was_measured_is_refused() -> None:

@@ -1,0 +1,92 @@
+"""What stands beside the plan: every stage's verdict, fitted demands, laws, the rule of thumb, queue settings, money."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capacity import cost, demand, laws, ledger, next_measurement, queue_options, thumb
+from capacity.ask import Ask, seconds_per_user
+from capacity.ledger import Entry
+from capacity.memory import MemoryModel
+from capacity.model import Model
+from capacity.options import Options
+from capacity.prices import PriceBook
+
+MIB_PER_GIB = 1024
+
+
+def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any]:
+    """Keys of plan.json beyond those that are fixed."""
+    held = model.memory if isinstance(model.memory, MemoryModel) else None
+    runs = len({stage.run.path for stage in model.stages})
+    return {
+        "stages": [
+            {"stage": j.stage.name, "rate_rps": j.stage.rate_rps, "verdict": j.verdict, "sure": j.sure, "why": j.why}
+            for j in model.edge.judged
+        ],
+        "plateau": model.plateau.as_json() if model.plateau else None,
+        "service_demand": model.cost.as_json() if model.cost else None,
+        "memory": held.as_json() if held else None,
+        "per_endpoint": _per_endpoint(model),
+        "laws": [check.as_json() for check in laws.check(demand.usable(model.stages))],
+        "queue_settings": queue_options.settings(model.queues, model.facts.allotted_cores),
+        "rule_of_thumb": thumb.table(model.cost, held, seconds_per_user(ask, model)),
+        "track_record": {**ledger.score(track_record), "half_widths_multiplied_by": model.scaling},
+        "assumptions": [
+            f"the mix of requests stays as measured, arrivals are as in the run ({model.run.summary.get('arrivals')})",
+            "capacity comes from " + ("a search's bracket" if model.from_search else "the stages of the run"),
+            f"the spread from run to run is {'only as far as these runs show it' if runs > 1 else 'not'} in the intervals",
+        ],
+    }
+
+
+def _per_endpoint(model: Model) -> dict[str, Any]:
+    total = sum(stage.count for stage in model.stages)
+    arrivals = sum(stage.rate_rps * stage.duration_s for stage in model.stages)
+    found: dict[str, Any] = {}
+    for name in sorted({name for stage in model.stages for name in stage.endpoints}):
+        count = sum((stage.endpoints.get(name) or {}).get("count") or 0 for stage in model.stages)
+        own = (model.cost.per_endpoint_s if model.cost else {}).get(name)
+        capacity = model.capacity_rps
+        found[name] = {
+            "share": count / total,
+            "capacity_rps_in_the_mix": capacity.scaled(count / arrivals).as_json() if capacity and count else None,
+            "cpu_s_per_request": own.as_json() if own else None,
+        }
+    return found
+
+
+def money(model: Model, ask: Ask, bought: Options, book: PriceBook) -> dict[str, Any]:
+    """Adds a `cost` to each option; returns what belongs to all of them."""
+    cores, memory_gib, note = _size(model)
+    for option in [*bought.scale_out, *bought.scale_up]:
+        option["cost"] = cost.of_option(option, book, cores, memory_gib, ask.peak_to_mean)
+    last = bought.scale_out[-1] if bought.scale_out else None
+    planned = last["demand_rps"] if last else None
+    return {
+        "cost_of_being_wrong": cost.of_being_wrong(last, book, cores, memory_gib) if last else None,
+        "upstream_cost": cost.of_upstream(model.run, book, planned / ask.peak_to_mean) if planned else None,
+        "cost_assumptions": [
+            note,
+            f"the month's average demand is the peak over {ask.peak_to_mean:g}",
+            "machines run all month",
+        ],
+    }
+
+
+def _size(model: Model) -> tuple[float, float, str]:
+    """(cores, GiB) of one replica: as the contract deploys it, else as it was measured."""
+    resources = model.run.section("resources")
+    workers = float(model.run.workers)
+    cores = float(resources.get("cpu") or (model.replica.cores if model.replica and model.replica.cores else workers))
+    highest = model.memory.highest_mib if isinstance(model.memory, MemoryModel) else MIB_PER_GIB
+    memory = float(resources.get("memory_mib") or highest / model.run.replicas / 0.7) / MIB_PER_GIB
+    stated = "as the contract deploys it" if resources.get("cpu") and resources.get("memory_mib") else "as measured"
+    return cores, memory, f"a replica has {cores:.3g} core(s) and {memory:.3g} GiB, {stated}"
+
+
+def narrower(model: Model, planned_rps: float | None) -> dict[str, Any] | None:
+    """The next best measurement."""
+    if model.replica is None or planned_rps is None:
+        return None
+    return next_measurement.best(model.replica, planned_rps, model.run.contract_path, model.highest_rps)

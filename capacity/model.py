@@ -1,0 +1,153 @@
+"""Everything that runs say about a service: its line, what binds, what a request costs, what one replica is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from capacity import bottleneck as naming
+from capacity import declared, edge, ledger, memory, plateau, queue_options
+from capacity.bottleneck import Bottleneck
+from capacity.demand import ServiceDemand
+from capacity.documents import RunDocuments, Stage, between, objections, stages_of
+from capacity.edge import Edge
+from capacity.facts import Facts, gather
+from capacity.ledger import Entry
+from capacity.memory import MemoryModel
+from capacity.plateau import Plateau
+from capacity.policy import Replica
+from capacity.queue_options import QueueModel
+from measurements.interval import Interval, Refusal
+
+
+@dataclass(frozen=True)
+class Model:
+    """`capacity_rps`: of everything measured together. `replica` is None where not even a lower bound is known.
+
+    `scaling`: what the track record multiplied the capacity's half-widths by; None without a track record.
+    """
+
+    run: RunDocuments
+    stages: list[Stage]
+    edge: Edge
+    plateau: Plateau | None
+    facts: Facts
+    bottleneck: Bottleneck
+    memory: MemoryModel | Refusal
+    capacity_rps: Interval | None
+    at_least_rps: float | None
+    from_search: bool
+    scaling: float | None
+    replica: Replica | None
+    queues: list[QueueModel]
+
+    @property
+    def cost(self) -> ServiceDemand | None:
+        found = self.facts.target_demand
+        return found if isinstance(found, ServiceDemand) else None
+
+    @property
+    def highest_rps(self) -> float:
+        return max(stage.rate_rps for stage in self.stages)
+
+    @property
+    def response_at_edge_s(self) -> float | None:
+        passed = self.edge.passed
+        mean_ms = passed[-1].response_mean_ms if passed else None
+        return mean_ms / 1000 if mean_ms is not None else None
+
+    @property
+    def refusals(self) -> list[Refusal]:
+        found = [] if self.from_search else list(self.edge.refusals)
+        found += [one for one in (self.facts.target_demand, self.memory) if isinstance(one, Refusal)]
+        if self.bottleneck.kind == "unidentified" and self.plateau is not None:
+            found.append(_unidentified(self.run, self.bottleneck, self.highest_rps))
+        return found
+
+
+def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Model | list[Refusal]:
+    """The model, or why these runs cannot carry one."""
+    against = objections(runs)
+    if against:
+        return against
+    run, stages = runs[0], stages_of(runs)
+    found = edge.find(stages)
+    if not stages:
+        return found.refusals
+    flat = plateau.find(stages)
+    facts = gather(run, stages, flat)
+    held = memory.fit(stages)
+    searched = _searched(runs)
+    capacity = searched or _below_plateau(found.capacity, flat)
+    factor = ledger.scaling([entry for entry in track_record if entry.record == "lab"])
+    if capacity is not None:
+        capacity = ledger.scaled(capacity, factor)
+    at_least = capacity.low if capacity else found.at_least_rps
+    cost = facts.target_demand if isinstance(facts.target_demand, ServiceDemand) else None
+    return Model(
+        run=run,
+        stages=stages,
+        edge=found,
+        plateau=flat,
+        facts=facts,
+        bottleneck=naming.name(facts),
+        memory=held,
+        capacity_rps=capacity,
+        at_least_rps=at_least,
+        from_search=searched is not None,
+        scaling=factor,
+        replica=_replica(run, found, capacity, at_least, facts, held),
+        queues=queue_options.models(run, stages, cost, run.service_times_s),
+    )
+
+
+def _searched(runs: Sequence[RunDocuments]) -> Interval | None:
+    """The bracket of the last valid search among the runs: it was made for this question, the steps were not."""
+    for run in reversed(runs):
+        found = run.search or {}
+        low, high = found.get("lower_rps"), found.get("upper_rps")
+        if found.get("valid") and low and high:
+            whole = (found.get("endpoints") or {}).get("all") or {}
+            return between(low, (low + high) / 2, high, float(whole.get("confidence") or 0.9))
+    return None
+
+
+def _below_plateau(capacity: Interval | None, flat: Plateau | None) -> Interval | None:
+    """No rate above the plateau can be sustained; what was shown to hold stays."""
+    if capacity is None or flat is None or flat.rate_rps.high >= capacity.high:
+        return capacity
+    high = max(capacity.low, flat.rate_rps.high)
+    return Interval(capacity.low, min(capacity.mid, (capacity.low + high) / 2), high, capacity.confidence)
+
+
+def _replica(
+    run: RunDocuments, found: Edge, capacity: Interval | None, at_least: float | None, facts: Facts,
+    held: MemoryModel | Refusal,
+) -> Replica | None:  # fmt: skip
+    if at_least is None:
+        return None
+    count = run.replicas
+    stated = run.section("resources").get("cpu")
+    single = facts.busiest_cores is not None and facts.busiest_cores <= 1.1
+    limits = [value for value in (stated, facts.allotted_cores, float(run.workers) if single else None) if value]
+    calm = [stage for stage in found.passed if stage.in_flight_mean]
+    memory_limit = declared.memory_mib(run, facts.top)
+    return Replica(
+        rate_rps=capacity.scaled(1 / count) if capacity else None,
+        at_least_rps=at_least / count,
+        demand=facts.target_demand if isinstance(facts.target_demand, ServiceDemand) else None,
+        cores=float(min(limits)) if limits else None,
+        memory=held if isinstance(held, MemoryModel) else None,
+        memory_mib=memory_limit / count if memory_limit else None,
+        in_flight_per_rps=max((s.in_flight_mean or 0.0) / s.rate_rps for s in calm) if calm else None,
+        measured=count,
+    )
+
+
+def _unidentified(run: RunDocuments, named: Bottleneck, highest_rps: float) -> Refusal:
+    could = f"; it could be: {', '.join(named.candidates)}" if named.candidates else ""
+    return Refusal(
+        "bottleneck",
+        f"a plateau was seen, but no resource that was watched stands at its limit there{could}",
+        f"plimsoll profile {run.contract_path} --rate {highest_rps:.3g} --cpu (stacks at the plateau name what waits)",
+    )

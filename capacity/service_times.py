@@ -1,0 +1,63 @@
+"""How long the work itself takes, without waiting: what the simulation draws from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from capacity.documents import Stage
+from measurements.frame import Frame
+from measurements.sample import NULL, Outcome
+
+DRAWN = 2_000
+CALM = 1.2
+ENOUGH = 20
+
+
+def calm(stages: Sequence[Stage]) -> list[Stage]:
+    """Stages in which hardly anybody waited: mean response within 20 % of the lowest, at least 20 requests each."""
+    known = [
+        s for s in stages if s.count >= ENOUGH and s.response_mean_ms and s.error_rate <= 0.05 and not s.backlog_grew
+    ]
+    lowest = min((s.response_mean_ms or 0.0 for s in known), default=0.0)
+    return [stage for stage in known if (stage.response_mean_ms or 0.0) <= CALM * lowest]
+
+
+def from_rows(frame: Frame, stages: Sequence[Stage]) -> dict[str, np.ndarray]:
+    """endpoint → service times in s of what was answered as expected in the calm stages."""
+    names = {stage.name for stage in calm(stages)}
+    inside = np.isin(frame.stage, [k for k, name in enumerate(frame.stages) if name in names])
+    answered = inside & (frame.outcome == Outcome.ok) & (frame.sent_ns != NULL) & (frame.done_ns != NULL)
+    found = {}
+    for number, name in enumerate(frame.endpoints):
+        mine = answered & (frame.endpoint == number)
+        if mine.sum() >= ENOUGH:
+            found[name] = (frame.done_ns[mine] - frame.sent_ns[mine]) / 1e9
+    return found
+
+
+def of(stages: Sequence[Stage], endpoint: str, rows: Mapping[str, Any] | None) -> np.ndarray | None:
+    """Service times in s (n,): the rows' where they are given, else drawn from the calm stages' quantiles."""
+    if rows and endpoint in rows:
+        return np.asarray(rows[endpoint], dtype=float)
+    parts = []
+    for stage in calm(stages):
+        entry = stage.endpoints.get(endpoint) or {}
+        drawn = from_quantiles(entry.get("service_ms") or entry.get("response_ms") or {})
+        if drawn is not None:
+            parts.append(drawn)
+    return np.concatenate(parts) if parts else None
+
+
+def from_quantiles(times_ms: Mapping[str, Any]) -> np.ndarray | None:
+    """A sample in s with the document's quantiles, straight between them, moved to its mean; None under 20 values."""
+    if (times_ms.get("n") or 0) < ENOUGH:
+        return None
+    places = (("min", 0.0), ("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99_9", 0.999), ("max", 1.0))
+    known = [(p, float(times_ms[name])) for name, p in places if times_ms.get(name) is not None]
+    at = (np.arange(DRAWN) + 0.5) / DRAWN
+    values = np.interp(at, [p for p, _ in known], [value for _, value in known])
+    mean = times_ms.get("mean")
+    return values * (float(mean) / values.mean() if mean else 1.0) / 1000

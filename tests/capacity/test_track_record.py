@@ -1,0 +1,93 @@
+"""Coverage, bias and width of past intervals, and what they make of the next."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from capacity import judgement, ledger
+from capacity.judgement import Retest
+from capacity.ledger import Entry
+from measurements.errors import FormatError
+from measurements.interval import Interval
+
+
+def past(spread: float, half: float, n: int = 40, bias: float = 1.0, record: str = "lab") -> list[Entry]:
+    rng = np.random.default_rng(3)
+    found = []
+    for k in range(n):
+        mid = 100.0
+        predicted = Interval(mid * np.exp(-half), mid, mid * np.exp(half), 0.9)
+        measured = float(mid * bias * np.exp(rng.normal(0, spread)))
+        found.append(Entry("2025-01-01", f"case {k}", "queue", record, 1.0 + k / 20, predicted, measured))
+    return found
+
+
+def test_under_ten_entries_there_is_no_track_record() -> None:
+    assert ledger.score(past(0.1, 0.1, n=9))["verdict"] == "no track record yet"
+    assert ledger.scaling(past(0.1, 0.1, n=9)) is None
+
+
+def test_coverage_and_bias_are_what_was_planted() -> None:
+    found = ledger.score(past(0.05, 0.0822, n=400, bias=1.02))
+    assert found["coverage"] == pytest.approx(0.86, abs=0.06)
+    assert found["coverage_ci95"][0] < found["coverage"] < found["coverage_ci95"][1]
+    assert found["bias"] == pytest.approx(0.02, abs=0.01)
+
+
+def test_intervals_that_were_too_narrow_are_widened_and_too_wide_ones_narrowed() -> None:
+    narrow, wide = ledger.scaling(past(0.1, 0.05)), ledger.scaling(past(0.02, 0.2))
+    assert narrow is not None and wide is not None and narrow > 1.5 and wide < 0.5
+
+
+def test_scaled_intervals_then_cover_as_often_as_they_say() -> None:
+    factor = ledger.scaling(past(0.1, 0.05, n=200))
+    again = past(0.1, 0.05, n=200)
+    held = [ledger.scaled(entry.predicted, factor).contains(entry.measured) for entry in again]
+    assert np.mean(held) == pytest.approx(0.9, abs=0.03)
+
+
+def test_a_wide_interval_that_always_holds_does_not_win_over_a_narrow_one_that_mostly_does() -> None:
+    narrow, wide = past(0.05, 0.09), past(0.05, 1.0)
+    assert ledger.score(wide)["coverage"] == 1.0
+    assert ledger.score(narrow)["winkler"] < ledger.score(wide)["winkler"]
+
+
+def test_lab_and_production_stand_apart_and_models_and_distances_too() -> None:
+    found = ledger.report([*past(0.05, 0.1), *past(0.3, 0.1, record="production")])
+    assert found["lab"]["coverage"] > found["production"]["coverage"]
+    assert set(found["lab"]["by_distance"]) == {"inside what was measured", "up to 1.5 times", "beyond 1.5 times"}
+    assert list(found["lab"]["by_model"]) == ["queue"]
+
+
+def test_a_ledger_is_read_back_and_a_damaged_line_is_named() -> None:
+    lines = [json.dumps(entry.as_json()) for entry in past(0.1, 0.1, n=3)]
+    assert [entry.what for entry in ledger.parse(lines)] == ["case 0", "case 1", "case 2"]
+    with pytest.raises(FormatError, match="line 4"):
+        ledger.parse([*lines, '{"at": 1}'])
+
+
+class TestVerification:
+    PREDICTED = Interval(90, 100, 110, 0.9)
+
+    def test_it_held_missed_or_could_not_be_tested(self) -> None:
+        inside, outside = (Retest("capacity", 1.0, self.PREDICTED, value) for value in (95.0, 150.0))
+        not_here = Retest("4 replicas", 1.0, self.PREDICTED, None, why_not="not testable here")
+        assert judgement.verification("x", [inside, not_here])["verdict"] == "HELD"
+        assert judgement.verification("x", [inside, outside])["verdict"] == "MISSED"
+        assert judgement.verification("x", [not_here])["verdict"] == "NOT_TESTABLE"
+
+    def test_two_cores_carry_one_worker_and_the_generator(self) -> None:
+        assert judgement.testable_here(2, 1) == ""
+        assert "need 5 cores" in judgement.testable_here(2, 4)
+
+    def test_a_changed_plan_has_another_hash_and_the_order_of_keys_does_not_matter(self) -> None:
+        one, same, other = {"a": 1, "b": [2]}, {"b": [2], "a": 1}, {"a": 1, "b": [3]}
+        assert judgement.plan_sha256(one) == judgement.plan_sha256(same) != judgement.plan_sha256(other)
+
+    def test_the_order_is_random_but_repeats_with_its_seed(self) -> None:
+        assert judgement.order(4) == judgement.order(4)
+        assert len({tuple(judgement.order(seed)) for seed in range(20)}) > 3
+        assert sorted(judgement.order(1)) == [0.9, 1.0, 1.15]
