@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from profiles.processes import tree
 from targets.urls import base_url
 
 PROC = Path("/proc")
@@ -56,10 +57,39 @@ def topmost(pids: Iterable[int]) -> tuple[int, ...]:
     given = set(pids)
     found = []
     for pid in sorted(given):
-        with contextlib.suppress(psutil.Error):
-            if not given & {parent.pid for parent in psutil.Process(pid).parents()}:
-                found.append(pid)
+        if psutil.pid_exists(pid) and not given & {parent.pid for parent in _parents(pid)}:
+            found.append(pid)
     return tuple(found)
+
+
+def dependencies(root: int, url: str) -> list[int]:
+    """Processes below `root` that serve something else, such as an emulated upstream that the service started.
+
+    They listen on a port, but not on the one of `url`, and none of those that do stands below them. Behind a front
+    proxy nobody is left out: there the service itself listens elsewhere.
+    """
+    port = base_url(url).port or 80
+    inside = set(tree([root]))
+    serving = _holders(port)[0] & inside
+    if not serving or _proxy_note(port, serving):
+        return []
+    above = {parent.pid for pid in serving for parent in _parents(pid)}
+    return list(topmost(_listeners() & inside - serving - above))
+
+
+def _listeners() -> set[int]:
+    """Pids that listen on any TCP port and that we may look into."""
+    with contextlib.suppress(psutil.Error, OSError, RuntimeError):
+        listening_here = [entry for entry in psutil.net_connections(kind="tcp") if entry.status == psutil.CONN_LISTEN]
+        return {entry.pid for entry in listening_here if entry.pid}
+    return set()
+
+
+def _parents(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).parents()
+    except psutil.Error:
+        return []
 
 
 def _is_here(host: str) -> bool:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +98,19 @@ def tree(roots: Sequence[int], stop_at: Collection[int] = ()) -> list[int]:
             below = children(psutil.Process(pid))
             found.append(pid)
             todo += below
+    return found
+
+
+def thread_cpu_s(pids: Iterable[int]) -> dict[tuple[int, int], tuple[str, float]]:
+    """(pid, thread) → (the thread's name, CPU seconds so far), from schedstat; empty where the kernel keeps none."""
+    found: dict[tuple[int, int], tuple[str, float]] = {}
+    for pid in pids:
+        tasks = f"{PROC}/{pid}/task"
+        for thread in _names(tasks):
+            with contextlib.suppress(ValueError, IndexError):
+                seconds = int(_contents(f"{tasks}/{thread}/schedstat").split()[0]) / NANOSECONDS
+                name = _contents(f"{tasks}/{thread}/comm").decode("utf-8", "replace").strip()
+                found[pid, int(thread)] = (name, seconds)
     return found
 
 

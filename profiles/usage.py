@@ -61,6 +61,15 @@ def intervals(table: pa.Table, role: str) -> pd.DataFrame:
     return rows[lengths_s.notna()].reset_index(drop=True)
 
 
+def over_time(table: pa.Table, role: str, column: str) -> tuple[np.ndarray, np.ndarray]:
+    """Seconds since the run's start and the sum of `column` over the role's processes, for each sweep."""
+    frame = _by_role(table).get(role)
+    if frame is None:
+        return np.array([]), np.array([])
+    total = frame.groupby("at_s")[column].sum(min_count=1).dropna()
+    return total.index.to_numpy(dtype=float), total.to_numpy(dtype=float)
+
+
 def _by_role(table: pa.Table) -> dict[str, pd.DataFrame]:
     frame = table.to_pandas()
     frame["at_s"] = frame["at_ns"] / NANOSECONDS
