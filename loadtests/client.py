@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partialmethod
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from time import monotonic_ns as now
 from typing import Any, Protocol
@@ -52,6 +52,13 @@ class Client:
         self._cookies: dict[str, str] = {}
         self.base_url = self._origin.url
         self.headers: dict[str, str] = {}
+        self.get = partial(self.request, "GET")
+        self.post = partial(self.request, "POST")
+        self.put = partial(self.request, "PUT")
+        self.patch = partial(self.request, "PATCH")
+        self.delete = partial(self.request, "DELETE")
+        self.head = partial(self.request, "HEAD")
+        self.options = partial(self.request, "OPTIONS")
 
     def request(
         self, method: str, url: str, *, name: str | None = None, catch_response: bool = False, json: Any = None,
@@ -94,14 +101,6 @@ class Client:
         else:
             report(*verdict)
         return response
-
-    get = partialmethod(request, "GET")
-    post = partialmethod(request, "POST")
-    put = partialmethod(request, "PUT")
-    patch = partialmethod(request, "PATCH")
-    delete = partialmethod(request, "DELETE")
-    head = partialmethod(request, "HEAD")
-    options = partialmethod(request, "OPTIONS")
 
     def stream(self, method: str, url: str, **arguments: Any) -> Response:
         """A streamed answer (server-sent events), waited for; `response.tokens` has the time of every content event."""
@@ -207,7 +206,7 @@ class Client:
         return refused(connection.status) if connection.status >= 400 else (Outcome.ok, "")
 
     def _keep_cookies(self, head: bytes) -> None:
-        if b"et-cookie:" not in head and b"ET-COOKIE:" not in head:
+        if b"ookie:" not in head and b"OOKIE:" not in head:
             return
         for line in head.split(b"\r\n"):
             if line[:11].lower() == b"set-cookie:":

@@ -149,6 +149,17 @@ class Pace:
         self._first_endpoint.setdefault(task, endpoint)
 
 
+class _Waiting:
+    """A task set whose wait time has been drawn already."""
+
+    def __init__(self, taskset: TaskSet, seconds: float) -> None:
+        self.user, self._sleep = taskset.user, taskset._sleep
+        self._seconds = seconds
+
+    def wait_time(self) -> float:
+        return self._seconds
+
+
 def install(pace: Pace) -> Callable[[], None]:
     """Replaces the methods; returns the function that puts Locust's own back."""
     own = {name: getattr(TaskSet, name) for name in ("execute_next_task", "get_next_task", "wait")}
@@ -181,7 +192,13 @@ def install(pace: Pace) -> Callable[[], None]:
     def wait(taskset: TaskSet) -> None:
         journey = taskset.user.journey
         between = journey is None or journey.over
-        if not between or pace.closed:
+        if pace.closed and between and journey is not None and journey.step:
+            seconds = taskset.wait_time()
+            if seconds > 0:  # a wait of 0 needs no turn of the loop: the request before it took one
+                own["wait"](_Waiting(taskset, seconds))
+            elif taskset.user._state == LOCUST_STATE_STOPPING:
+                raise StopUser()
+        elif not between or pace.closed:
             own["wait"](taskset)
         elif taskset.user._state == LOCUST_STATE_STOPPING:
             raise StopUser()
