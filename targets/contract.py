@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,8 +16,12 @@ from targets.urls import base_url
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f]+$")]
 Rate = Annotated[str, Field(pattern=r"^\d+/(\d+ ?)?(second|minute|hour|day)s?$")]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[^\r\n\x00]*$")]
+Header = dict[HeaderName, HeaderValue]
 Path_ = Annotated[str, Field(pattern=r"^/[^\s\x00-\x1f]*$")]
 
 
@@ -60,6 +65,8 @@ class Target(Section):
 
     @model_validator(mode="after")
     def _urls(self) -> Self:
+        if not self.base_urls:
+            raise ValueError("base_url is an empty list; name at least one URL")
         for url in self.base_urls:
             base_url(url)
         return self
@@ -86,7 +93,7 @@ class Endpoint(Section):
     query: dict[str, str | int | float | bool] = {}
     json_: Any = Field(None, alias="json", description="body; {{field}} from [data]")
     body: str | None = Field(None, description="body as text, instead of json")
-    header: dict[str, str] = {}
+    header: Header = {}
     weight: Annotated[float, Field(ge=0)] = 1
     timeout_s: Seconds = 30
     stream: Literal["sse"] | None = Field(None, description="absent: a plain response")
@@ -120,14 +127,23 @@ class Slo(Section):
 
 
 class Users(Section):
-    think_time_s: Annotated[float, Field(ge=0)] | tuple[float, float] = Field(0, description="or [low, high], uniform")
+    think_time_s: NotNegative | tuple[NotNegative, NotNegative] = Field(0, description="or [low, high], uniform")
     session_length: Annotated[int, Field(ge=1)] | None = Field(None, description="journeys before a user starts afresh")
     identities: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1, description="clients that the load is spread over")
-    header: dict[str, str] = Field({}, description="per identity; {{identity}} is its number")
+    header: Header = Field({}, description="per identity; {{identity}} is its number")
     tokens: str | None = Field(None, description="file with one token per line, {{token}} in header")
     addresses: Annotated[str, Field(pattern=r"^127\.\d+\.\d+\.\d+(/\d+)?$")] | None = Field(
         None, description="loopback network to send from, an address per identity, e.g. 127.0.1.0/24"
     )
+
+    @model_validator(mode="after")
+    def _network(self) -> Self:
+        if self.addresses:
+            try:
+                ip_network(self.addresses, strict=False)
+            except ValueError as error:
+                raise ValueError(f"addresses: {error}; write a loopback network, e.g. 127.0.1.0/24") from error
+        return self
 
 
 class Queue(Section):
@@ -256,11 +272,12 @@ class Contract(Section):
         if self.target.locustfile is None and not any(e.weight and e.enabled for e in self.endpoint):
             raise ValueError("every endpoint has weight 0 or is disabled; give one a weight")
         known = set(self.data.fields) | BUILT_IN_FIELDS
-        for endpoint in self.endpoint:
-            for used in fields_used(endpoint):
+        users = {"users.header": set(FIELD.findall(json.dumps(self.users.header)))}
+        for place, fields in {**{f"endpoint {e.name}": fields_used(e) for e in self.endpoint}, **users}.items():
+            for used in sorted(fields):
                 if used not in known:
                     raise ValueError(
-                        f"endpoint {endpoint.name} uses {{{{{used}}}}}, which [data] does not define; "
+                        f"{place} uses {{{{{used}}}}}, which [data] does not define; "
                         f"defined are {', '.join(sorted(known))}"
                     )
         return self

@@ -6,6 +6,7 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,6 +16,17 @@ from measurements.errors import ContractError, UsageError
 from targets.contract import Contract
 from targets.sources import DataField
 
+DATA_KEYS = ("repeat", "seed")
+FORMS = {  # by the key's last part: what a string there must look like
+    "name": "it must not be empty, over 80 characters or hold control characters",
+    "path": "it starts with / and has no spaces, e.g. /api/search",
+    "ready": "it starts with / and has no spaces, e.g. /health",
+    "per_client": "write COUNT/UNIT, e.g. 10/minute or 100/60 seconds",
+    "rate": "write COUNT/UNIT, e.g. 10/second or 100/60 seconds",
+    "json_path": "write $ and steps, e.g. $.choices[0].text",
+    "header": "a header holds no line break, its name no space or colon",
+    "addresses": "write a loopback network, e.g. 127.0.1.0/24",
+}
 ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
 UNFINISHED_ENV = re.compile(r"\$\{(?!env:[A-Za-z_][A-Za-z0-9_]*\})[^}]*\}?")
 
@@ -46,9 +58,11 @@ def parse(raw: dict[str, Any], path: Path) -> Contract:
     return contract
 
 
-def secrets_filled(value: str) -> str:
-    """The header value with every ${env:NAME} replaced; only ever called where the request is built."""
-    return ENV.sub(lambda match: os.environ[match.group(1)], value)
+def secrets_filled(value: str, fill: Callable[[str], str] = str) -> str:
+    """The header value with every ${env:NAME} replaced and `fill` applied to what stands between them (so that neither
+    a secret nor data is ever read as a template). Only ever called where the request is built."""
+    parts = ENV.split(value)
+    return "".join(os.environ[part] if k % 2 else fill(part) for k, part in enumerate(parts))
 
 
 def secret_values(contract: Contract) -> list[str]:
@@ -93,22 +107,28 @@ def _files(contract: Contract) -> list[str]:
 
 
 def _sentences(path: Path, raw: dict[str, Any], error: ValidationError) -> list[str]:
-    """One sentence per place: a union reports each of its branches, of which the first says enough."""
+    """One sentence per place. Of a union's branches the one that got furthest speaks, else the first; a misspelt key is
+    not reported as missing too."""
+    findings = error.errors()
+    places = [_location(finding["loc"], raw) for finding in findings]
+    both = list(zip(places, findings, strict=True))
+    misspelt = [[*place[:-1], _nearest(place)] for place, finding in both if _is_unknown(place, finding)]
     found: dict[str, str] = {}
-    for finding in error.errors():
-        place = ".".join(str(part) for part in finding["loc"] if not _is_type_tag(part))
-        found.setdefault(place, _sentence(path, raw, finding))
+    for place, finding in both:
+        tagged = len(place) < len(finding["loc"])
+        further = any(len(other) > len(place) and other[: len(place)] == place for other in places)
+        if (tagged and further) or (finding["type"] == "missing" and place in misspelt):
+            continue
+        found.setdefault(repr(place), _sentence(path, raw, place, finding))
     return list(found.values())
 
 
-def _sentence(path: Path, raw: dict[str, Any], finding: Any) -> str:
-    location = [part for part in finding["loc"] if not _is_type_tag(part)]
+def _sentence(path: Path, raw: dict[str, Any], location: list[Any], finding: Any) -> str:
     key = _dotted(location, raw)
     kind, context, given = finding["type"], finding.get("ctx") or {}, finding.get("input")
-    if kind == "extra_forbidden":
-        known = _known_keys(location[:-1])
-        close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
-        hint = f"; did you mean {close[0]}?" if close else f"; known here: {', '.join(known)}"
+    if _is_unknown(location, finding):
+        known, close = _known_keys(location[:-1]), _nearest(location)
+        hint = f"; did you mean {close}?" if close else f"; known here: {', '.join(known)}"
         return f"{path}: unknown key {key}{hint}"
     if kind == "missing":
         return f"{path}: {key} is missing; it is required"
@@ -119,6 +139,15 @@ def _sentence(path: Path, raw: dict[str, Any], finding: Any) -> str:
         close = difflib.get_close_matches(str(given), expected, n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
         return f"{path}: {key} is {given!r}; allowed: {context['expected']}{hint}"
+    if kind in ("model_type", "dict_type"):
+        return f"{path}: {key} is {_short(given)}; it should be a table"
+    if kind == "string_pattern_mismatch" or (kind.startswith("string_too") and given is not None):
+        form = next(
+            (FORMS[part] for part in reversed(location) if part in FORMS), f"it must match {context.get('pattern')}"
+        )
+        if location[-3:-2] == ["needs"]:
+            form = "it becomes {NAME_url}: write lower-case letters, digits and _, e.g. llm"
+        return f"{path}: {key} is {_short(given)}; {form}"
     message = finding["msg"][0].lower() + finding["msg"][1:]
     return f"{path}: {key} is {_short(given)}; {message.replace('input should', 'it should')}"
 
@@ -128,26 +157,48 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def _is_type_tag(part: Any) -> bool:
-    """Parts that pydantic adds for a branch of a union; no key of ours looks like them."""
-    return isinstance(part, str) and (part in {"float", "int", "str", "bool"} or "[" in part or "-" in part)
+def _location(parts: tuple[Any, ...], raw: Any) -> list[Any]:
+    """Without the parts that pydantic adds for a branch of a union: they look like a type and are no key in the file."""
+    found, here = [], raw
+    for part in parts:
+        held = _holds(here, part)
+        if isinstance(part, str) and not held and (part in {"float", "int", "str", "bool"} or set(part) & set("[-")):
+            continue
+        found.append(part)
+        here = here[part] if held else None
+    return found
+
+
+def _is_unknown(location: list[Any], finding: Any) -> bool:
+    """A key that its section does not have. Every table in [data] is a field; anything else there is a misspelt key."""
+    in_data = len(location) == 2 and location[0] == "data" and not isinstance(finding.get("input"), dict)
+    return finding["type"] == "extra_forbidden" or (
+        in_data and bool(_nearest(location)) and location[1] not in DATA_KEYS
+    )
+
+
+def _nearest(location: list[Any]) -> str:
+    close = difflib.get_close_matches(str(location[-1]), _known_keys(location[:-1]), n=1, cutoff=0.5)
+    return close[0] if close else ""
 
 
 def _dotted(location: list[Any], raw: Any) -> str:
     """endpoint[1].timeout_s, with the endpoint's name where it has one: endpoint[1] "search".timeout_s."""
     text, here = "", raw
     for part in location:
-        here = here[part] if isinstance(here, (dict, list)) and _holds(here, part) else None
+        here = here[part] if _holds(here, part) else None
         if isinstance(part, int):
-            named = here.get("name") if isinstance(here, dict) else None
-            text += f'[{part}] "{named}"' if named else f"[{part}]"
+            named = str(here.get("name") or "") if isinstance(here, dict) else ""
+            text += f'[{part}] "{_short(named)[1:-1]}"' if named else f"[{part}]"
         else:
             text += f".{part}" if text else str(part)
     return text
 
 
 def _holds(container: Any, part: Any) -> bool:
-    return part in container if isinstance(container, dict) else isinstance(part, int) and part < len(container)
+    if isinstance(container, list):
+        return isinstance(part, int) and part < len(container)
+    return isinstance(container, dict) and part in container
 
 
 def _known_keys(location: list[Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -11,9 +12,9 @@ from types import TracebackType
 
 import httpx
 
-from measurements.errors import ContractError, TargetUnreachable
+from measurements.errors import ContractError, TargetUnreachable, UsageError
 from targets.contract import Contract
-from targets.process import Process, describe_exit
+from targets.process import STOP_PATIENCE_S, Process, describe_exit
 
 Say = Callable[[str], None]
 
@@ -63,6 +64,7 @@ class Deployment:
         self.base_urls: list[str] = []
         self.processes: dict[str, list[Process]] = {}
         self.urls: dict[str, str] = {}
+        self._values: dict[int, dict[str, str]] = {}
 
     @property
     def roots(self) -> dict[str, list[int]]:
@@ -103,31 +105,47 @@ class Deployment:
     def _start(self, role: str, name: str, start: str, ready: str, env: dict[str, str], urls: dict[str, str]) -> str:
         port = free_port()
         values = {"port": str(port), "workers": str(self._workers), **urls}
+        if role == "target" and self._control.stop:
+            fill(self._control.stop, {**values, "pid": ""})
         process = Process(
             name, fill(start, values), {k: fill(v, values) for k, v in env.items()}, Path.cwd(),
-            self._logs / f"{name}-{port}.log", self._cpus,
+            self._logs / f"{re.sub(r'[^\w.-]+', '-', name)}-{port}.log", self._cpus,
         )  # fmt: skip
         self.processes.setdefault(role, []).append(process)
+        self._values[process.pid] = {**values, "pid": str(process.pid)}
         url = f"http://127.0.0.1:{port}"
         wait_ready(process, url, ready, self._control.ready_timeout_s)
         return url
 
     def _stop(self) -> None:
-        stop = self._control.stop
         for role, processes in reversed(list(self.processes.items())):
             for process in processes:
-                if stop and role == "target" and process.exit_code is None:
-                    Process(f"{process.name} stop", fill(stop, {"pid": str(process.pid)}), {}, Path.cwd(), process.log)
+                if role == "target" and self._control.stop and process.exit_code is None:
+                    self._ask_to_stop(process, fill(self._control.stop, self._values[process.pid]))
                 process.stop()
+
+    def _ask_to_stop(self, process: Process, command: str) -> None:
+        """The contract's stop command, and patience until it has helped; signals come after it."""
+        try:
+            asking = Process(f"{process.name} stop", command, {}, Path.cwd(), process.log)
+        except UsageError as error:
+            self._say(str(error))
+            return
+        until = time.monotonic() + STOP_PATIENCE_S
+        while process.exit_code is None and asking.exit_code in (None, 0) and time.monotonic() < until:
+            time.sleep(0.02)
+        asking.stop(patience_s=0.0)
 
 
 def fill(template: str, values: dict[str, str]) -> str:
     """{port} and its kin in a command; ContractError names what is unknown."""
-    for _, field, _, _ in Formatter().parse(template):
-        if field is not None and field not in values:
-            raise ContractError(
-                [
-                    f"[target.control]: {template!r} uses {{{field}}}; known here are {', '.join(f'{{{k}}}' for k in values)}"
-                ]
-            )
-    return template.format(**values)
+    known = ", ".join(f"{{{key}}}" for key in values)
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(template) if field is not None]
+        unknown = next((field for field in fields if field not in values), None)
+        if unknown is None:
+            return template.format(**values)
+        why = f"uses {{{unknown}}}"
+    except ValueError as error:
+        why = f"has braces that are no field ({error}); double those that are meant as braces"
+    raise ContractError([f"[target.control]: {template!r} {why}; known here are {known}"])

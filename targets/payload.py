@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from targets.words import texts
 POOL = 2_048
 MAX_ROWS = 1_000_000
 MASK = (1 << 64) - 1
+IN_PATH = "/:?#[]@!$&'()*+,;=%~-._{}"  # as they are written in a contract; the rest is percent-encoded
+LINE_BREAK = re.compile(r"[\r\n\0]+")
 
 
 def draw(seed: int, *parts: int) -> int:
@@ -61,7 +64,7 @@ class Payloads:
         }
         tokens = contract.users.tokens
         self._tokens = contract.beside(tokens).read_text(encoding="utf-8").split() if tokens else []
-        self._identity_header = {key: secrets_filled(value) for key, value in contract.users.header.items()}
+        self._identity_header = contract.users.header
         self._endpoints = [endpoint for endpoint in contract.endpoint if endpoint.enabled and endpoint.weight > 0]
         self._weights = _cumulative([endpoint.weight for endpoint in self._endpoints])
 
@@ -107,17 +110,21 @@ class Payloads:
         def fill(text: str) -> str:
             return FIELD.sub(lambda match: str(self.value(match.group(1), key, identity)), text)
 
-        path = FIELD.sub(lambda m: quote(str(self.value(m.group(1), key, identity)), safe=""), endpoint.path)
+        literal = quote(endpoint.path, safe=IN_PATH)
+        path = FIELD.sub(lambda m: quote(str(self.value(m.group(1), key, identity)), safe=""), literal)
         if endpoint.query:
             pairs = (f"{quote(k, safe='')}={quote(fill(_plain(v)), safe='')}" for k, v in endpoint.query.items())
             path += ("&" if "?" in path else "?") + "&".join(pairs)
-        header = {name: fill(secrets_filled(value)) for name, value in endpoint.header.items()}
-        header |= {name: fill(value) for name, value in self._identity_header.items()}
+        header = {
+            name: secrets_filled(value, lambda text: LINE_BREAK.sub(" ", fill(text)))
+            for name, value in {**endpoint.header, **self._identity_header}.items()
+        }
         body = None
         if endpoint.json_ is not None:
             filled = _fill_json(endpoint.json_, fill, lambda field: self.value(field, key, identity))
-            body = json.dumps(filled, ensure_ascii=False, separators=(",", ":")).encode()
-            header.setdefault("Content-Type", "application/json")
+            body = json.dumps(filled, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+            if not any(name.lower() == "content-type" for name in header):
+                header["Content-Type"] = "application/json"
         elif endpoint.body is not None:
             body = fill(endpoint.body).encode()
         return Request(endpoint.method, path, header, body)
@@ -153,7 +160,7 @@ def _rows(name: str, field: DataField, contract: Contract) -> list[Any]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = map(json.loads, filter(str.strip, file)) if field.jsonl else csv.DictReader(file)
-            values = [row[key] for row, _ in zip(rows, range(MAX_ROWS), strict=False)]
+            values = [_clean(row[key]) for row, _ in zip(rows, range(MAX_ROWS), strict=False)]
     except (KeyError, TypeError) as error:
         raise ContractError(
             [f"{path}: a row has no {key!r}; set data.{name}.key to a key that every row has"]
@@ -165,6 +172,11 @@ def _rows(name: str, field: DataField, contract: Contract) -> list[Any]:
     if not values:
         raise ContractError([f"{path}: holds no rows; data.{name} needs at least one"])
     return values
+
+
+def _clean(value: Any) -> Any:
+    """JSON can hold half a surrogate pair, which no UTF-8 can."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _fill_json(node: Any, fill: Callable[[str], str], value: Callable[[str], Any]) -> Any:

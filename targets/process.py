@@ -36,7 +36,7 @@ class Process:
         self, name: str, command: str, env: dict[str, str], cwd: Path, log: Path, cpus: Sequence[int] = ()
     ) -> None:
         self.name, self.command, self.log = name, command, log
-        words = shlex.split(command)
+        words = _words(name, command)
         ours = str(Path(sys.executable).parent)
         full = {**os.environ, **env, "PATH": f"{ours}{os.pathsep}{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
         self._out: IO[bytes] = log.open("ab")
@@ -97,6 +97,18 @@ class Process:
             return [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             return []
+
+
+def _words(name: str, command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(
+            f"{name} cannot be started: {command!r}: {error}; check [target.control] in the contract"
+        ) from error
+    if not words:
+        raise UsageError(f"{name} cannot be started: its command is empty; check [target.control] in the contract")
+    return words
 
 
 def describe_exit(code: int) -> str:

@@ -6,11 +6,17 @@ from urllib.parse import SplitResult, urlsplit
 
 from measurements.errors import TargetUnreachable
 
+PRIVATE = [  # RFC 1918 and RFC 4193; `ip_address.is_private` also holds reserved and documentation ranges
+    ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
+]
+
 
 def base_url(url: str) -> SplitResult:
     """scheme://host[:port][/prefix], http or https, or unix:/path/to/socket. ValueError says what is wrong."""
     parts = urlsplit(url)
     if parts.scheme == "unix":
+        if not parts.path.startswith("/"):
+            raise ValueError(f"{url!r} names no socket; write unix:/path/to/socket")
         return parts
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"{url!r} is not a base URL; write http://host:port, https://host or unix:/path")
@@ -21,9 +27,11 @@ def base_url(url: str) -> SplitResult:
     if parts.query or parts.fragment:
         raise ValueError(f"{url!r} has a query or fragment; they belong to an endpoint")
     try:
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError(f"{url!r} has no usable port; ports are 1 to 65535") from error
+        usable = parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValueError(f"{url!r} has no usable port; ports are 1 to 65535")
     return parts
 
 
@@ -35,9 +43,10 @@ def resolve(url: str) -> str:
     port = parts.port or (443 if parts.scheme == "https" else 80)
     try:
         found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
+    except (socket.gaierror, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or "not a host name"
         raise TargetUnreachable(
-            f"{parts.hostname} has no address ({error.strerror}); check base_url in the contract, or your DNS"
+            f"{parts.hostname} has no address ({why}); check base_url in the contract, or your DNS"
         ) from error
     ipv4_first = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
     return str(ipv4_first[0][4][0])
@@ -47,9 +56,15 @@ def is_private(address: str) -> bool:
     """Loopback, private ranges and Unix sockets: load may go there without a record of permission."""
     if address.startswith("/"):
         return True
-    ip = ipaddress.ip_address(address.split("%", 1)[0])
-    return (ip.is_loopback or ip.is_private) and not ip.is_link_local and not ip.is_unspecified
+    ip = _address(address)
+    return ip.is_loopback or any(ip in network for network in PRIVATE)
 
 
 def is_loopback(address: str) -> bool:
-    return address.startswith("/") or ipaddress.ip_address(address.split("%", 1)[0]).is_loopback
+    return address.startswith("/") or _address(address).is_loopback
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """An IPv4 address in IPv6 clothes (::ffff:10.0.0.1) is the IPv4 address."""
+    ip = ipaddress.ip_address(text.split("%", 1)[0])
+    return getattr(ip, "ipv4_mapped", None) or ip
