@@ -58,6 +58,11 @@ def percent(value: float) -> str:
     return f"{plain(value * 100)} %"
 
 
+def ratio(value: float) -> str:
+    """A ratio near 1 to three decimals: its distance from 1 is what is read."""
+    return f"{value:.3f}" if 0.1 < abs(value) < 10 else number(value)
+
+
 def share(value: float) -> str:
     """A share to whole percent, for shares that are themselves estimates."""
     return f"{round(value * 100)} %" if abs(value) >= 0.01 or value == 0 else percent(value)
@@ -123,6 +128,11 @@ def between(low: Any, high: Any, formatter: Formatter) -> str:
         return last
     unit = last.lstrip(FIGURES)
     return f"{first.removesuffix(unit)}–{last}" if first.lstrip(FIGURES) == unit else f"{first} – {last}"
+
+
+def span(ends: Any, formatter: Formatter) -> str:
+    """A list or tuple of two ends, as documents carry them; a dash where there are none."""
+    return between(ends[0], ends[1], formatter) if isinstance(ends, list | tuple) and len(ends) == 2 else NOTHING
 
 
 def is_interval(value: Any) -> TypeGuard[Mapping[str, float]]:

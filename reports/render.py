@@ -16,9 +16,11 @@ from markupsafe import Markup
 
 from measurements.rundir import RunDirectory
 from reports import advice, documents, findings, tables
+from reports.charts.aligned import resources
 from reports.charts.chart import Chart
+from reports.charts.heatmap import heatmap
 from reports.charts.load_line import load_line
-from reports.charts.over_time import outcomes, resources
+from reports.charts.over_time import outcomes
 from reports.charts.percentiles import percentiles
 from reports.charts.response_service import response_service
 from reports.charts.token_timings import token_timings
@@ -32,11 +34,9 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
     words = Words(lang)
     read = documents.read(run)
     load, evidence = _charts(run, read, words)
-    style = files("reports").joinpath("templates").joinpath("report.css").read_text(encoding="utf-8")
-    page = _environment().get_template("report.html.j2").render(
-        zip=zip,
-        w=words,
-        lang=lang,
+    page = page_of(
+        "report.html.j2",
+        words,
         name=read.name,
         documents=read,
         found=findings.find(read, words),
@@ -48,15 +48,22 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
         load_charts=load,
         evidence_charts=evidence,
         endpoints=tables.endpoint_rows(read),
+        unsaid=tables.unsaid_rows(read),
+        glossary=tables.glossary_rows(words),
         limits=tables.limit_rows(read, words),
         checks=tables.check_rows(read, words),
         errors=tables.error_rows(run),
         provenance=tables.provenance_rows(read, words),
         command=read.run.get("command"),
-        style=Markup(style),
-        style_hash=policy_hash(style),
-    )  # fmt: skip
+    )
     return run.write_text("report.html", page)
+
+
+def page_of(template: str, words: Words, **fields: Any) -> str:
+    """A template filled in, with the one style sheet and its hash; everything in `fields` is escaped."""
+    style = files("reports").joinpath("templates").joinpath("report.css").read_text(encoding="utf-8")
+    fixed = {"w": words, "lang": words.lang, "style": Markup(style), "style_hash": policy_hash(style)}
+    return _environment().get_template(template).render(**fixed, **fields)
 
 
 def policy_hash(source: str) -> str:
@@ -99,9 +106,10 @@ def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Char
         if series is not None:
             timed = [
                 lambda: outcomes(series.outcomes(), stages, words),
-                lambda: resources(series.resources(), contract, stages, words),
+                lambda: heatmap(series.latencies(), stages, slo, words),
+                lambda: resources(series.resources(), series.server(), contract, stages, words),
             ]
-        evidence += [*timed[:1], lambda: token_timings(stages, names, words), *timed[1:]]
+        evidence += [*timed[:2], lambda: token_timings(stages, names, words), *timed[2:]]
         return _drawn(load, read), _drawn(evidence, read)
 
 

@@ -4,6 +4,7 @@ Rows stay on disk; DuckDB streams them with bounded memory. Seconds count from t
 plus how much later than the first worker it started.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from reports.documents import Document, listed
 
 BIN_CHOICES_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 10800, 86400)
 MEMORY_LIMIT = "1GB"
+TELLING = "queue|waiting|pending|running|in_?flight|active|slot|batch|cache|hit|pool|connection|session|kv"
+MOST_METRICS, MOST_LABEL_SETS = 5, 4
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Series:
         ]
         return Binned(bin_s, ("start_s", "from_ms", "to_ms", "requests"), classed)
 
-    def resources(self, most_bins: int = 240) -> Binned:
+    def resources(self, most_bins: int = 150) -> Binned:
         """(start_s, role, cpu_cores, memory_mib): mean per bin over each role's processes; host: busy cores, used."""
         source = self._path / "resources.parquet"
         columns = ("start_s", "role", "cpu_cores", "memory_mib")
@@ -111,8 +114,57 @@ class Series:
         ).fetchall()
         return Binned(bin_s, columns, rows)
 
+    def server(self, most_bins: int = 150) -> Binned:
+        """(start_s, name, kind, labels, value): the service's own queues, slots, caches and pools, those that moved.
+
+        Gauges as the bin's mean, counters as their rate per second; a counter that falls (another worker answered, or
+        a restart) gives no rate there. At most `MOST_METRICS` names with `MOST_LABEL_SETS` label sets each.
+        """
+        source = self._path / "server.parquet"
+        columns = ("start_s", "name", "kind", "labels", "value")
+        if not source.is_file():
+            return Binned(1.0, columns, [])
+        self._open(source)
+        span = self._database.execute("SELECT max(at_ns) / 1e9 FROM observed").fetchone()
+        bin_s = max(1.0, bin_width_s(float(span[0] or 0) if span else 0.0, most_bins))
+        rows = self._database.execute(
+            """
+            WITH telling AS (
+              SELECT at_ns, name::VARCHAR AS name, kind::VARCHAR AS kind, labels::VARCHAR AS labels, value FROM observed
+              WHERE kind::VARCHAR IN ('gauge', 'counter') AND at_ns >= 0
+                AND regexp_matches(name::VARCHAR, $telling, 'i') AND NOT regexp_matches(name::VARCHAR, '^(process|python)_')),
+            steps AS (
+              SELECT *, value - lag(value) OVER w AS grown, at_ns - lag(at_ns) OVER w AS elapsed_ns
+              FROM telling WINDOW w AS (PARTITION BY name, labels ORDER BY at_ns)),
+            moved AS (
+              SELECT name, labels, max(value) - min(value) AS by_how_much FROM telling GROUP BY ALL HAVING by_how_much > 0),
+            ranked AS (
+              SELECT name, labels, row_number() OVER (PARTITION BY name ORDER BY by_how_much DESC, labels) AS place,
+                     dense_rank() OVER (ORDER BY name) AS panel
+              FROM moved),
+            binned AS (
+              SELECT floor(at_ns / 1e9 / $bin) * $bin AS start_s, name, kind, labels, avg(value) AS level,
+                     sum(grown) FILTER (grown >= 0) * 1e9 / sum(elapsed_ns) FILTER (grown >= 0) AS per_second
+              FROM steps GROUP BY ALL)
+            SELECT start_s, b.name, kind, b.labels, if(kind = 'gauge', level, per_second) AS figure
+            FROM binned b JOIN ranked r ON b.name = r.name AND b.labels = r.labels
+            WHERE place <= $sets AND panel <= $metrics AND figure IS NOT NULL
+            ORDER BY b.name, b.labels, start_s""",
+            {"bin": bin_s, "telling": TELLING, "metrics": MOST_METRICS, "sets": MOST_LABEL_SETS},
+        ).fetchall()
+        return Binned(bin_s, columns, [(*row[:3], _label_values(row[3]), row[4]) for row in rows])
+
     def _open(self, source: Path) -> None:
         self._database.read_parquet(str(source)).create_view("observed", replace=True)
+
+
+def _label_values(labels: str | None) -> str:
+    """`{"operation": "hit"}` as "hit"."""
+    try:
+        found = json.loads(labels or "{}")
+    except ValueError:
+        return str(labels)
+    return ", ".join(str(value) for value in found.values()) if isinstance(found, dict) else str(found)
 
 
 def _shifts(run: Document) -> dict[int, float]:

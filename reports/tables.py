@@ -14,6 +14,10 @@ from reports.findings import ICONS, Tone, limit_text
 from reports.wording import Words
 
 SLO_TONES: dict[str, Tone] = {"met": "good", "missed": "bad", "unknown": "warn"}
+GLOSSARY = (
+    "response", "percentile", "interval", "limit", "open_loop", "served", "capacity", "bottleneck", "scale",
+    "spare", "saturated", "nines", "heatmap", "valid", "grade", "refused",
+)  # fmt: skip
 CHECK_TONES: dict[str, Tone] = {"ok": "good", "note": "warn", "invalid": "bad"}
 
 
@@ -33,7 +37,6 @@ class Mark:
 class Cell:
     text: str
     interval: str = ""
-    note: str = ""
 
 
 def endpoint_rows(documents: Documents) -> list[dict[str, Any]]:
@@ -43,7 +46,7 @@ def endpoint_rows(documents: Documents) -> list[dict[str, Any]]:
     for name, entry in entries.items():
         if not entry or (name == "all" and len(entries) == 2):
             continue
-        cells = [_quantile_cell(documents, name, entry, quantile_name) for quantile_name in ("p50", "p95", "p99")]
+        cells = [_quantile_cell(entry, quantile_name) for quantile_name in ("p50", "p95", "p99")]
         rows.append(
             {
                 "name": name,
@@ -55,17 +58,32 @@ def endpoint_rows(documents: Documents) -> list[dict[str, Any]]:
     return rows
 
 
-def _quantile_cell(documents: Documents, name: str, entry: Document, quantile_name: str) -> Cell:
+def _quantile_cell(entry: Document, quantile_name: str) -> Cell:
     value = quantile(entry, "response_ms", quantile_name)
     interval = doubt(entry, "response_ms", quantile_name)
     if value is not None:
         return Cell(q.milliseconds(value), q.between(*interval, q.milliseconds) if interval else "")
-    prefix = "all" if name == "all" else f"endpoints.{name}"
     bounds = section(entry, "response_ms", "bounds", quantile_name)
-    why = documents.why_null(prefix, "response_ms", quantile_name)
     if q.is_number(bounds.get("at_least")):
-        return Cell(f"≥ {q.milliseconds(bounds['at_least'])}", note=why)
-    return Cell(q.NOTHING, note=why)
+        return Cell(f"≥ {q.milliseconds(bounds['at_least'])}")
+    return Cell(q.NOTHING)
+
+
+def unsaid_rows(documents: Documents) -> list[tuple[str, str]]:
+    """(what, why not) of each percentile that the endpoints' table leaves open."""
+    places = {"all": "all"} | {name: f"endpoints.{name}" for name in documents.endpoints}
+    return [
+        (f"{name} {quantile_name}", why)
+        for name, prefix in places.items()
+        if name != "all" or len(documents.endpoints) > 1
+        for quantile_name in ("p50", "p95", "p99")
+        if (why := documents.why_null(prefix, "response_ms", quantile_name))
+    ]
+
+
+def glossary_rows(words: Words) -> list[tuple[str, str]]:
+    """The report's terms in a manager's words."""
+    return [(words(f"glossary.{term}"), words(f"glossary.{term}_means")) for term in GLOSSARY]
 
 
 def limit_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:
@@ -76,12 +94,19 @@ def limit_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:
             {
                 "endpoint": finding.get("endpoint"),
                 "metric": words.known("slo", metric),
-                "value": q.shown(finding.get("value"), q.by_key(metric)),
+                "value": _value_or_bound(finding, q.by_key(metric)),
                 "limit": limit_text(metric, finding.get("limit")),
                 "mark": Mark(words.known("slo", state), SLO_TONES.get(state, "warn")),
             }
         )
     return rows
+
+
+def _value_or_bound(finding: Document, formatter: q.Formatter) -> str:
+    for key, sign in (("value", ""), ("at_least", "≥ "), ("at_most", "≤ ")):
+        if q.is_number(finding.get(key)):
+            return f"{sign}{formatter(finding[key])}"
+    return q.NOTHING
 
 
 def check_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 from markupsafe import Markup
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -33,7 +34,8 @@ CLASSES = (
 )
 
 WIDE_PX, NARROW_PX = 880, 360
-LONGEST_LABEL = 48
+LONGEST_LABEL = 80
+TIP = "tip:"
 SETTINGS: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "plimsoll",
@@ -103,8 +105,12 @@ def _strict(source: bytes, key: str, title: str, description: str) -> str:
             if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
                 parent.remove(child)
     referred = {match for element in root.iter() for match in _references(element)}
-    for element in root.iter():
+    for element in list(root.iter()):
         _present(element)
+        if element.attrib.get("id", "").startswith(TIP):
+            title_element = ElementTree.Element(f"{{{SVG}}}title")
+            title_element.text = _label(element.attrib.pop("id").removeprefix(TIP))
+            element.insert(0, title_element)
         if "id" in element.attrib:
             identity = element.attrib.pop("id")
             if identity in referred:
@@ -161,6 +167,11 @@ def plain_axes(axes: Axes, x: str, y: str) -> None:
     axes.grid(False, axis="x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0, pad=6)
+
+
+def tip(artist: Artist, text: str) -> None:
+    """What a pointer resting on it is told, by the browser itself."""
+    artist.set_gid(f"{TIP}{text}")
 
 
 def label(axes: Axes, text: str, at: tuple[float, float], colour: str, **where: Any) -> None:

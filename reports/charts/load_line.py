@@ -97,7 +97,9 @@ def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Do
         if ends := doubt(entry_of(stage, name), "response_ms", "p95"):
             seen += ends
             axes.plot([rate, rate], ends, color=canvas.BAD if missed else canvas.BLUE, linewidth=1, zorder=2)
-        _point(axes, rate, value, missed, exact)
+        sign = "" if exact else "≥ "
+        tip = f"{stage.get('name')}: {q.rate(rate)}, p95 {sign}{q.milliseconds(value)}"
+        _point(axes, (rate, value), tip, missed, exact)
     limit = limit_of(slo, name, "p95_ms")
     ticks.log_times(axes, *ticks.bounds(seen + ([limit] if limit else [])))
     canvas.plain_axes(axes, words("axis.throughput"), words("axis.response_of", name=name))
@@ -107,11 +109,14 @@ def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Do
         canvas.label(axes, text, (0, limit), canvas.WARN, xytext=(4, 8), textcoords="offset points")
 
 
-def _point(axes: Axes, x: float, y: float, missed: bool, exact: bool = True) -> None:
+def _point(axes: Axes, at: tuple[float, float], tip: str, missed: bool, exact: bool = True) -> None:
     """A disc; a triangle for a bound; a cross where the limit was missed."""
     marker, size = ("X", 9) if missed else ("o", 8) if exact else ("^", 8)
     colour = canvas.BAD if missed else canvas.BLUE
-    axes.plot(x, y, marker=marker, markersize=size, color=colour, markeredgecolor=canvas.FACE, linestyle="", zorder=4)
+    [drawn] = axes.plot(
+        *at, marker=marker, markersize=size, color=colour, markeredgecolor=canvas.FACE, linestyle="", zorder=4
+    )
+    canvas.tip(drawn, tip)
 
 
 def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document], words: Words) -> None:
@@ -125,7 +130,8 @@ def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document],
     axes.plot([0, most], [0, most], color=canvas.MUTED, linewidth=1, linestyle=(0, (2, 2)))
     axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
     for stage, level, rate in points:
-        _point(axes, level, rate, within_slo(stage, slo) == "missed")
+        tip = f"{stage.get('name')}: {q.rate(rate)} / {q.rate(level)}"
+        _point(axes, (level, rate), tip, within_slo(stage, slo) == "missed")
     canvas.plain_axes(axes, words("axis.offered"), words("axis.answered"))
     ticks.value_axis(axes)
     canvas.label(axes, words("mark.all_served"), (most * 0.45, most * 0.45), canvas.MUTED, xytext=(-8, 6),

@@ -1,0 +1,64 @@
+"""The pages against axe's accessibility rules, in headless Chromium where there is one.
+
+vendor/axe-4.14.1.min.js is axe-core as published (MPL 2.0, see its head).
+"""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import synthetic_run
+
+from measurements.rundir import RunDirectory
+from reports import comparison
+from reports.render import render
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+AXE = Path(__file__).parent / "vendor" / "axe-4.14.1.min.js"
+RUN = """
+axe.run(document, {resultTypes: ["violations"]}).then(found => document.documentElement.setAttribute("data-axe",
+  JSON.stringify(found.violations.map(v => v.id + ": " + v.nodes.map(n => n.html.slice(0, 120)).join(" | ")))));
+"""
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run",
+         "--virtual-time-budget=20000", "--dump-dom"]  # fmt: skip
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+def violations(source: str, folder: Path, *flags: str) -> list[str]:
+    """What axe objects to in the page, opened with its policy lifted, for the page itself allows no script."""
+    lifted = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", source)
+    opened = lifted.replace("<details>", "<details open>")
+    page = folder / "page.html"
+    script = AXE.read_text(encoding="utf-8") + RUN
+    page.write_text(opened.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
+    command = [str(CHROMIUM), *FLAGS, *flags, f"--user-data-dir={folder / 'profile'}", page.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    found = re.search(r'data-axe="([^"]*)"', done.stdout)
+    assert found, f"axe did not finish: {done.stderr[-500:]}"
+    return json.loads(html.unescape(found[1]))
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--window-size=1200,900",), ("--window-size=500,900", "--blink-settings=preferredColorScheme=0")],
+    ids=["wide and light", "narrow and dark"],
+)
+def test_axe_finds_nothing_in_the_report(run: RunDirectory, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    assert violations(render(run, "ko").read_text(encoding="utf-8"), tmp_path, *flags) == []
+
+
+def test_axe_finds_nothing_in_a_comparison(run: RunDirectory, tmp_path: Path) -> None:
+    other = synthetic_run.write(tmp_path / "runs", rates=[8, 16], stage_s=6)
+    assert violations(comparison.page(comparison.compare(run, other)), tmp_path) == []
+
+
+def test_the_check_itself_can_fail(tmp_path: Path) -> None:
+    broken = '<!doctype html><html><head><title>x</title></head><body><img src="data:,"></body></html>'
+    found = violations(broken, tmp_path)
+    assert any(one.startswith("image-alt") for one in found)
+    assert any(one.startswith("html-has-lang") for one in found)

@@ -1,0 +1,81 @@
+"""Two runs beside each other, and the same findings for CI."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import synthetic_run
+
+from measurements.rundir import RunDirectory
+from reports import comparison
+from reports.junit import junit
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunDirectory, RunDirectory]:
+    """The same load twice; in B every response of search takes twice as long."""
+    a, b = (synthetic_run.write(tmp_path_factory.mktemp(name), rates=[20, 30], stage_s=20) for name in "ab")
+    summary = b.read_json("summary.json")
+    for part in (summary, *summary["stages"]):
+        times = part["endpoints"]["search"]["response_ms"]
+        for key in ("mean", "p50", "p90", "p95", "p99"):
+            times[key] = times[key] and 2 * times[key]
+        times["ci95"] = {key: [2 * end for end in ends] for key, ends in times["ci95"].items()}
+    b.write_json("summary.json", summary)
+    b.write_json("run.json", b.read_json("run.json") | {"git_commit": "4567def"})
+    return a, b
+
+
+def test_a_doubled_time_is_told_apart_and_an_equal_one_is_not(pair: tuple[RunDirectory, RunDirectory]) -> None:
+    found = {
+        (one["endpoint"], one["metric"]): one
+        for one in comparison.compare(*pair)["comparisons"]
+        if one["stage"] is None
+    }
+    assert found["search", "p50_ms"]["state"] == "higher"
+    assert found["search", "p50_ms"]["ratio"] == pytest.approx(2)
+    assert found["generate", "p50_ms"]["state"] == "not_told_apart"
+    assert found["generate", "p50_ms"]["ratio"] == 1
+    low, high = found["generate", "p50_ms"]["range"]
+    assert low < 1 < high
+
+
+def test_stages_of_the_same_load_are_compared(pair: tuple[RunDirectory, RunDirectory]) -> None:
+    stages = {one["stage"] for one in comparison.compare(*pair)["comparisons"]}
+    assert stages == {None, "step-01", "step-02"}
+
+
+def test_what_else_differs_is_said_on_the_terminal_and_on_the_page(pair: tuple[RunDirectory, RunDirectory]) -> None:
+    document = comparison.compare(*pair)
+    text = "\n".join(comparison.lines(document))
+    assert "git_commit: 0123abc in A, 4567def in B" in text
+    assert "higher" in text
+    assert "plimsoll gate" in text
+    page = comparison.page(document, "ko")
+    assert "4567def" in page
+    assert 'id="forest"' in page
+
+
+def test_an_invalid_run_is_named_before_any_figure(tmp_path: Path, pair: tuple[RunDirectory, RunDirectory]) -> None:
+    bad = synthetic_run.write(tmp_path, rates=[20], stage_s=5)
+    bad.write_json("validity.json", {"valid": False, "checks": []})
+    lines = comparison.lines(comparison.compare(bad, pair[0]))
+    assert "is not a VALID run" in lines[1]
+
+
+def test_junit_has_a_case_for_validity_and_for_every_limit(run: RunDirectory) -> None:
+    suite = ElementTree.fromstring(junit(run).encode())
+    cases = {case.get("name"): case for case in suite}
+    assert set(cases) == {"validity", "generate p95_ms", "generate error_rate", "search p95_ms"}
+    failure = cases["generate error_rate"].find("failure")
+    assert failure is not None
+    assert "the limit is 5 %" in failure.attrib["message"]
+    assert int(suite.attrib["failures"]) == len(suite.findall("*/failure"))
+
+
+def test_junit_survives_what_a_target_may_be_called(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[10], stage_s=4)
+    run.write_json("validity.json", {"valid": False, "checks": [{"state": "invalid", "sentence": "\x00\x1b<&>]]>"}]})
+    error = ElementTree.fromstring(junit(run).encode()).find("testcase/error")
+    assert error is not None
+    assert "<&>]]>" in error.attrib["message"]

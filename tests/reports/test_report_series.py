@@ -1,0 +1,108 @@
+"""What is counted over time is what lies in the Parquet files, for any number of rows."""
+
+import resource
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import synthetic_run
+
+from measurements.rundir import RunDirectory
+from measurements.sample import batch
+from reports.charts.chart import Column, Table
+from reports.render import render
+from reports.series import Series, bin_width_s
+
+
+@pytest.fixture
+def series(run: RunDirectory) -> Series:
+    return Series(run, run.read_json("run.json"))
+
+
+def test_every_intended_request_is_in_one_bin(run: RunDirectory, series: Series) -> None:
+    counted: Counter[str] = Counter()
+    for _, outcome, requests in series.outcomes().rows:
+        counted[outcome] += requests
+    assert dict(counted) == run.read_json("summary.json")["all"]["outcomes"]
+
+
+def test_every_timed_request_is_in_one_cell_of_the_heatmap(run: RunDirectory, series: Series) -> None:
+    found = series.latencies()
+    assert sum(row[3] for row in found.rows) == run.read_json("summary.json")["all"]["response_ms"]["n"]
+    assert all(low < high for _, low, high, _ in found.rows)
+
+
+def test_cores_over_time_are_the_cpu_seconds_that_were_used(series: Series) -> None:
+    found = series.resources(most_bins=10_000)
+    target = [row[2] for row in found.rows if row[1] == "target" and row[2] is not None]
+    assert sum(target) * found.bin_s == pytest.approx(66.8, rel=0.02)  # Σ of 0.05 + 0.9·load over ten 10-s stages
+
+
+def test_workers_that_start_later_are_shifted_by_how_much_later(run: RunDirectory) -> None:
+    workers = [{"worker": 0, "boot_id": "b", "start_monotonic_ns": 5_000_000_000}]
+    alone = Series(run, {"workers": workers}).span_s()
+    workers.append({"worker": 1, "boot_id": "b", "start_monotonic_ns": 2_000_000_000})
+    assert Series(run, {"workers": workers}).span_s() == pytest.approx(alone + 3)
+
+
+@pytest.mark.parametrize(("span_s", "width"), [(10, 0.5), (90, 1), (100, 2), (86_400, 1800)])
+def test_bins_are_round_and_few(span_s: float, width: float) -> None:
+    assert bin_width_s(span_s, 90) == width
+
+
+def test_the_services_own_gauges_and_counters_become_lines(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[5], stage_s=10)
+    rows = []
+    for second in range(10):
+        at_ns = int(second * 1e9)
+        rows += [
+            (at_ns, "/metrics", "app_queue_waiting", "{}", "gauge", float(second)),
+            (at_ns, "/metrics", "cache_operations_total", '{"operation": "hit"}', "counter", 4.0 * second),
+            (at_ns, "/metrics", "cache_operations_total", '{"operation": "miss"}', "counter", 7.0),
+            (at_ns, "/metrics", "process_open_pool", "{}", "gauge", float(second)),
+            (at_ns, "/metrics", "queue_limit", "{}", "gauge", 10.0),
+            (at_ns, "/metrics", "http_request_seconds", "{}", "gauge", float(second)),
+        ]
+    names = ["at_ns", "source", "name", "labels", "kind", "value"]
+    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    pq.write_table(table, run.path / "server.parquet")
+    found = Series(run, {}).server().rows
+    assert {(row[1], row[3]) for row in found} == {("app_queue_waiting", ""), ("cache_operations_total", "hit")}
+    assert {row[4] for row in found if row[3] == "hit"} == {4.0}
+    assert "cache_operations_total" in render(run).read_text(encoding="utf-8")
+
+
+def test_a_counter_that_falls_gives_no_rate(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[5], stage_s=4)
+    values = [0.0, 10.0, 3.0, 13.0, 14.0]
+    columns = {"at_ns": [int(s * 1e9) for s in range(5)], "source": ["/m"] * 5, "name": ["cache_total"] * 5,
+               "labels": ["{}"] * 5, "kind": ["counter"] * 5, "value": values}  # fmt: skip
+    pq.write_table(pa.table(columns), run.path / "server.parquet")
+    assert [row[4] for row in Series(run, {}).server().rows] == [10.0, 10.0, 1.0]
+
+
+def test_a_download_holds_the_unrounded_figures_and_no_formula() -> None:
+    table = Table((Column("=SUM(A1)"), Column("p95")), [["@cmd", 1.23456789], ["-1+2", None], ["plain", -5.0]])
+    assert table.csv().splitlines() == ["'=SUM(A1),p95", "'@cmd,1.23456789", "'-1+2,", "plain,-5.0"]
+
+
+@pytest.mark.prove
+def test_ten_million_rows_render_in_ten_seconds_with_bounded_memory(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[20], stage_s=50)
+    small = synthetic_run.rows_of([20], 50)
+    rows = np.concatenate([small] * (500_000 // len(small) + 1))[:500_000]
+    rows["intended_ns"] = np.sort(np.random.default_rng(1).integers(0, int(3.6e12), len(rows)))
+    rows["done_ns"] = rows["intended_ns"] + np.random.default_rng(2).lognormal(17, 1, len(rows)).astype(np.int64)
+    table = pa.Table.from_batches([batch(rows, 0, ["step-01"], list(synthetic_run.ENDPOINTS))])
+    for shard in range(20):
+        pq.write_table(table, run.path / f"samples/worker-{shard + 1:03d}.parquet")
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    page = render(run)
+    assert time.perf_counter() - began <= 10
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 1_000_000
+    assert page.stat().st_size < 2_000_000
