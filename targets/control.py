@@ -16,6 +16,8 @@ from measurements.errors import ContractError, TargetUnreachable, UsageError
 from targets.contract import Contract
 from targets.process import STOP_PATIENCE_S, Process, describe_exit
 
+UNSAFE = re.compile(r"[^\w.-]+")  # in a file's name
+
 Say = Callable[[str], None]
 
 
@@ -109,7 +111,7 @@ class Deployment:
             fill(self._control.stop, {**values, "pid": ""})
         process = Process(
             name, fill(start, values), {k: fill(v, values) for k, v in env.items()}, Path.cwd(),
-            self._logs / f"{re.sub(r'[^\w.-]+', '-', name)}-{port}.log", self._cpus,
+            self._logs / f"{UNSAFE.sub('-', name)}-{port}.log", self._cpus,
         )  # fmt: skip
         self.processes.setdefault(role, []).append(process)
         self._values[process.pid] = {**values, "pid": str(process.pid)}
