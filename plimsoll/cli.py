@@ -162,6 +162,29 @@ def allow(
     print(f"load up to {entry['max_rps']:g} rps may go to {entry['host']} (recorded for {entry['by']}, {entry['at']})")
 
 
+@app.command(
+    epilog=examples(
+        "plimsoll workload targets/data/kakao_access.log.gz -o workload.toml",
+        "plimsoll workload targets/data/kakao_access.log.gz --json",
+    )
+)
+def workload(
+    logs: Annotated[
+        list[Path], typer.Argument(metavar="LOG…", help="access logs or public LLM traces, plain or .gz")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="contract mix to write (.toml), arrivals and daily shape beside it"),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Read access logs: requests, errors and response times by hour and endpoint; a contract mix and arrivals."""
+    from plimsoll.commands import workload as command
+
+    command.workload(logs, output, json, quiet)
+
+
 def _later(name: str, purpose: str) -> None:
     @app.command(
         name,
@@ -179,7 +202,6 @@ for _name, _purpose in (
     ("profile", "records where CPU and memory go under load"),
     ("verify", "tests a plan against what is measured"),
     ("gate", "compares two versions in one paired run"),
-    ("workload", "reads access logs into arrivals and a mix"),
     ("history", "shows trends of past gates and runs"),
     ("ledger", "shows how often past predictions held"),
     ("compare", "sets two runs side by side"),
