@@ -6,6 +6,7 @@ from typing import Any
 
 from capacity import cost, demand, laws, ledger, next_measurement, queue_options, thumb
 from capacity.ask import Ask, seconds_per_user
+from capacity.figures import figure
 from capacity.ledger import Entry
 from capacity.memory import MemoryModel
 from capacity.model import Model
@@ -82,7 +83,7 @@ def _size(model: Model) -> tuple[float, float, str]:
     highest = model.memory.highest_mib if isinstance(model.memory, MemoryModel) else MIB_PER_GIB
     memory = float(resources.get("memory_mib") or highest / model.run.replicas / 0.7) / MIB_PER_GIB
     stated = "as the contract deploys it" if resources.get("cpu") and resources.get("memory_mib") else "as measured"
-    return cores, memory, f"a replica has {cores:.3g} core(s) and {memory:.3g} GiB, {stated}"
+    return cores, memory, f"a replica has {figure(cores)} core(s) and {figure(memory)} GiB, {stated}"
 
 
 def narrower(model: Model, planned_rps: float | None) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from capacity.figures import figure
 from capacity.growth import Growth
 from capacity.model import Model
 
@@ -65,7 +66,9 @@ def demand(ask: Ask, model: Model) -> Demand:
     today, note = ask.demand_rps, "peak arrivals per second, as given"
     if today is None and ask.users is not None and (each := seconds_per_user(ask, model)):
         today = ask.users / each
-        note = f"{ask.users} users at once, a request every {each:.3g} s each (response near the edge + time to think)"
+        note = (
+            f"{ask.users} users at once, a request every {figure(each)} s each (response near the edge + time to think)"
+        )
     if today is None:
         base = model.capacity_rps.mid if model.capacity_rps else model.at_least_rps
         note = "no demand was given: planned for the capacity found and for twice that; say yours with --demand"
@@ -73,7 +76,7 @@ def demand(ask: Ask, model: Model) -> Demand:
     planned = today
     if ask.growth:
         planned = ask.growth.at_horizon(today)
-        note += f", growing by {ask.growth.per_month:.1%} a month over {ask.growth.horizon_months:.3g} months"
+        note += f", growing by {ask.growth.per_month:.1%} a month over {figure(ask.growth.horizon_months)} months"
     return Demand(today, [planned], note, ask.users)
 
 

@@ -1,7 +1,7 @@
 """An LLM engine that batches continuously, in virtual time: all running streams share one step.
 
-A step that decodes n streams and reads p prompt tokens of which b prompts begin takes (α + β·n if n) + b·base +
-p·prefill; every decoding stream gains one token at its end, a prompt read to its end gains its first. Admission is
+A step that decodes n streams, begins b prompts and reads p prompt tokens takes (α + β·n if n) + (base if b) +
+b·per prompt + p·per token; every decoding stream gains one token at its end, a prompt read to its end gains its first. Admission is
 first come, first served, between steps, by slots and by room for prompt + output in the KV budget. Steps in which
 nothing joins or leaves are taken together, so a request costs some three turns of the loop, however long its answer.
 """
@@ -32,6 +32,7 @@ class Engine:
     beta_s: float
     knee: int | None = None
     past_knee_s: float = 0.0
+    prefill_s_per_prompt: float = 0.0
 
     def decode_s(self, running: int) -> float:
         if not running:
@@ -95,18 +96,18 @@ def generate(  # noqa: PLR0915 - one hot loop over shared state
         together = 1
         joined: list[int] = []
         if reading:
-            left = engine.chunk_tokens
+            left, begun = engine.chunk_tokens, 0
             for job in reading:
                 take = min(left, job[1])
-                cost += (
-                    engine.prefill_base_s if job[1] == prompts[job[0]] else 0.0
-                ) + take * engine.prefill_s_per_token
+                begun += job[1] == prompts[job[0]]
                 job[1] -= take
                 left -= take
                 if job[1] <= 0:
                     joined.append(job[0])
                 if not left:
                     break
+            cost += (engine.prefill_base_s if begun else 0.0) + begun * engine.prefill_s_per_prompt
+            cost += (engine.chunk_tokens - left) * engine.prefill_s_per_token
             reading = [job for job in reading if job[1] > 0]
         else:
             together = decoding[0][0] - steps

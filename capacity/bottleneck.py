@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from capacity import signatures
+from capacity import signatures, waiting
 from capacity.demand import ServiceDemand
 from capacity.facts import Facts
-from capacity.signatures import Sign
+from capacity.figures import figure
+from capacity.sign import Sign
 from measurements.interval import Interval
 
 NAMED_FROM = 0.6
+RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
+    signatures.memory,
+    signatures.cpu,
+    waiting.blocked,
+    waiting.declared_queue,
+    waiting.rate_limit,
+    waiting.bounded_queue,
+    waiting.upstream_engine,
+    waiting.upstream_stage,
+    waiting.upstream_tokens,
+    signatures.dependency,
+)
 EXTRAPOLATION = 1.5
 
 
@@ -55,7 +69,7 @@ def name(facts: Facts) -> Bottleneck:
     """The most telling signature; two that contradict each other, or a weak one, leave it unidentified."""
     if facts.plateau is None:
         return _unnamed(facts, ["no stage was overloaded, so nothing was seen to bind"], [], None)
-    signs = [sign for recognise in signatures.RECOGNISERS if (sign := recognise(facts)) is not None]
+    signs = [sign for recognise in RECOGNISERS if (sign := recognise(facts)) is not None]
     named = sorted((s for s in signs if s.kind != "unidentified"), key=lambda sign: -sign.confidence)
     bench = next((sign.bench for sign in signs if sign.bench), None)
     said = [sentence for sign in signs for sentence in sign.evidence]
@@ -102,8 +116,8 @@ def _queue_like(facts: Facts) -> str:
         return ""
     servers = facts.plateau.rate_rps.mid * facts.calm.requests_per_arrival * calm_ms / 1000
     return (
-        f"at the plateau of {facts.plateau.rate_rps.mid:.3g} rps it behaves like {servers:.2g} places of "
-        f"{calm_ms:.3g} ms each; from outside a lock, a pool, slots and a slow upstream look the same: "
+        f"at the plateau of {figure(facts.plateau.rate_rps.mid)} rps it behaves like {servers:.2g} places of "
+        f"{figure(calm_ms)} ms each; from outside a lock, a pool, slots and a slow upstream look the same: "
         "stack snapshots at the plateau tell"
     )
 
@@ -116,14 +130,22 @@ def _who_slowed_down(facts: Facts) -> str:
     if not waits or not flat:
         return ""
     factors = ", ".join(f"{name} {slower[name]:.2g} times" for name in waits)
-    return f"slower than at {facts.calm.rate_rps:.3g} rps: {factors}; not {', '.join(flat)}: what binds is not shared by all"
+    return f"slower than at {figure(facts.calm.rate_rps)} rps: {factors}; not {', '.join(flat)}: what binds is not shared by all"
 
 
 def _busy(facts: Facts) -> list[str]:
     if facts.busiest_cores is None:
         return ["the service's processes were not observed"]
-    where = "at the plateau" if facts.plateau else f"at the highest stage, {facts.top[0].rate_rps:.3g} rps,"
-    return [f"{where} the busiest process used {facts.busiest_cores:.2f} of one core"]
+    others = (
+        [
+            f"other processes of this machine used {facts.foreign_cores:.2f} of {facts.host_cores:.0f} cores meanwhile: "
+            "what the service did not get may be theirs, so nothing that takes an idle CPU for granted is named"
+        ]
+        if facts.disturbed
+        else []
+    )
+    where = "at the plateau" if facts.plateau else f"at the highest stage, {figure(facts.top[0].rate_rps)} rps,"
+    return [*others, f"{where} the busiest process used {facts.busiest_cores:.2f} of one core"]
 
 
 def _idle(facts: Facts, best: Sign) -> list[str]:

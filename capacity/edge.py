@@ -9,6 +9,7 @@ from typing import Any, Literal
 from scipy import stats
 
 from capacity.documents import CONFIDENCE, RunDocuments, Stage, between
+from capacity.figures import figure
 from measurements import slo
 from measurements.interval import Interval, Refusal
 
@@ -88,7 +89,7 @@ def _says(finding: Mapping[str, Any]) -> str:
     value = finding["value"] if finding["value"] is not None else finding.get("at_least")
     if value is None:
         return f"{finding['endpoint']} {finding['metric']}: {finding.get('why', 'missed')}"
-    return f"{finding['endpoint']} {finding['metric']} {value:.4g} against {finding['limit']:.4g}"
+    return f"{finding['endpoint']} {finding['metric']} {figure(value)} against {figure(finding['limit'])}"
 
 
 def find(stages: Sequence[Stage]) -> Edge:
@@ -148,7 +149,7 @@ def _never_passes(run: RunDocuments, judged: list[Judged]) -> Refusal:
     lowest = judged[0]
     return Refusal(
         "capacity_rps",
-        f"no stage met the SLO; even at {lowest.stage.rate_rps:.3g} rps: {lowest.why}",
+        f"no stage met the SLO; even at {figure(lowest.stage.rate_rps)} rps: {lowest.why}",
         _again(run, max(lowest.stage.rate_rps, 0.1)) + " (or reconsider the SLO)",
     )
 
@@ -157,7 +158,7 @@ def _never_fails(run: RunDocuments, top: float, noisy: bool) -> Refusal:
     beside = "a miss below it was not repeated; " if noisy else ""
     return Refusal(
         "capacity_rps",
-        f"the SLO held up to the highest rate tried, {top:.3g} rps: {beside}"
+        f"the SLO held up to the highest rate tried, {figure(top)} rps: {beside}"
         "capacity is at least that, its upper end unknown",
         _again(run, top * 3),
     )
@@ -166,7 +167,7 @@ def _never_fails(run: RunDocuments, top: float, noisy: bool) -> Refusal:
 def _contradiction(run: RunDocuments, missed_at: float, passed: Judged) -> Refusal:
     return Refusal(
         "capacity_rps",
-        f"the stages contradict each other: the SLO was missed at {missed_at:.3g} rps and met at "
-        f"{passed.stage.rate_rps:.3g} rps, both beyond chance (cold caches, a disturbance, a restart?)",
+        f"the stages contradict each other: the SLO was missed at {figure(missed_at)} rps and met at "
+        f"{figure(passed.stage.rate_rps)} rps, both beyond chance (cold caches, a disturbance, a restart?)",
         _again(run, passed.stage.rate_rps * 1.5, 600) + " --warmup 30",
     )

@@ -14,6 +14,8 @@ from capacity.documents import RunDocuments, Stage
 from capacity.plateau import Plateau
 from measurements.interval import Refusal
 
+FOREIGN = 0.25  # of the host's cores
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -61,14 +63,27 @@ class Facts:
         return float(np.mean(known)) / calm if known and calm else None
 
     @property
+    def foreign_cores(self) -> float:
+        """Cores that the host gave to processes that are none of this measurement's."""
+        if self.host_share is None or not self.host_cores or self.bench_cores is None:
+            return 0.0
+        return max(0.0, self.host_share * self.host_cores - self.bench_cores - (self.generator_cores or 0.0))
+
+    @property
+    def disturbed(self) -> bool:
+        """Others took so much CPU that the service may have wanted what it did not get."""
+        return bool(self.host_cores) and self.foreign_cores > FOREIGN * (self.host_cores or 0.0)
+
+    @property
     def own_cpu_is_high(self) -> bool:
         """CPU was seen, and not low; where it was not seen, neither can be said."""
         return self.busiest_cores is not None and not self.own_cpu_is_low
 
     @property
     def own_cpu_is_low(self) -> bool:
-        """No process of the service is near a core's worth, nor all of them near what they may use."""
-        if self.busiest_cores is None:
+        """No process of the service is near a core's worth, nor all of them near what they may use, nor could others
+        have kept it from them."""
+        if self.busiest_cores is None or self.disturbed:
             return False
         share = self.bench_cores / self.allotted_cores if self.bench_cores and self.allotted_cores else 0.0
         return self.busiest_cores < 0.8 and share < 0.85

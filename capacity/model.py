@@ -12,6 +12,7 @@ from capacity.demand import ServiceDemand
 from capacity.documents import RunDocuments, Stage, between, objections, stages_of
 from capacity.edge import Edge
 from capacity.facts import Facts, gather
+from capacity.figures import figure
 from capacity.ledger import Entry
 from capacity.memory import MemoryModel
 from capacity.plateau import Plateau
@@ -149,5 +150,5 @@ def _unidentified(run: RunDocuments, named: Bottleneck, highest_rps: float) -> R
     return Refusal(
         "bottleneck",
         f"a plateau was seen, but no resource that was watched stands at its limit there{could}",
-        f"plimsoll profile {run.contract_path} --rate {highest_rps:.3g} --cpu (stacks at the plateau name what waits)",
+        f"plimsoll profile {run.contract_path} --rate {figure(highest_rps)} --cpu (stacks at the plateau name what waits)",
     )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from capacity.documents import between
+from capacity.figures import figure
 from capacity.policy import Replica, size
 from measurements.interval import Interval
 
@@ -20,7 +21,7 @@ def best(replica: Replica, demand_rps: float, contract: str, highest_rps: float)
     if replica.rate_rps is None or sizing.needed is None:
         return {
             "measurement": "the upper end of the capacity",
-            "command": f"plimsoll search {contract} --max-rate {highest_rps * 4:.3g}",
+            "command": f"plimsoll search {contract} --max-rate {figure(highest_rps * 4)}",
             "load_seconds": SEARCH_S,
             "replicas_now": None,
             "replicas_after": None,
@@ -29,14 +30,14 @@ def best(replica: Replica, demand_rps: float, contract: str, highest_rps: float)
     candidates = [
         (
             "the highest rate within the SLO, to 5 %",
-            f"plimsoll search {contract} --max-rate {highest_rps * 1.5:.3g} --budget {SEARCH_S:.0f}",
+            f"plimsoll search {contract} --max-rate {figure(highest_rps * 1.5)} --budget {SEARCH_S:.0f}",
             SEARCH_S,
             replace(replica, rate_rps=_narrowed(replica.rate_rps, NARROW)),
         )
     ]
     if replica.demand is not None:
         cost = replace(replica.demand, per_arrival_s=_narrowed(replica.demand.per_arrival_s, NARROW))
-        command = f"plimsoll run {contract} --shape breakpoint --rate {replica.demand.highest_rps:.3g} --duration {STEPS_S:.0f}"
+        command = f"plimsoll run {contract} --shape breakpoint --rate {figure(replica.demand.highest_rps)} --duration {STEPS_S:.0f}"
         candidates.append(("the CPU time per request", command, STEPS_S, replace(replica, demand=cost)))
     found = []
     for what, command, seconds, narrower in candidates:

@@ -9,6 +9,7 @@ from typing import Any
 from capacity import queue_options
 from capacity.bottleneck import Bottleneck
 from capacity.documents import RunDocuments, between
+from capacity.figures import figure
 from capacity.model import Model
 from capacity.policy import CPU_SHARE, MEMORY_SHARE, Replica, size
 from measurements.interval import Interval, Refusal
@@ -85,9 +86,9 @@ def scale_out(
     if shared and demand_rps > room and not (bottleneck.kind == "rate_limit" and per_process):
         return Refusal(
             "scale_out",
-            f"replicas gain 0 at {demand_rps:.3g} rps: {shared}",
+            f"replicas gain 0 at {figure(demand_rps)} rps: {shared}",
             f"raise that limit (for an upstream: quota, slots, a second provider), then measure again: "
-            f"plimsoll run {run.contract_path} --shape breakpoint --rate {demand_rps * 1.5:.3g}",
+            f"plimsoll run {run.contract_path} --shape breakpoint --rate {figure(demand_rps * 1.5)}",
         )
     sizing = size(replica, demand_rps)
     conditional = bottleneck.kind == "unidentified" and demand_rps > room
@@ -145,8 +146,8 @@ def scale_up(
     }.get(bottleneck.kind, f"{SHARED.get(bottleneck.kind, bottleneck.kind + ' binds')}: a bigger machine gains 0")
     return Refusal(
         "scale_up",
-        f"at {demand_rps:.3g} rps: {why}",
-        f"plimsoll profile {run.contract_path} --rate {highest_rps:.3g} --cpu (stacks at the plateau name what waits)",
+        f"at {figure(demand_rps)} rps: {why}",
+        f"plimsoll profile {run.contract_path} --rate {figure(highest_rps)} --cpu (stacks at the plateau name what waits)",
     )
 
 
@@ -160,15 +161,15 @@ def _more_workers(
         return Refusal(
             "scale_up",
             "the demand per request or the upper end of the capacity is not known",
-            f"plimsoll run {run.contract_path} --shape breakpoint --rate {highest_rps * 2:.3g} --duration 300",
+            f"plimsoll run {run.contract_path} --shape breakpoint --rate {figure(highest_rps * 2)} --duration 300",
         )
     if demand_rps > FARTHEST * highest_rps:
         return Refusal(
             "scale_up",
-            f"{demand_rps:.3g} rps on one machine is more than {FARTHEST:.0f} times the highest rate measured "
-            f"({highest_rps:.3g} rps)",
+            f"{figure(demand_rps)} rps on one machine is more than {FARTHEST:.0f} times the highest rate measured "
+            f"({figure(highest_rps)} rps)",
             f"set workers = {ceil(demand_rps / rate.low)} under [resources], then on the larger machine: "
-            f"plimsoll run {run.contract_path} --shape breakpoint --rate {demand_rps:.3g}",
+            f"plimsoll run {run.contract_path} --shape breakpoint --rate {figure(demand_rps)}",
         )
     one = rate.scaled(1 / run.workers)
     cores = between(
@@ -235,15 +236,15 @@ def do_nothing(
         return {
             **found,
             "state": "holds",
-            "text": f"{demand_rps:.3g} rps is within what was shown to hold ({low:.3g} rps)",
+            "text": f"{figure(demand_rps)} rps is within what was shown to hold ({figure(low)} rps)",
         }
     if capacity is None or demand_rps <= capacity.high:
         return {
             **found,
             "state": "at_risk",
-            "text": f"{demand_rps:.3g} rps lies above what was shown to hold, {low:.3g} rps",
+            "text": f"{figure(demand_rps)} rps lies above what was shown to hold, {figure(low)} rps",
         }
-    text = f"{demand_rps:.3g} rps is above {capacity.high:.3g} rps, where the SLO was missed"
+    text = f"{figure(demand_rps)} rps is above {figure(capacity.high)} rps, where the SLO was missed"
     if plateau is None:
         return {**found, "state": "breaks", "text": text}
     loss = between(

@@ -116,7 +116,7 @@ def make_plan(
 def _indicative(fitted: Model) -> bool:
     run = fitted.run
     weak = fitted.edge.indicative and not fitted.from_search
-    return weak or bool(run.summary.get("indicative")) or bool(run.validity.get("indicative"))
+    return weak or fitted.facts.disturbed or bool(run.summary.get("indicative")) or bool(run.validity.get("indicative"))
 
 
 def _nothing(fitted: Model, asked: Ask, wanted: Demand) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from capacity import queue_settings, service_times
 from capacity.demand import ServiceDemand
 from capacity.documents import RunDocuments, Stage, between
+from capacity.figures import figure
 from capacity.queue_settings import QueueSetting
 from capacity.replica_search import Goal, holds, interval, replicas_for
 from capacity.simulation import Discipline, Routing
@@ -95,7 +96,7 @@ def replicas(model: QueueModel, demand_rps: float, seed: int = 1) -> dict[str, A
         "by_rate_alone": int(np.ceil(rate * mean_s / model.setting.max_concurrent)),
         "assumptions": [
             f"queue {model.name}: {model.setting.max_concurrent} slots, {model.setting.max_queue_size} waiting, "
-            f"{model.setting.timeout_s:g} s, service times as measured (mean {mean_s:.3g} s), Poisson arrivals, simulated",
+            f"{model.setting.timeout_s:g} s, service times as measured (mean {figure(mean_s)} s), Poisson arrivals, simulated",
             "the balancer sends to the replica with the fewest requests; at random it takes "
             f"{by_routing['random']} without a spare, by turns {by_routing['round_robin']}",
         ],

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from capacity.figures import figure
 from capacity.simulation import Discipline, poisson, resampled, simulate
 
 REQUESTS = 40_000
@@ -57,7 +58,7 @@ def advise(
     advised = QueueSetting(slots, queue, timeout_s)
     doomed = max(0, now.max_queue_size - useful_queue(now.max_concurrent, now.timeout_s, mean_s))
     sentences = [
-        f"{name}: {mean_s:.3g} s of service, {cpu_s:.3g} s of it CPU: {slots} at once keep {cores:g} core(s) busy, "
+        f"{name}: {figure(mean_s)} s of service, {figure(cpu_s)} s of it CPU: {slots} at once keep {cores:g} core(s) busy, "
         f"{now.max_concurrent} are allowed"
     ]
     if doomed:
@@ -66,7 +67,8 @@ def advise(
         )
     elif now.max_queue_size > queue:
         sentences.append(
-            f"a queue of {now.max_queue_size} answers in time, but after the limit of {patience_s:.3g} s from place {queue + 1} on"
+            f"a queue of {now.max_queue_size} answers in time, but from place {queue + 1} on "
+            f"after the limit of {figure(patience_s)} s"
         )
     return {
         "queue": name,
@@ -80,7 +82,7 @@ def advise(
         "sentences": sentences,
         "assumptions": [
             "service times stay as measured at low load as long as the slots' CPU fits into the cores; beyond, they stretch",
-            f"at most {LOSS:.0%} lost" + (f", p95 within {slo_s:.3g} s" if slo_s else ""),
+            f"at most {LOSS:.0%} lost" + (f", p95 within {figure(slo_s)} s" if slo_s else ""),
         ],
     }
 

@@ -14,6 +14,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from capacity.documents import CONFIDENCE, between
+from capacity.figures import figure
 from measurements.interval import Interval, Refusal
 
 LEVELS = 6
@@ -44,9 +45,9 @@ class Scalability:
         if level > HORIZON * self.highest_level:
             return Refusal(
                 "throughput",
-                f"{level:.3g} is more than {HORIZON} times the highest concurrency measured ({self.highest_level:.3g}), "
+                f"{figure(level)} is more than {HORIZON} times the highest concurrency measured ({figure(self.highest_level)}), "
                 "where such fits have been wrong more often than their intervals say",
-                f"measure with a concurrency of at least {level / HORIZON:.3g}",
+                f"measure with a concurrency of at least {figure(level / HORIZON)}",
             )
         at = _columns(np.array([level]))[0]
         values = level / (self.draws @ at)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from capacity.figures import figure
+
 KINDS = {
     "cpu_one_core": "the CPU of one core",
     "cpu_host": "the host's CPUs",
@@ -37,7 +39,7 @@ def sentence(plan: Mapping[str, Any]) -> str:
         else "at most; a lower bound of capacity stood behind it"
     )
     asked = "" if plan["demand"]["given"] else " (twice what one carries; no demand was given)"
-    head = f"For {option['demand_rps']:.3g} rps{asked}"
+    head = f"For {figure(option['demand_rps'])} rps{asked}"
     if option["conditional"]:
         return (
             f"{head} {count} replicas ({span}) would do, if what binds is each replica's own: "
@@ -49,8 +51,8 @@ def sentence(plan: Mapping[str, Any]) -> str:
 def _holds(plan: Mapping[str, Any]) -> str:
     capacity = plan["capacity_rps"]
     if capacity:
-        return f"what was measured holds its SLO up to {capacity['low']:.3g} to {capacity['high']:.3g} rps"
-    return f"what was measured holds its SLO at least up to {plan['capacity_at_least_rps']:.3g} rps"
+        return f"what was measured holds its SLO up to {figure(capacity['low'])} to {figure(capacity['high'])} rps"
+    return f"what was measured holds its SLO at least up to {figure(plan['capacity_at_least_rps'])} rps"
 
 
 def _binds(plan: Mapping[str, Any]) -> str:

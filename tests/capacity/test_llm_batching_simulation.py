@@ -12,17 +12,8 @@ from targets.reference.llm.scheduler import Job, LockstepScheduler
 
 ENGINE = Engine(
     slots=8, waiting=20, kv_tokens=4000, prefill_base_s=0.02, prefill_s_per_token=1e-4, chunk_tokens=256,
-    alpha_s=0.012, beta_s=0.0005,
+    alpha_s=0.012, beta_s=0.0005, prefill_s_per_prompt=0.004,
 )  # fmt: skip
-
-
-class Sink:
-    def __init__(self) -> None:
-        self.at_ns: list[int] = []
-        self.clock: LockstepScheduler | None = None
-
-    def token(self) -> None:
-        raise AssertionError("the state machine is stepped here without its driver")
 
 
 def step_by_step(
@@ -33,6 +24,7 @@ def step_by_step(
         batching=Batching(slots=engine.slots, max_waiting=engine.waiting, kv_tokens=engine.kv_tokens),
         prefill=Prefill(
             base_ms=engine.prefill_base_s * 1e3, ms_per_token=engine.prefill_s_per_token * 1e3,
+            ms_per_prompt=engine.prefill_s_per_prompt * 1e3,
             chunk_tokens=engine.chunk_tokens,
         ),
         decode=Decode(base_ms=engine.alpha_s * 1e3, ms_per_running=engine.beta_s * 1e3),

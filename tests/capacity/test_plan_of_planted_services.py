@@ -137,3 +137,48 @@ def test_memory_at_its_limit_is_named_and_more_of_it_is_sized() -> None:
     plan = plan_of(service, bench)
     assert kind_of(plan) in ("memory", "unidentified")
     assert plan.as_json()["memory"]["per_in_flight_mib"]["mid"] == pytest.approx(10, rel=0.1)
+
+
+FULL_ENGINE = {
+    f"step-{k:02d}": {"upstream": {"running_mean": 3.9, "running_max": 4, "waiting_mean": 20.0}} for k in range(5, 11)
+}
+
+
+class TestWhatTheServicesOwnMetricsSay:
+    def test_full_places_of_the_engine_name_the_upstream(self) -> None:
+        plan = make_plan([replace(run(POOL, Bench(contract=UPSTREAM)), server=FULL_ENGINE)], 120)
+        assert kind_of(plan) == "upstream"
+        assert any("replicas gain 0" in refusal.reason for refusal in plan.refusals)
+
+    def test_calls_to_the_upstream_that_take_the_whole_time_and_grew_name_it_too(self) -> None:
+        measured = run(POOL, Bench(contract=UPSTREAM))
+        labels = {"stage": "upstream"}
+        server = {
+            stage["name"]: {
+                "histograms": [
+                    {
+                        "name": "kakao_stage_seconds",
+                        "labels": labels,
+                        "mean": stage["all"]["response_ms"]["mean"] / 1100,
+                    }
+                ]
+            }
+            for stage in measured.summary["stages"]
+        }
+        assert kind_of(make_plan([replace(measured, server=server)], 120)) == "upstream"
+
+    def test_an_engine_with_free_places_is_not_named(self) -> None:
+        idle = {
+            name: {"upstream": {"running_mean": 1.0, "running_max": 4, "waiting_mean": 0.0}} for name in FULL_ENGINE
+        }
+        plan = make_plan([replace(run(POOL, Bench(contract=UPSTREAM)), server=idle)], 120)
+        assert kind_of(plan) == "unidentified"
+
+
+def test_nothing_that_takes_an_idle_cpu_for_granted_is_named_while_others_use_the_machine() -> None:
+    measured = run(POOL, Bench(blocked_frames={"lock": 0.9}))
+    for stage in measured.summary["stages"]:
+        stage["resources"]["host"]["cpu_share_mean"] = 0.98
+    plan = make_plan([measured], 120)
+    assert kind_of(plan) == "unidentified" and plan.indicative
+    assert plan.bottleneck is not None and any("other processes" in sentence for sentence in plan.bottleneck.evidence)

@@ -1,0 +1,171 @@
+"""Bottlenecks in which requests wait while CPU is idle: limiters, slots, locks, pools, upstreams.
+
+From outside a lock, a pool, a semaphore and a slow upstream are the same queue; each recogniser here needs something
+more: a limit that the contract declares, refusals and how they grow, the engine's or the service's own metrics, stacks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from capacity import declared
+from capacity.documents import Stage
+from capacity.facts import Facts
+from capacity.figures import figure
+from capacity.fits import line
+from capacity.sign import AT_LIMIT, Sign
+
+UPSTREAM = re.compile(r"upstream|llm|openai|anthropic|completion", re.IGNORECASE)
+
+
+def blocked(facts: Facts) -> Sign | None:
+    """What the stacks said that were taken at the plateau."""
+    kinds = {"lock": "lock", "pool": "connection_pool", "socket": "upstream"}
+    shares = facts.run.blocked_frames or {}
+    known = {name: share for name, share in shares.items() if name in kinds}
+    if not known or not facts.own_cpu_is_low:
+        return None
+    name, share = max(known.items(), key=lambda item: item[1])
+    if share < 0.5 or (name == "socket" and not facts.run.section("upstream")):
+        return None
+    return Sign(kinds[name], 0.8, [f"{share:.0%} of the serving threads were seen waiting for a {name}, CPU low"])
+
+
+def declared_queue(facts: Facts) -> Sign | None:
+    """The plateau is what the contract's slots can do: c slots over the service time of the calmest stage."""
+    if not facts.plateau or facts.own_cpu_is_high:
+        return None
+    for name, queue in (facts.run.section("limits").get("queue") or {}).items():
+        endpoint = name if name in facts.calm.endpoints else None
+        if endpoint is None and len(facts.calm.endpoints) != 1:
+            continue
+        entry = facts.calm.endpoints[endpoint or next(iter(facts.calm.endpoints))]
+        mean_ms = (entry.get("response_ms") or {}).get("mean")
+        share = (entry.get("count") or 0) / facts.calm.count
+        if not mean_ms or not share:
+            continue
+        slots = float(queue["max_concurrent"]) * facts.run.replicas
+        predicted = slots / (mean_ms / 1000) / share / facts.calm.requests_per_arrival
+        rate = facts.plateau.rate_rps
+        if 0.85 * rate.low <= predicted <= 1.15 * rate.high:
+            said = (
+                f"{slots:.0f} slots of queue {name} at {figure(mean_ms)} ms each allow {figure(predicted)} rps; "
+                f"the plateau was {figure(rate.mid)}"
+            )
+            return Sign("concurrency_limit", 0.8 if facts.own_cpu_is_low else 0.6, [said])
+    return None
+
+
+def rate_limit(facts: Facts) -> Sign | None:
+    """Fast rejections, CPU low, what is let through neither slower nor more, however much comes."""
+    if facts.reject_share < 0.05 or not facts.plateau or facts.own_cpu_is_high:
+        return None
+    slower, rate = facts.slowdown(), facts.plateau.rate_rps
+    if slower is None or slower > 1.3:
+        return None
+    used = "unknown" if facts.busiest_cores is None else f"{facts.busiest_cores:.2f} core"
+    evidence = [
+        f"{facts.reject_share:.0%} were rejected while what was let through took {slower:.2g} times as long as at "
+        f"{figure(facts.calm.rate_rps)} rps; CPU of the busiest process: {used}"
+    ]
+    for name, value in declared.rates(facts.run).items():
+        if 0.9 * rate.low <= value <= 1.1 * rate.high:
+            said = f"the contract's {name} allows {figure(value)} rps; {figure(rate.mid)} were let through"
+            return Sign("rate_limit", 0.9 if facts.own_cpu_is_low else 0.7, [*evidence, said])
+    beyond = [stage for stage in facts.top if stage.rate_rps >= 1.1 * rate.mid]
+    served = [stage.ok_rps for stage in beyond]
+    exact = len(beyond) >= 2 and max(served) <= 1.05 * min(served) and beyond[-1].rate_rps >= 1.3 * beyond[0].rate_rps
+    if not exact or _slots_full(beyond) or not facts.own_cpu_is_low:
+        return None
+    span = f"{figure(beyond[0].rate_rps)} to {figure(beyond[-1].rate_rps)} rps"
+    said = f"{figure(min(served))} to {figure(max(served))} rps passed while {span} came"
+    return Sign("rate_limit", 0.7, [*evidence, said])
+
+
+def _slots_full(stages: Sequence[Stage]) -> bool:
+    """The number in flight stands near its highest value: what is full is slots, not a bucket of tokens."""
+    return any(s.in_flight_mean / s.in_flight_max > 0.6 for s in stages if s.in_flight_mean and s.in_flight_max)
+
+
+def bounded_queue(facts: Facts) -> Sign | None:
+    """Fast rejections beside waiting that has stopped to grow: slots are full and so is the queue before them."""
+    if facts.reject_share < 0.05 or not facts.plateau or not facts.own_cpu_is_low or len(facts.top) < 2:
+        return None
+    slower = facts.slowdown()
+    levels = [stage.in_flight_mean for stage in facts.top if stage.in_flight_mean]
+    if slower is None or slower < 1.5 or not levels or max(levels) > 1.25 * min(levels):
+        return None
+    whose = "its own slots or the upstream's" if facts.run.section("upstream") else "its own slots"
+    said = (
+        f"{facts.reject_share:.0%} rejected, the rest {slower:.1f} times slower than at {figure(facts.calm.rate_rps)} rps, "
+        f"the number in flight stays at {figure(sum(levels) / len(levels))}, CPU low: {whose} and the queue are full"
+    )
+    return Sign("concurrency_limit" if not facts.run.section("upstream") else "unidentified", 0.7, [said])
+
+
+def upstream_engine(facts: Facts) -> Sign | None:
+    """The engine's own gauges: its places full and requests waiting before them, the service's CPU low."""
+    said = [(facts.run.server or {}).get(stage.name, {}).get("upstream") or {} for stage in facts.top]
+    waiting = [one["waiting_mean"] for one in said if one.get("waiting_mean") is not None]
+    running = [one for one in said if one.get("running_mean") and one.get("running_max")]
+    if not waiting or not running or facts.own_cpu_is_high or min(waiting) < 1:
+        return None
+    full = min(one["running_mean"] / one["running_max"] for one in running)
+    if full < AT_LIMIT:
+        return None
+    level = max(one["running_max"] for one in running)
+    said_so = f"the upstream's {level:.0f} places were full ({full:.0%} on average) while {figure(min(waiting))} and more waited"
+    return Sign("upstream", 0.85, [said_so])
+
+
+def upstream_stage(facts: Facts) -> Sign | None:
+    """The service's own histograms: most of a slow answer is spent in calls to the upstream, and they grew."""
+    if not facts.own_cpu_is_low or not facts.plateau:
+        return None
+    calm, now = _upstream_seconds([facts.calm], facts), _upstream_seconds(facts.top, facts)
+    slowest = [
+        float(mean) / 1000
+        for stage in facts.top
+        for entry in stage.endpoints.values()
+        if (mean := (entry.get("response_ms") or {}).get("mean"))
+    ]
+    if not calm or not now or not slowest or now < 1.5 * calm or now < 0.6 * max(slowest):
+        return None
+    said = (
+        f"by the service's own metrics a call to the upstream took {figure(calm)} s at {figure(facts.calm.rate_rps)} rps "
+        f"and {figure(now)} s at the plateau, which is {now / max(slowest):.0%} of its slowest endpoint's time"
+    )
+    return Sign("upstream", 0.7, [said])
+
+
+def _upstream_seconds(stages: Sequence[Stage], facts: Facts) -> float | None:
+    """Mean time of a histogram that is named or labelled after an upstream, in s; the longest of several."""
+    found = []
+    for stage in stages:
+        for histogram in (facts.run.server or {}).get(stage.name, {}).get("histograms") or []:
+            words = " ".join([str(histogram.get("name")), *map(str, (histogram.get("labels") or {}).values())])
+            if UPSTREAM.search(words) and "second" in words and histogram.get("mean"):
+                found.append(float(histogram["mean"]))
+    return max(found, default=None)
+
+
+def upstream_tokens(facts: Facts) -> Sign | None:
+    """Own CPU low, and the gap between tokens grows with what is in flight: ITL ≈ α + β·running."""
+    gaps = [
+        (float(stage.in_flight_mean), float(itl["mean"]))
+        for stage in facts.stages
+        if stage.in_flight_mean and (itl := stage.overall.get("itl_ms") or {}).get("mean")
+    ]
+    if len(gaps) < 4 or not facts.own_cpu_is_low or not facts.plateau or gaps[-1][1] < 1.5 * gaps[0][1]:
+        return None
+    found = line({"running": [level for level, _ in gaps]}, [gap for _, gap in gaps], [1.0] * len(gaps))
+    if found is None or found.slopes["running"].low <= 0:
+        return None
+    slope = found.slopes["running"]
+    said = (
+        f"the gap between tokens grew from {figure(gaps[0][1])} to {figure(gaps[-1][1])} ms, by {figure(slope.mid)} ms "
+        f"per request in flight ({figure(slope.low)} to {figure(slope.high)}) on {figure(found.base.mid)} ms: "
+        "an engine that batches is full"
+    )
+    return Sign("upstream", 0.75, [said])
