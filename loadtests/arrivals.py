@@ -51,6 +51,12 @@ class Process:
     def label(self) -> str:
         return f"gamma:{self.cv:g}" if self.kind == "gamma" else self.kind
 
+    def peak_rps(self, window_s: float) -> float:
+        """The most that a replay has in any window of that length, per second; other kinds have their stages' rates."""
+        times = np.asarray(self.times_s)
+        inside = np.searchsorted(times, times + window_s, side="left") - np.arange(len(times))
+        return float(inside.max(initial=0)) / window_s
+
 
 def parse_process(text: str) -> Process:
     """constant, poisson, gamma:CV; anything else names a file of timestamps (read by `loadtests.replay`)."""
@@ -77,12 +83,15 @@ def schedule(stages: list[Stage], process: Process, seed: int) -> Iterator[tuple
         yield from _replayed(process.times_s, edges)
         return
     areas = np.concatenate([[0.0], np.cumsum([stage.expected for stage in stages])])
+    last_s = 0.0
     for unit in _unit_process(process, seed, areas[-1]):
         index = np.searchsorted(areas, unit, side="right") - 1
         times = np.empty_like(unit)
         for k in np.unique(index):
             chosen = index == k
             times[chosen] = edges[k] + _inverse(stages[k], unit[chosen] - areas[k])
+        np.maximum.accumulate(np.maximum(times, last_s), out=times)  # rounding must not put two arrivals out of order
+        last_s = times[-1]
         yield times, index.astype(np.int16)
 
 
@@ -109,7 +118,8 @@ def _inverse(stage: Stage, area: np.ndarray) -> np.ndarray:
     if slope == 0:
         return area / stage.start_rps
     root = np.sqrt(np.maximum(stage.start_rps**2 + 2 * slope * area, 0))
-    return 2 * area / (stage.start_rps + root)
+    speed = stage.start_rps + root
+    return np.divide(2 * area, speed, out=np.zeros_like(area), where=speed > 0)
 
 
 def _replayed(times_s: tuple[float, ...], edges: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -3,6 +3,7 @@
 import csv
 import json
 from datetime import datetime
+from math import isfinite
 from pathlib import Path
 
 from measurements.errors import UsageError
@@ -22,7 +23,7 @@ def read_times(path: Path, speed: float = 1.0) -> list[float]:
         try:
             for row in rows:
                 key = next(key for key in KEYS if key in row)
-                times.append(_seconds(row[key], key, path))
+                times.append(_finite(_seconds(row[key], key, path)))
         except StopIteration:
             raise UsageError(
                 f"{path}: a row has none of the columns {', '.join(KEYS)}; name the arrival time so"
@@ -33,6 +34,12 @@ def read_times(path: Path, speed: float = 1.0) -> list[float]:
         raise UsageError(f"{path} holds no arrivals; give a file with one timestamp per line")
     times.sort()
     return [(at - times[0]) / speed for at in times]
+
+
+def _finite(seconds: float) -> float:
+    if not isfinite(seconds):
+        raise ValueError(f"{seconds} is no time")
+    return seconds
 
 
 def _seconds(value: object, key: str, path: Path) -> float:

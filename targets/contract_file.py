@@ -136,8 +136,8 @@ def _sentence(path: Path, raw: dict[str, Any], location: list[Any], finding: Any
         return f"{path}: {key + ': ' if key else ''}{context.get('error', finding['msg'])}"
     if kind == "literal_error":
         expected = [word.strip(" '") for word in re.split(r",| or ", str(context["expected"]))]
-        close = difflib.get_close_matches(str(given), expected, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        nearest = difflib.get_close_matches(str(given), expected, n=1)
+        hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
         return f"{path}: {key} is {given!r}; allowed: {context['expected']}{hint}"
     if kind in ("model_type", "dict_type"):
         return f"{path}: {key} is {_short(given)}; it should be a table"
@@ -159,7 +159,8 @@ def _short(value: Any) -> str:
 
 def _location(parts: tuple[Any, ...], raw: Any) -> list[Any]:
     """Without the parts that pydantic adds for a branch of a union: they look like a type and are no key in the file."""
-    found, here = [], raw
+    found: list[Any] = []
+    here = raw
     for part in parts:
         held = _holds(here, part)
         if isinstance(part, str) and not held and (part in {"float", "int", "str", "bool"} or set(part) & set("[-")):
