@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from capacity.figures import figure
-from capacity.simulation import Discipline, poisson, resampled, simulate
+from capacity.replica_search import Goal, highest_rate
+from capacity.simulation import Discipline
 
-REQUESTS = 40_000
 LOSS = 0.01
 
 
@@ -90,19 +90,10 @@ def advise(
 def carries(
     setting: QueueSetting, service_s: np.ndarray, cpu_s: float, cores: float, slo_s: float | None, seed: int = 1
 ) -> float:
-    """The highest Poisson rate at which at most 1 % is lost and p95 holds, by bisection over the simulation."""
-    mean_s = float(np.mean(service_s))
-    stretch = max(1.0, setting.max_concurrent * cpu_s / mean_s / cores)
-    work = resampled(np.asarray(service_s) * stretch, REQUESTS, seed)
+    """The highest Poisson rate at which at most 1 % is lost and p95 holds, by simulation.
+
+    Where the slots' CPU does not fit into the cores, service times stretch by as much.
+    """
+    stretch = max(1.0, setting.max_concurrent * cpu_s / float(np.mean(service_s)) / cores)
     discipline = Discipline(setting.max_concurrent, setting.max_queue_size, setting.timeout_s)
-    unit = poisson(1.0, REQUESTS, seed + 1)
-
-    def holds(rate_rps: float) -> bool:
-        found = simulate(unit / rate_rps, work, discipline, seed).without_first(0.05)
-        return found.loss <= LOSS and (slo_s is None or found.quantile_s(0.95) <= slo_s)
-
-    low, high = 0.0, setting.max_concurrent / (mean_s * stretch) * 1.05
-    for _ in range(12):
-        middle = (low + high) / 2
-        low, high = (middle, high) if holds(middle) else (low, middle)
-    return low
+    return highest_rate(discipline, np.asarray(service_s) * stretch, Goal(LOSS, 0.95, slo_s), seed)

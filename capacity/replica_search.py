@@ -11,7 +11,7 @@ from capacity.documents import between
 from capacity.simulation import Discipline, poisson, resampled, simulate
 from measurements.interval import Interval
 
-REQUESTS = 60_000
+REQUESTS = 30_000
 MOST = 1_000
 
 
@@ -49,6 +49,19 @@ def replicas_for(
         else:
             low = middle
     return high
+
+
+def highest_rate(discipline: Discipline, service_s: np.ndarray, goal: Goal, seed: int = 1) -> float:
+    """The highest Poisson rate (rps, all replicas together) at which the goal holds, by bisection; 0 where none does."""
+    work = resampled(service_s, REQUESTS, seed)
+    unit = poisson(1.0, REQUESTS, seed + 1)
+    low, high = 0.0, 1.05 * discipline.slots * discipline.replicas / float(np.mean(service_s))
+    for _ in range(12):
+        middle = (low + high) / 2
+        found = simulate(unit / middle, work, discipline, seed).without_first(0.05)
+        met = found.loss <= goal.loss and (goal.within_s is None or found.quantile_s(goal.p) <= goal.within_s)
+        low, high = (middle, high) if met else (low, middle)
+    return low
 
 
 def interval(

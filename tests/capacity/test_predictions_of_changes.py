@@ -1,0 +1,70 @@
+"""A change is predicted from one deployment's run and then measured on the changed service."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from planted import Bench, Service, run
+
+from capacity import model
+from capacity.model import Model
+from capacity.prediction import Prediction, Variation, predict
+from capacity.queue_settings import QueueSetting
+from measurements.interval import Refusal
+
+QUEUE = Service(servers=2, service_ms=100, cpu_ms=2, queue=10, timeout_s=30)
+SLO = {"all": {"p95_ms": 800.0, "error_rate": 0.02}}
+
+
+def bench(rates: tuple[float, ...], settings: dict[str, Any] | None = None, **keys: Any) -> Bench:
+    limits = {"queue": {"work": settings or {"max_concurrent": 2, "max_queue_size": 10, "timeout_s": 30}}}
+    return Bench(rates=rates, stage_s=60, slo=SLO, contract={"limits": limits, **keys})
+
+
+def fitted(service: Service, given: Bench) -> Model:
+    found = model.fit([run(service, given)])
+    assert isinstance(found, Model)
+    return found
+
+
+STEPS = tuple(float(rate) for rate in range(4, 28, 2))
+
+
+def test_a_third_slot_and_a_longer_queue_are_predicted_within_ten_per_cent() -> None:
+    predicted = predict(fitted(QUEUE, bench(STEPS)), Variation(queues={"work": QueueSetting(3, 20, 60)}))
+    assert isinstance(predicted, Prediction)
+    wider = bench(
+        tuple(rate * 1.5 for rate in STEPS), {"max_concurrent": 3, "max_queue_size": 20, "timeout_s": 60}, seed=9
+    )
+    measured = fitted(replace(QUEUE, servers=3, queue=20, timeout_s=60), wider).capacity_rps
+    assert measured is not None
+    assert predicted.capacity_rps.mid == pytest.approx(measured.mid, rel=0.1)
+    assert predicted.model == "queue_simulation"
+
+
+def test_an_upstream_that_binds_keeps_the_line_whatever_is_replicated() -> None:
+    stages = {
+        f"step-{k:02d}": {"upstream": {"running_mean": 2, "running_max": 2, "waiting_mean": 5}} for k in range(1, 13)
+    }
+    measured = replace(run(QUEUE, bench(STEPS, upstream={"kind": "emulated"}, limits={})), server=stages)
+    found = model.fit([measured])
+    assert isinstance(found, Model)
+    predicted = predict(found, Variation(replicas=4))
+    assert isinstance(predicted, Prediction) and predicted.capacity_rps == found.capacity_rps
+
+
+def test_replicas_of_a_service_that_fills_its_core_multiply_the_line() -> None:
+    found = fitted(Service(), Bench())
+    predicted = predict(found, Variation(replicas=2))
+    assert isinstance(predicted, Prediction) and found.capacity_rps is not None
+    assert predicted.capacity_rps.mid == pytest.approx(2 * found.capacity_rps.mid)
+    workers = predict(found, Variation(workers=4))
+    assert isinstance(workers, Prediction)
+    assert workers.capacity_rps.relative_half_width > predicted.capacity_rps.relative_half_width
+
+
+def test_where_nothing_is_named_nothing_is_predicted() -> None:
+    found = fitted(Service(servers=4, service_ms=100, cpu_ms=2), Bench())
+    assert isinstance(predict(found, Variation(replicas=2)), Refusal)
