@@ -29,14 +29,14 @@ class TlsStream:
                 self._flush_waiting(timeout_s)
                 return
 
-    def recv(self, size: int) -> bytes:
+    def recv_into(self, buffer: bytearray) -> int:
         while True:
             try:
-                return self._tls.read(size)
+                return self._tls.read(len(buffer), buffer)
             except ssl.SSLWantReadError:
                 self._fill()
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return b""
+                return 0
 
     def send(self, data: bytes) -> int:
         """Takes all of `data`; what the socket did not take yet goes out with `send(b"")` or the next call."""

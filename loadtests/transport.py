@@ -34,6 +34,10 @@ OWN_FAULTS = {
 STALE = "keep-alive race: the server closed the idle connection while the request was on its way"
 
 
+_buffer = bytearray(65_536)  # one for all connections: what is read is parsed before the next read
+_view = memoryview(_buffer)
+
+
 def nothing() -> None:
     """The `finish` of a connection that nobody waits for."""
 
@@ -129,7 +133,7 @@ class Connection:
             raise
         self._gevent_socket = sock
         self.stream = stream
-        self._recv = stream.recv
+        self._recv_into = stream.recv_into
         self._read_until_blocked = origin.tls is not None
         self._fresh = True
         self.used_ns = now()
@@ -178,7 +182,7 @@ class Connection:
     def _on_readable(self) -> None:
         while self.stream is not None:
             try:
-                data = self._recv(65_536)
+                data = bytes(_view[: self._recv_into(_buffer)])
             except BlockingIOError:
                 return
             except OSError as error:
