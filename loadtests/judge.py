@@ -80,6 +80,8 @@ class Judge:
             try:
                 node: Any = orjson.loads(body)
                 for step in self._path:
+                    if isinstance(node, str):
+                        raise TypeError
                     node = node[step]
             except (ValueError, KeyError, IndexError, TypeError):
                 return "the body has no value at the expected JSON path"

@@ -17,7 +17,7 @@ class EventReader:
 
     def feed(self, chunk: bytes) -> list[tuple[bytes, bytes]]:
         """ValueError when an event grows past 1 MiB."""
-        if self._after_cr:
+        if self._after_cr and chunk:
             self._after_cr = False
             if chunk[:1] == b"\n":
                 chunk = chunk[1:]

@@ -8,7 +8,7 @@ is one token, marked so.
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from typing import Any, TypeGuard
 
 import orjson
 
@@ -16,6 +16,7 @@ from loadtests.sse import EventReader
 from measurements.sample import NULL, Outcome
 
 USAGE, EVENTS = 1, 2  # indices in sample.TOKENS_SOURCES
+MAX_TOKENS_PER_CHARACTER = 4  # a token has at least one byte, a character at most four; no usage over that is believed
 PLAIN_KEYS = ("content", "text", "token", "delta", "answer", "response", "message")
 
 
@@ -34,11 +35,19 @@ class TokenStream:
         self.error_outcome = Outcome.protocol_error
 
     def __call__(self, chunk: bytes, at_ns: int) -> None:
+        if self.error:
+            return
         try:
             for kind, data in self.reader.feed(chunk):
                 self._take(kind, data, at_ns)
         except ValueError as error:
-            self.error = self.error or f"malformed event stream: {error}"
+            self._malformed(str(error))
+        except (AttributeError, TypeError, LookupError):
+            self._malformed("JSON of an unexpected shape")
+
+    def _malformed(self, why: str) -> None:
+        self.error = self.error or f"malformed event stream: {why}"
+        self.reader = EventReader()
 
     def _take(self, kind: bytes, data: bytes, at_ns: int) -> None:
         if data[:1] != b"{":
@@ -56,7 +65,7 @@ class TokenStream:
             if event.get("usage"):
                 self._usage(event["usage"])
             return
-        if "error" in event:
+        if event.get("error"):
             self._failed(event["error"])
         elif "type" in event:
             self._anthropic(event, at_ns)
@@ -103,12 +112,15 @@ class TokenStream:
         self.sizes.append(size)
 
     def _usage(self, usage: dict[str, Any], final: bool = True) -> None:
+        """Tokens of hidden or streamed reasoning are no part of the answer that is timed."""
         given_in = usage.get("prompt_tokens", usage.get("input_tokens"))
         given_out = usage.get("completion_tokens", usage.get("output_tokens"))
-        if isinstance(given_in, int):
+        if _is_count(given_in):
             self.usage_in = given_in
-        if final and isinstance(given_out, int):
-            self.usage_out = given_out
+        if final and _is_count(given_out):
+            details = usage.get("completion_tokens_details") or {}
+            reasoning = details.get("reasoning_tokens")
+            self.usage_out = max(0, given_out - (reasoning if _is_count(reasoning) else 0))
 
     def _failed(self, error: Any) -> None:
         self.error = f"error event: {error.get('message', error) if isinstance(error, dict) else error}"[:300]
@@ -133,11 +145,15 @@ class TokenStream:
     def counts(self) -> tuple[int, int, list[int]]:
         """(tokens_out, source, tokens per content event)."""
         events = len(self.at_ns)
-        if self.usage_out == NULL or events == 0:
+        if self.usage_out == NULL or events == 0 or self.usage_out > MAX_TOKENS_PER_CHARACTER * sum(self.sizes):
             return events, EVENTS, [1] * events
         if self.usage_out <= events:
             return self.usage_out, USAGE, [1] * events
         return self.usage_out, USAGE, _spread(self.usage_out, self.sizes)
+
+
+def _is_count(value: Any) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 31
 
 
 def _spread(total: int, sizes: array[int]) -> list[int]:
