@@ -79,7 +79,7 @@ def record(roots: Sequence[int], folder: Path, during: Callable[[], None], nativ
         recording.notes.append("py-spy fell behind 100 samples a second: places are coarser, seconds hold")
     sampled = stacks.read_speedscope(recording.speedscope)
     recording.sampled_s = sampled.total_s
-    recording.capture = account.applied_to(sampled.awake()) if recording.sampled_s else sampled
+    recording.capture = account.applied_to(sampled) if recording.sampled_s else sampled
     if recording.capture.total_s == 0:
         recording.why_not = "; ".join(recording.notes) or "no sample was taken: the service used no CPU in that time"
     return recording

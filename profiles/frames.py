@@ -19,7 +19,7 @@ from typing import Any
 from profiles.cpu import is_python
 from profiles.processes import tree
 from profiles.rights import missing_program, program, ptrace_remedy
-from profiles.stacks import WAITING_FILES, shortened
+from profiles.stacks import WAITING_FILES, WAITING_PYTHON, package, shortened
 
 SNAPSHOTS = 10
 DUMP_S = 10.0
@@ -133,14 +133,18 @@ def summarise(taken: Sequence[Sequence[dict[str, Any]]]) -> dict[str, Any]:
 def classify(thread: dict[str, Any]) -> tuple[str, tuple[str, str, int]]:
     """Class of one thread (py-spy's JSON plus "call", the kernel's word) and who waits: function, file, line.
 
-    The place is the innermost frame outside the standard library's locks, queues and selectors.
+    The place is the innermost frame outside the standard library. A thread that waits with nothing but the standard
+    library on its stack (a pool's worker, a connection without a request) waits for work.
     """
     frames = thread["frames"]
     if not frames:
         return "other", ("?", "?", 0)
     told = next((frame for frame in frames if not WAITING_FILES.search(_file(frame))), frames[0])
-    place = (str(told["name"]), _file(told), int(told["line"]))
-    if thread["active"]:
+    own = next((frame for frame in frames if not package(str(frame["filename"])).endswith("(stdlib)")), None)
+    named = own or told
+    place = (str(named["name"]), _file(named), int(named["line"]))
+    woken = WAITING_PYTHON.search(f"{_file(frames[0])}:{frames[0]['name']}")
+    if thread["active"] and not thread.get("call") and not woken:
         return "running", place
     call = thread.get("call") or _call_by_source(frames[0])
     names = [f"{_file(frame)}:{frame['name']}" for frame in frames]
@@ -157,7 +161,7 @@ def classify(thread: dict[str, Any]) -> tuple[str, tuple[str, str, int]]:
         "read": "socket_read" if any("socket" in name or "ssl" in name for name in names[:3]) else "disk_or_pipe",
     }
     kind = kinds.get(call, "lock" if locks else "other")
-    waits_for_work = IDLE.search(f"{place[1]}:{place[0]}") is not None
+    waits_for_work = own is None or IDLE.search(f"{_file(told)}:{told['name']}") is not None
     return ("idle" if waits_for_work and kind != "sleep" else kind), place
 
 

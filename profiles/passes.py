@@ -25,6 +25,7 @@ from targets.contract import Contract
 
 HOLD_S = 3.0  # uvicorn closes an idle connection after 5 s
 DRAIN_S = 3.0
+FRAMES_S = 5.0
 Say = Callable[[str], None]
 
 
@@ -116,7 +117,7 @@ class _Bench:
         return plain
 
     def frames(self, service: Service, document: dict[str, Any], plain: Pass) -> None:
-        spread_s = min(self.duration_s, 5.0)
+        spread_s = min(self.duration_s, FRAMES_S)
         self.say(f"blocked frames: {frames.SNAPSHOTS} snapshots over {spread_s:g} s")
         found: dict[str, Any] = {}
 

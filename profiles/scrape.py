@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from profiles.exposition import Reading, prometheus, status_json
+from profiles.traffic import tls_context
 
 SERVER = pa.schema(
     [
@@ -64,7 +65,7 @@ class Scraper:
         self._client = httpx.Client(
             transport=httpx.HTTPTransport(
                 uds=urlsplit(base_url).path if unix else None,
-                verify=verify_tls,
+                verify=tls_context(base_url, verify_tls),
                 limits=httpx.Limits(max_keepalive_connections=0),
             ),
             timeout=1.0,

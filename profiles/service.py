@@ -14,9 +14,11 @@ import httpx
 
 from measurements.errors import TargetUnreachable, UsageError
 from profiles import ports, processes
+from profiles.traffic import client, tls_context
 from targets.contract import Contract
 
 GRACE_S = 10.0
+READY_ANSWER_S = 2.0
 CALM_WITHIN_S = 20.0
 CALM_CORES = 0.1
 LAST_LINES = 5
@@ -63,13 +65,15 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", contract: Contract, co
     limit_s = control.ready_timeout_s if control else 60.0
     deadline_s = time.monotonic() + limit_s
     base_url = contract.target.base_urls[0]
+    tls = tls_context(base_url, contract.target.verify_tls)
     while time.monotonic() < deadline_s:
         if process.poll() is not None:
             raise TargetUnreachable(
                 f"{command!r} ended with code {process.returncode} before it served{_said(log)}; try it by hand"
             )
-        if _answers(base_url, control.ready if control else None, contract.target.verify_tls):
-            return
+        with client(base_url, READY_ANSWER_S, tls) as own:
+            if _answers(own, control.ready if control else None):
+                return
         time.sleep(0.1)
     raise TargetUnreachable(f"{command!r} did not serve {base_url} within {limit_s:g} s{_said(log)}; see {log}")
 
@@ -88,16 +92,10 @@ def _cpu_s(root: int) -> float:
     return sum(seconds for _, seconds in processes.thread_cpu_s(processes.tree([root])).values())
 
 
-def _answers(base_url: str, ready: str | None, verify_tls: bool) -> bool:
+def _answers(own: httpx.Client, ready: str | None) -> bool:
     """With a readiness path: it answers 2xx. Without: the service answers anything at all."""
-    unix = base_url.startswith("unix:")
-    transport = httpx.HTTPTransport(uds=base_url.removeprefix("unix:") if unix else None, verify=verify_tls)
-    origin = "http://localhost" if unix else base_url.rstrip("/")
-    with (
-        httpx.Client(transport=transport, timeout=2.0, trust_env=False) as client,
-        contextlib.suppress(httpx.HTTPError),
-    ):
-        answer = client.get(origin + (ready or "/"))
+    with contextlib.suppress(httpx.HTTPError):
+        answer = own.get(ready or "/")
         return answer.is_success or ready is None
     return False
 

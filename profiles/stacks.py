@@ -19,6 +19,7 @@ PROFILE_NAME = re.compile(r"Process (\d+)(?: Thread (\d+))?")
 OWN = "the service's own code"
 NATIVE_THREADS = "threads without Python"
 UNKNOWN = "interpreter"
+OFTEN_S = 0.2  # twenty samples
 STDLIB = re.compile(
     r"[/\\](?:lib[/\\]python3\.\d+t?|Lib)[/\\](?!site-packages|dist-packages)(?:lib-dynload[/\\])?_?(\w+)"
 )
@@ -42,7 +43,12 @@ WAITING_FILES = re.compile(
 )
 WAITING_CALLS = re.compile(
     r"(?:__)?(?:epoll_p?wait2?|p?poll|p?select|clock_nanosleep|nanosleep|futex\w*|pthread_cond_\w*wait|sem_\w*wait|"
-    r"accept4?|wait4|waitid|PyThread_acquire_lock_timed|take_gil|kevent)$"
+    r"recv(?:from|msg)?|accept4?|wait4|waitid|PyThread_acquire_lock_timed|take_gil|kevent)$"
+)
+WAITING_PYTHON = re.compile(
+    r"(?:^|[/\\])(?:threading\.py:.*(?:wait|acquire|_wait_for_tstate_lock)|queue\.py:.*get|selectors\.py:.*select|"
+    r"multiprocessing[/\\]connection\.py:.*(?:_recv|_poll|wait)|socket\.py:.*(?:readinto|accept)|"
+    r"ssl\.py:.*(?:read|recv\w*|accept))$"
 )
 
 
@@ -94,45 +100,53 @@ class Capture:
         unwanted = set(pids)
         return Capture({thread: stacks for thread, stacks in self.seconds.items() if thread[0] not in unwanted})
 
-    def awake(self) -> "Capture":
-        """The same without samples of threads that wait in the kernel (a busy machine makes them look runnable); a
-        thread that was never seen elsewhere keeps them."""
-        kept: dict[Thread, dict[Stack, float]] = {}
-        for thread, stacks in self.seconds.items():
-            busy = {stack: seconds for stack, seconds in stacks.items() if not waits(stack)}
-            kept[thread] = busy or dict(stacks)
-        return Capture(kept)
-
     def calibrated(self, cpu_s: Mapping[Thread, tuple[str, float]], ended_cpu_s: Mapping[int, float]) -> "Capture":
-        """Each thread's samples scaled to the CPU time that the kernel charged it: {thread: (name, seconds)}.
+        """Samples scaled to the CPU time that the kernel charged: `cpu_s` {thread: (name, seconds)}, `ended_cpu_s`
+        {pid: seconds of threads that ended meanwhile}.
 
-        A sampler cannot tell well a thread that computes from one that has just been woken; the kernel can.
-        `ended_cpu_s`: by pid, what threads used that ended meanwhile. CPU of threads without samples (an extension's
-        own) is entered under `NATIVE_THREADS` by the thread's name. Processes that ended keep their samples' seconds.
+        A sampler cannot tell well a thread that computes from one that has just been woken; the kernel can. Samples
+        that wait in a system call are dropped; what is left of a thread is scaled to its CPU time, threads with few
+        samples (a thread per connection) together. CPU of threads that were never sampled (an extension's own) is
+        entered under `NATIVE_THREADS` by the thread's name. Processes that ended keep their samples' seconds.
         """
         scaled: dict[Thread, dict[Stack, float]] = {}
-        ended_s: dict[int, float] = defaultdict(float)
-        for (pid, thread), stacks in self.seconds.items():
-            if (pid, thread) not in cpu_s:
-                ended_s[pid] += sum(stacks.values())
-        for key, stacks in self.seconds.items():
-            sampled_s, factor = sum(stacks.values()), 1.0
-            if key in cpu_s:
-                factor = cpu_s[key][1] / sampled_s if sampled_s else 0.0
-            elif key[0] in ended_cpu_s:
-                factor = ended_cpu_s[key[0]] / ended_s[key[0]] if ended_s[key[0]] else 0.0
-            scaled[key] = {stack: seconds * factor for stack, seconds in stacks.items()}
+        alive = {pid for pid, _ in cpu_s} | set(ended_cpu_s)
+        for pid in {pid for pid, _ in self.seconds}:
+            own = {key: stacks for key, stacks in self.seconds.items() if key[0] == pid}
+            awake = {key: {s: t for s, t in stacks.items() if not waits(s)} for key, stacks in own.items()}
+            if pid not in alive:
+                scaled |= awake
+                continue
+            often = {key for key, stacks in awake.items() if sum(stacks.values()) >= OFTEN_S and key in cpu_s}
+            for key in often:
+                scaled[key] = _scaled(awake[key], cpu_s[key][1])
+            few_s = ended_cpu_s.get(pid, 0.0) + sum(cpu_s[key][1] for key in own if key in cpu_s and key not in often)
+            few = _summed(awake[key] for key in own if key not in often)
+            scaled[pid, 0] = _scaled(few or _summed(awake.values()) or _summed(own.values()), few_s)
         for key, (name, seconds) in cpu_s.items():
-            if key not in scaled and seconds > 0:
+            if key not in self.seconds and seconds > 0:
                 scaled[key] = {(Frame(name, f"[{NATIVE_THREADS}]", 0),): seconds}
         return Capture(scaled)
 
 
+def _summed(captured: Iterable[Mapping[Stack, float]]) -> dict[Stack, float]:
+    total: dict[Stack, float] = defaultdict(float)
+    for stacks in captured:
+        for stack, seconds in stacks.items():
+            total[stack] += seconds
+    return dict(total)
+
+
+def _scaled(stacks: Mapping[Stack, float], to_s: float) -> dict[Stack, float]:
+    whole_s = sum(stacks.values())
+    return {stack: seconds * to_s / whole_s for stack, seconds in stacks.items()} if whole_s else {}
+
+
 def waits(stack: Stack) -> bool:
-    """Whether the innermost call is one that a thread sleeps in: by its name in C, by its file in Python."""
+    """Whether the innermost call is one that a thread sleeps in: by its name in C, by file and name in Python."""
     for frame in reversed(stack):
         if frame.is_python:
-            return frame is stack[-1] and bool(WAITING_FILES.search(frame.file))
+            return bool(WAITING_PYTHON.search(f"{shortened(frame.file)}:{frame.name}"))
         if WAITING_CALLS.match(frame.name):
             return True
     return False

@@ -1,0 +1,185 @@
+"""Whole passes on small services with planted faults: the profile must name function and file."""
+
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import psutil
+import pytest
+
+from measurements.errors import TargetUnreachable, UsageError
+from profiles import cpu, frames, memory, passes
+from targets.contract import Contract
+from targets.reference.serving import free_port
+
+SERVICE = Path(__file__).with_name("planted_service.py")
+
+
+@pytest.fixture(autouse=True)
+def short_rests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not request.node.get_closest_marker("prove"):
+        monkeypatch.setattr(passes, "HOLD_S", 0.3)
+        monkeypatch.setattr(passes, "DRAIN_S", 0.3)
+        monkeypatch.setattr(passes, "FRAMES_S", 1.0)
+
+
+def contract(port: int, **env: str) -> Contract:
+    return Contract.model_validate(
+        {
+            "target": {
+                "name": "planted",
+                "base_url": f"http://127.0.0.1:{port}",
+                "control": {"start": "unused", "ready": "/health", "env": env},
+            },
+            "endpoint": [{"name": "work", "path": "/work"}, {"name": "health", "path": "/health", "weight": 0}],
+        }
+    )
+
+
+def profiled(run: Path, rate_rps: float, duration_s: float, *, want: str = "", **env: str) -> dict[str, Any]:
+    """A run of the passes; every process that it started is gone afterwards."""
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    said: list[str] = []
+    document = passes.profile(
+        contract(free_port(), **env),
+        run,
+        rate_rps=rate_rps,
+        duration_s=duration_s,
+        command=f"{sys.executable} {SERVICE} {{port}}",
+        want_cpu="cpu" in want,
+        want_memory="memory" in want,
+        say=said.append,
+    )
+    json.dumps(document, allow_nan=False)
+    assert said
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before
+    return document
+
+
+def test_a_cpu_hog_is_named_among_four_workers_and_all_four_are_in_the_capture(tmp_path: Path) -> None:
+    found = profiled(tmp_path, 80, 3, want="cpu", HOG_ROUNDS="60000", HASH_ROUNDS="300", WORKERS="4")
+    hog = found["cpu"]["functions"][0]
+    assert (hog["function"], hog["file"]) == ("planted_hog", str(SERVICE))
+    assert hog["self_share"] > 0.5
+    assert hog["cpu_ms_per_request"] == pytest.approx(hog["self_share"] * found["cpu"]["cpu_ms_per_request"])
+    assert len(found["cpu"]["processes"]) == 4
+    assert all(process["cpu_s"] > 0 for process in found["cpu"]["processes"])
+    assert sum(row["share"] for row in found["cpu"]["packages"]) == pytest.approx(1.0)
+    plain, _, sampled = found["passes"]
+    assert found["cpu"]["cpu_s"] == pytest.approx(sampled["cpu_s"], rel=0.2, abs=0.1)  # the kernel's account, twice
+    assert plain["overhead"] is None
+    assert sampled["overhead"]["response_mean"] > 0
+    ElementTree.parse(tmp_path / found["cpu"]["flame_graph"])
+    captures = [tmp_path / path for path in found["cpu"]["speedscope"]]
+    assert all(json.loads(path.read_text())["profiles"] for path in captures)
+
+
+@pytest.mark.parametrize(
+    ("by", "function"), [("lock", "planted_lock"), ("read", "planted_read"), ("sleep", "planted_sleep")]
+)
+def test_a_blocking_call_is_named_with_its_kind(tmp_path: Path, by: str, function: str) -> None:
+    run = contract(free_port(), BLOCK_S="0.15", BLOCK_BY=by)
+    load = passes.ContractLoad(run)
+    with passes.running(f"{sys.executable} {SERVICE} {{port}}", run, tmp_path / "log", {}) as root:
+        found = looked_at(root, load)
+    worst = found["frames"][0]
+    assert worst["function"] == function
+    assert worst["file"] == str(SERVICE)
+    assert worst["class"] == {"lock": "lock", "read": "socket_read", "sleep": "sleep"}[by]
+
+
+def looked_at(root: int, load: passes.ContractLoad) -> dict[str, Any]:
+    loading = threading.Thread(target=load, args=(20, 2))
+    loading.start()
+    found = frames.capture([root], 1.5)
+    loading.join()
+    return found
+
+
+def test_what_a_request_leaves_behind_is_named_and_merged_over_forked_workers(tmp_path: Path) -> None:
+    found = profiled(tmp_path, 100, 2, want="memory", LEAK_BYTES="3000", WORKERS="2")
+    kept = found["memory"]["retained"][0]
+    assert (kept["function"], kept["file"]) == ("planted_leak", str(SERVICE))
+    assert kept["kib_per_request"] == pytest.approx(3033 / 1024, rel=0.05)  # bytes(n) takes n + 33
+    assert len(found["memory"]["processes"]) == 2
+    assert found["memory"]["files_mib"] < 5
+    assert found["memory"]["per_request"]["kib"] > 3033 / 1024
+    page = (tmp_path / found["memory"]["flame_graph"]).read_text()
+    assert "planted_leak" in page
+    assert "://" not in page.replace('xmlns="http://www.w3.org/2000/svg"', "")
+
+
+def test_without_a_profiler_the_plain_pass_still_runs_and_the_rest_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu, "program", lambda name: None)
+    found = profiled(tmp_path, 20, 1, want="cpu", HASH_ROUNDS="10")
+    assert "pip install 'plimsoll[profile]'" in found["cpu"]["why_not"]
+    assert found["passes"][0]["ok"] == 20
+
+
+def test_a_process_that_may_not_be_traced_gives_the_exact_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denying = tmp_path / "py-spy"
+    denying.write_text("#!/bin/sh\necho 'Permission Denied: Try running again with elevated permissions' >&2\nexit 1\n")
+    denying.chmod(0o755)
+    monkeypatch.setattr(cpu, "program", lambda name: str(denying))
+    monkeypatch.setattr("profiles.rights._ptrace_scope", lambda: 1)
+    found = profiled(tmp_path, 20, 1, want="cpu", HASH_ROUNDS="10")
+    assert "sudo sysctl kernel.yama.ptrace_scope=0" in found["cpu"]["why_not"]
+    assert found["passes"][-1]["ok"] == 20
+
+
+def test_a_running_service_is_not_touched_where_a_rehearsal_of_attaching_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attached_to: list[int] = []
+
+    def deadly(tool: str, pid: int, output: Path, duration_s: float) -> str | None:
+        attached_to.append(pid)
+        psutil.Process(pid).kill()
+        return None
+
+    monkeypatch.setattr(memory, "_attach", deadly)
+    monkeypatch.setattr(memory, "debugger", lambda: "/usr/bin/gdb")
+    files, notes = memory.attached([1, 2, 3], tmp_path, 1.0)
+    assert (files, len(attached_to)) == ([], 1)
+    assert "was not touched" in notes[0]
+    monkeypatch.setattr(memory, "debugger", lambda: None)
+    assert "apt-get install gdb" in memory.attached([1], tmp_path, 1.0)[1][0]
+
+
+def test_commands_and_pids_that_cannot_be_profiled_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    run = contract(free_port())
+    arguments: dict[str, Any] = {"rate_rps": 1, "duration_s": 1}
+    with pytest.raises(TargetUnreachable, match="ended with code 3"):
+        passes.profile(run, tmp_path, command=f"{sys.executable} -c 'raise SystemExit(3)'", **arguments)
+    with pytest.raises(UsageError, match="cannot be started"):
+        passes.profile(run, tmp_path, command="/no/such/program", **arguments)
+    with pytest.raises(UsageError, match="no process 4194000"):
+        passes.profile(run, tmp_path, pid=4194000, **arguments)
+    with pytest.raises(UsageError, match="no process of this machine listens"):
+        passes.profile(run, tmp_path, **arguments)
+    with pytest.raises(UsageError, match="no endpoint 'nothing'"):
+        passes.profile(run, tmp_path, endpoint="nothing", **arguments)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("leak_bytes", [600, 1024, 5000])
+def test_the_slope_of_a_leak_is_within_15_percent_at_ten_thousand_requests(tmp_path: Path, leak_bytes: int) -> None:
+    found = profiled(tmp_path, 250, 40, LEAK_BYTES=str(leak_bytes))
+    print(leak_bytes, found["growth"]["why"])
+    assert found["growth"]["verdict"] == "leak"
+    slope_bytes = found["growth"]["slope_mib_per_1000_requests"]["mid"] * 2**20 / 1000
+    assert slope_bytes == pytest.approx(leak_bytes, rel=0.15)
+
+
+@pytest.mark.prove
+def test_a_clean_service_shows_no_leak_at_ten_thousand_requests(tmp_path: Path) -> None:
+    found = profiled(tmp_path, 250, 40, HASH_ROUNDS="20")
+    print(found["growth"]["why"])
+    assert found["growth"]["verdict"] == "no_leak"
