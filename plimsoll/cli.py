@@ -169,9 +169,7 @@ def allow(
     )
 )
 def workload(
-    logs: Annotated[
-        list[Path], typer.Argument(metavar="LOG…", help="access logs or public LLM traces, plain or .gz")
-    ],
+    logs: Annotated[list[Path], typer.Argument(metavar="LOG…", help="access logs or public LLM traces, plain or .gz")],
     output: Annotated[
         Path | None,
         typer.Option("-o", "--output", help="contract mix to write (.toml), arrivals and daily shape beside it"),

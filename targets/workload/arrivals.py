@@ -35,17 +35,17 @@ class Arrivals:
         self.outside = 0  # on days beyond the first 366
 
     def add(self, second_s: np.ndarray, counts: np.ndarray, exact_us: np.ndarray | None) -> None:
-        days = second_s // DAY_S
-        for day in np.unique(days).tolist():
-            here = days == day
+        days, starts = np.unique(second_s // DAY_S, return_index=True)  # second_s is ascending
+        for day, start, end in zip(days.tolist(), starts, np.r_[starts[1:], len(second_s)], strict=True):
+            arrived = int(counts[start:end].sum())
             if day not in self._days:
                 if len(self._days) == MOST_DAYS:
-                    self.outside += int(counts[here].sum())
+                    self.outside += arrived
                     self._exact_us = None
                     continue
                 self._days[day] = np.zeros(DAY_S, np.uint32)
-            self._days[day][second_s[here] - day * DAY_S] += counts[here].astype(np.uint32)
-            self.count += int(counts[here].sum())
+            self._days[day][second_s[start:end] - day * DAY_S] += counts[start:end].astype(np.uint32)
+            self.count += arrived
         if exact_us is None or self.count > MOST_EXACT:
             self._exact_us = None if len(second_s) else self._exact_us
         elif self._exact_us is not None:

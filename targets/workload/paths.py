@@ -36,6 +36,9 @@ IDENTIFIER = re.compile(
 )
 
 
+SAFE = re.compile(rb"(?:/(?:\{id\})?[\w!$&'()*+,;=:@%~.-]*+)++")
+
+
 class Endpoints:
     """Endpoints of request heads (b"GET /path"), remembered within bounds, so that each head is folded about once."""
 
@@ -74,9 +77,12 @@ def _endpoint(shape: bytes) -> str:
         path = b"/" + path.split(b"://", 1)[1].partition(b"/")[2]
     if path[:1] != b"/":
         return f"{method.decode()} {OTHER}"
-    segments = path[1:].split(b"/")
-    named = [quote(part, safe="!$&'()*+,;=:@%~.-_").replace("%7Bid%7D", ID) for part in segments[:DEEPEST]]
-    return f"{method.decode()} /" + "/".join(named + ([MANY] if len(segments) > DEEPEST else []))
+    if not SAFE.fullmatch(path):
+        path = quote(path, safe=b"/!$&'()*+,;=:@%~.-_").replace("%7Bid%7D", ID).encode()
+    text = path.decode()
+    if text.count("/") > DEEPEST:
+        text = "/".join([*text.split("/")[: DEEPEST + 1], MANY])
+    return f"{method.decode()} {text}"
 
 
 def folded(seen: Mapping[str, tuple[int, int]], most: int = MOST_VALUES) -> dict[str, str]:
@@ -88,9 +94,10 @@ def folded(seen: Mapping[str, tuple[int, int]], most: int = MOST_VALUES) -> dict
     Level by level, so that what is folded above counts as one below.
     """
     split = {endpoint: endpoint.split("/") for endpoint in seen}
+    deep = [(parts, seen[endpoint]) for endpoint, parts in split.items()]
     for depth in range(1, DEEPEST + 2):
         values: dict[tuple[str, ...], dict[str, list[int]]] = {}
-        deep = [(parts, seen[endpoint]) for endpoint, parts in split.items() if len(parts) > depth]
+        deep = [(parts, counts) for parts, counts in deep if len(parts) > depth]
         for parts, (requests, existing) in deep:
             total = values.setdefault(tuple(parts[:depth]), {}).setdefault(parts[depth], [0, 0])
             total[0] += requests

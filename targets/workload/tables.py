@@ -130,7 +130,7 @@ def _skipped(document: dict[str, Any]) -> list[str]:
     if not skipped["count"]:
         return []
     first = [f'  {_name(s["path"], 60)}:{s["line"]}: {s["reason"]}: "{s["text"]}"' for s in skipped["first"]]
-    return ["", f"{skipped['count']:,} lines are no requests and were skipped; the first:", *first]
+    return ["", f"{skipped['count']:,} skipped as no request; the first:", *first]
 
 
 def _written(document: dict[str, Any]) -> list[str]:
