@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from time import monotonic_ns as now
@@ -21,6 +22,7 @@ from measurements.errors import UsageError
 from measurements.sample import Outcome
 
 MAX_REDIRECTS = 5
+REDIRECTS = frozenset((301, 302, 303, 307, 308))
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 SAFE = "/:?#[]@!$&'()*+,;=%~-._"
@@ -70,36 +72,34 @@ class Client:
         name = name or url
         place, user = self._place, self._user
         step = place.began(user, name)
-        body, kind = _body(json, data)
-        request = self._request(method, url, body, kind, headers, params, auth, step)
+        body, kind = _body(json, data) if json is None else (orjson.dumps(json), JSON)
+        prepared = None
+        if not (headers or params or auth or self._cookies or self.headers):
+            prepared = self._heads.get((method, url))
+        if prepared is None:
+            prepared = self._prepare(method, url, kind, headers, params, auth)
+        request = place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
         first_byte_s, total_s = timeout if isinstance(timeout, tuple) else (None, timeout or place.timeout_s(name))
-        tokens = TokenStream() if stream else None
         connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
-        connection.sink = tokens
-        self._exchange(connection, request, now() + int(total_s * 1e9), first_byte_s, method == "HEAD")
-        if allow_redirects and connection.status in (301, 302, 303, 307, 308) and connection.outcome is Outcome.ok:
-            self._follow(connection, method, url, body, kind, headers, step, now() + int(total_s * 1e9))
-        self._keep_cookies(connection.head)
+        connection.sink = tokens = TokenStream() if stream else None
+        deadline_ns = now() + int(total_s * 1e9)
+        self._exchange(connection, request, deadline_ns, first_byte_s, method == "HEAD")
+        if 300 <= connection.status < 400 and allow_redirects and connection.status in REDIRECTS:
+            self._follow(connection, method, url, body, kind, headers, step, deadline_ns)
+        if b"ookie:" in connection.head:
+            self._keep_cookies(connection.head)
         verdict = self._verdict(connection, name, tokens)
-        self._idle.append(connection)
+        response = Response(url, connection, verdict, tokens)
+        if not catch_response:
+            self._idle.append(connection)
+            place.ended(user, connection, method, name, step, verdict, tokens)
+            return response
 
         def report(outcome: Outcome, error: str) -> None:
+            self._idle.append(connection)  # not earlier: its times are needed until the with-block ends
             place.ended(user, connection, method, name, step, (outcome, error), tokens)
 
-        response = Response(
-            url, connection.status, connection.head, connection.body, *verdict,
-            connection.done_ns - connection.sent_ns, tokens, report,
-        )  # fmt: skip
-        if catch_response:
-            self._idle.pop()  # its times are needed until the with-block ends
-
-            def report_and_free(outcome: Outcome, error: str) -> None:
-                report(outcome, error)
-                self._idle.append(connection)
-
-            response._report = report_and_free
-        else:
-            report(*verdict)
+        response.report = report
         return response
 
     def stream(self, method: str, url: str, **arguments: Any) -> Response:
@@ -123,27 +123,23 @@ class Client:
                 connection.abandon("the user was stopped")
             raise
 
-    def _request(
-        self, method: str, url: str, body: bytes | None, kind: dict[str, str] | None, headers: dict[str, str] | None,
-        params: dict[str, Any] | None, auth: tuple[str, str] | None, step: tuple[int, int, int],
+    def _prepare(
+        self, method: str, url: str, kind: dict[str, str] | None, headers: dict[str, str] | None,
+        params: dict[str, Any] | None, auth: tuple[str, str] | None,
     ) -> bytes:  # fmt: skip
-        plain = not (headers or params or auth or self._cookies or self.headers)
-        prepared = self._heads.get((method, url)) if plain else None
-        if prepared is None:
-            path = self._path(url)
-            if params:
-                path += ("&" if "?" in path else "?") + urlencode(params, doseq=True)
-            sent = {**(kind or {}), **self.headers, **(headers or {})}
-            if auth:
-                from base64 import b64encode
-
-                sent["Authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
-            if self._cookies:
-                sent.setdefault("Cookie", "; ".join(f"{key}={value}" for key, value in self._cookies.items()))
-            prepared = self._place.heads.prepare(method, path, self._origin, sent)
-            if plain and len(self._heads) < 1_000:
-                self._heads[method, url] = prepared
-        return self._place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
+        """The request's head up to the arrival's part; kept for the next time where nothing but the body can differ."""
+        path = self._path(url)
+        if params:
+            path += ("&" if "?" in path else "?") + urlencode(params, doseq=True)
+        sent = {**(kind or {}), **self.headers, **(headers or {})}
+        if auth:
+            sent["Authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
+        if self._cookies:
+            sent.setdefault("Cookie", "; ".join(f"{key}={value}" for key, value in self._cookies.items()))
+        prepared = self._place.heads.prepare(method, path, self._origin, sent)
+        if not (headers or params or auth or self._cookies or self.headers) and len(self._heads) < 1_000:
+            self._heads[method, url] = prepared
+        return prepared
 
     def _path(self, url: str) -> str:
         if "://" in url:
@@ -180,15 +176,11 @@ class Client:
             if connection.status in (301, 302, 303) and method != "HEAD":
                 method, body, kind = "GET", None, None
             url = target.path + (f"?{target.query}" if target.query else "")
-            self._exchange(
-                connection,
-                self._request(method, url, body, kind, headers, None, None, step),
-                deadline_ns,
-                None,
-                method == "HEAD",
-            )
+            prepared = self._prepare(method, url, kind, headers, None, None)
+            request = self._place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
+            self._exchange(connection, request, deadline_ns, None, method == "HEAD")
             out, into = out + connection.bytes_out, into + connection.bytes_in
-            if connection.status not in (301, 302, 303, 307, 308) or connection.outcome is not Outcome.ok:
+            if connection.status not in REDIRECTS or connection.outcome is not Outcome.ok:
                 break
         connection.sent_ns, connection.connect_ns = sent_ns, connect_ns
         connection.bytes_out, connection.bytes_in = out, into
@@ -206,8 +198,6 @@ class Client:
         return refused(connection.status) if connection.status >= 400 else (Outcome.ok, "")
 
     def _keep_cookies(self, head: bytes) -> None:
-        if b"ookie:" not in head and b"OOKIE:" not in head:
-            return
         for line in head.split(b"\r\n"):
             if line[:11].lower() == b"set-cookie:":
                 try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 
@@ -15,6 +15,20 @@ from measurements.sample import Outcome
 
 class ResponseError(Exception):
     """Raised by `raise_for_status`; inside a with-block it marks the response as failed."""
+
+
+class Answer(Protocol):
+    """What a response takes from the connection that carried it."""
+
+    status: int
+    head: bytes
+    body: list[bytes]
+    sent_ns: int
+    done_ns: int
+
+
+def unasked(outcome: Outcome, error: str) -> None:
+    """The report of a response outside catch_response: its row is written already."""
 
 
 class Headers(dict[str, str]):
@@ -43,18 +57,21 @@ class Response:
     """`status_code` is 0 and `error` says why when there was no answer. In `with … catch_response=True`, `success` and
     `failure` decide what is recorded."""
 
+    __slots__ = (
+        "_body", "_content", "_head", "_manual", "elapsed_s", "error", "outcome", "report", "status_code", "tokens", "url",
+    )  # fmt: skip
+
     def __init__(
-        self, url: str, status: int, head: bytes, body: list[bytes], outcome: Outcome, error: str, elapsed_ns: int,
-        tokens: TokenStream | None, report: Callable[[Outcome, str], None],
-    ) -> None:  # fmt: skip
-        self.url = url
-        self.status_code = max(status, 0)
-        self.outcome, self.error = outcome, error
-        self.elapsed_s = elapsed_ns / 1e9
-        self.tokens = tokens
-        self._head, self._body, self._report = head, body, report
+        self, url: str, answer: Answer, verdict: tuple[Outcome, str], tokens: TokenStream | None = None
+    ) -> None:
+        self.url, self.tokens = url, tokens
+        self.outcome, self.error = verdict
+        self.status_code = max(answer.status, 0)
+        self.elapsed_s = (answer.done_ns - answer.sent_ns) / 1e9
+        self._head, self._body = answer.head, answer.body
         self._content: bytes | None = None
         self._manual: tuple[Outcome, str] | None = None
+        self.report: Callable[[Outcome, str], None] = unasked
 
     @property
     def headers(self) -> Headers:
@@ -110,5 +127,5 @@ class Response:
             swallow = isinstance(error, ResponseError | AssertionError)
             why = str(error) or type(error).__name__
             self.failure(why if swallow else f"the with-block raised {type(error).__name__}: {error}")
-        self._report(*(self._manual or (self.outcome, self.error)))
+        self.report(*(self._manual or (self.outcome, self.error)))
         return swallow

@@ -46,6 +46,14 @@ class Connection:
     """Carries one exchange at a time. Result fields: sent_ns, connect_ns, first_byte_ns, done_ns, status, outcome,
     error, bytes_out, bytes_in, head, body; NULL (-1) where there is none."""
 
+    __slots__ = (
+        "_complete", "_fresh", "_gevent_socket", "_head_done", "_keep_alive", "_no_body", "_opening", "_parser",
+        "_read_until_blocked", "_recv_into", "_unsent", "_watcher", "_write_watcher", "body", "body_bytes", "busy",
+        "bytes_in", "bytes_out", "connect_ns", "deadline_ns", "done_ns", "error", "finish", "first_byte_ns", "head",
+        "keep_body", "origin", "outcome", "read_ns", "sent_ns", "sink", "source", "status", "stream",
+        "total_deadline_ns", "used_ns",
+    )  # fmt: skip
+
     def __init__(self, origin: Origin, source: str | None = None) -> None:
         self.origin, self.source = origin, source
         self.stream: socket.socket | TlsStream | None = None

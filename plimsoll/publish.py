@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 from measurements.errors import PlimsollError
 from plimsoll.measure import Run
+
+T = TypeVar("T")
 
 
 def publish(run: Run, lang: str, with_plan: bool) -> list[str]:
@@ -11,15 +17,24 @@ def publish(run: Run, lang: str, with_plan: bool) -> list[str]:
     from reports.render import render
     from reports.terminal import summary_lines
 
-    plan = None
-    if with_plan:
-        from capacity.plan import RunDocuments, make_plan
+    plan = _kept(_plan, run) if with_plan else None
+    path = _kept(lambda: str(render(run.directory, lang)))
+    return summary_lines(run.summary, run.validity, plan, path or "not written; try: plimsoll report", lang)
 
-        made = make_plan([RunDocuments(run.document, run.summary, run.validity)], None)
-        plan = made.as_json()
-        run.directory.write_json("plan.json", plan)
+
+def _plan(run: Run) -> dict[str, Any]:
+    from capacity.plan import RunDocuments, make_plan
+
+    plan = dict(make_plan([RunDocuments(run.document, run.summary, run.validity)], None).as_json())
+    run.directory.write_json("plan.json", plan)
+    return plan
+
+
+def _kept(make: Callable[..., T], *arguments: object) -> T | None:
+    """The rows are safe on disk by now: a defect in what is drawn from them is told, and the run stands."""
     try:
-        path = str(render(run.directory, lang))
-    except PlimsollError as error:
-        path = f"not written: {error}"
-    return summary_lines(run.summary, run.validity, plan, path, lang)
+        return make(*arguments)
+    except Exception as error:
+        kind = "" if isinstance(error, PlimsollError) else f"{type(error).__name__}: "
+        print(f"plimsoll: the run is kept, but its plan or report was not made: {kind}{error}", file=sys.stderr)
+        return None

@@ -1,7 +1,7 @@
 """kakao: a marketer looks up the policy and then has a template drafted; others only look up.
 
-    plimsoll run targets/kakao.toml --start --rate 10
-    locust -f loadtests/scenarios/kakao.py --host http://127.0.0.1:8000
+plimsoll run targets/kakao.toml --start --rate 10
+locust -f loadtests/scenarios/kakao.py --host http://127.0.0.1:8000
 """
 
 from pathlib import Path
