@@ -90,9 +90,9 @@ def dependency(facts: Facts) -> Sign | None:
 
 
 def memory(facts: Facts) -> Sign | None:
-    """RSS ≥ 90 % of the limit."""
+    """RSS ≥ 90 % of the limit from the plateau's first stage on; a backlog fills memory later, whatever made it."""
     limit = declared.memory_mib(facts.run, facts.top)
     seen = [value for stage in facts.top if (value := stage.figure("target", "rss_mib_max")) is not None]
-    if not limit or not seen or max(seen) < AT_LIMIT * limit:
+    if not limit or not seen or seen[0] < AT_LIMIT * limit:
         return None
-    return Sign("memory", 0.8, [f"the service held {max(seen):.0f} of {limit:.0f} MiB"])
+    return Sign("memory", 0.8, [f"the service held {seen[0]:.0f} of {limit:.0f} MiB where the plateau begins"])
