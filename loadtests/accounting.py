@@ -35,7 +35,11 @@ def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -
     if plan.loop != "open":
         return 0
     source = run.journal_path("samples", worker)
-    kept = [b.column("seq").to_numpy() for b in journal.batches(source)] if source.exists() else []
+    finished = source.with_suffix(".parquet")
+    if finished.exists():
+        kept = [pq.read_table(finished, columns=["seq"])["seq"].to_numpy()]
+    else:
+        kept = [b.column("seq").to_numpy() for b in journal.batches(source)] if source.exists() else []
     present = np.unique(np.concatenate(kept)) if kept else np.empty(0, np.int64)
     seq, intended_ns, stage = stripe(plan, worker, until_s)
     missing = ~np.isin(seq, present)

@@ -33,14 +33,12 @@ class HeadBuilder:
         """Everything up to the arrival's part of the trace id."""
         lines = [
             f"{method} {origin.prefix}{path} HTTP/1.1".encode("ascii", "strict"),
-            b"Host: " + (header.get("Host") or header.get("host") or origin.host_header).encode("latin-1"),
-            b"User-Agent: " + (header.get("User-Agent") or header.get("user-agent") or "").encode("latin-1", "replace"),
+            b"Host: " + (_encoded(_given(header, "host") or origin.host_header)),
+            b"User-Agent: " + (_encoded(_given(header, "user-agent")) or self._agent),
         ]
-        if not lines[2][12:]:
-            lines[2] = b"User-Agent: " + self._agent
         for name, value in header.items():
             if name.lower() not in OURS:
-                lines.append(f"{name}: {value}".encode("latin-1"))
+                lines.append(_encoded(f"{name}: {value}"))
         if any(b"\r" in line or b"\n" in line for line in lines):
             raise UsageError(
                 f"a header or the path of {method} {path} holds a line break; take it out of the contract or locustfile"
@@ -54,6 +52,18 @@ class HeadBuilder:
             length = b"Content-Length: 0\r\n" if method_has_body else b""
             return b"%b%016x-%016x-01\r\n%b\r\n" % (prepared, seq & MASK, step + 1, length)
         return b"%b%016x-%016x-01\r\nContent-Length: %d\r\n\r\n%b" % (prepared, seq & MASK, step + 1, len(body), body)
+
+
+def _given(header: dict[str, str], name: str) -> str:
+    return next((value for key, value in header.items() if key.lower() == name), "")
+
+
+def _encoded(text: str) -> bytes:
+    """Latin-1 as HTTP says; what that has no letters for goes out as UTF-8, as browsers and servers read it."""
+    try:
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace")
 
 
 HAS_BODY = {"POST": True, "PUT": True, "PATCH": True}
