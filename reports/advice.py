@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from reports import quantities as q
 from reports.documents import Document, listed, section, texts
-from reports.findings import Tone
+from reports.key_figures import Tone
 from reports.wording import Words
 
 Kind = Literal["do_nothing", "scale_up", "scale_out"]
@@ -106,8 +106,8 @@ def _option(kind: Kind, plan: Document, words: Words) -> Option:
         (str(r.get("reason")), str(r.get("remedy") or "")) for r in listed(plan, "refusals") if r.get("field") == kind
     ]
     if not found:
-        refusals = refusals[-1:] or [(words("option.unknown"), "")]
-        return Option(kind, title, refusals=refusals)
+        instead = [str(r.get("reason")) for r in listed(plan, "refusals") if r.get("field") == "capacity_rps"]
+        return Option(kind, title, refusals=refusals[-1:] or [(instead[0] if instead else words("option.unknown"), "")])
     headline, tone, notes = {"do_nothing": _nothing, "scale_up": _up, "scale_out": _out}[kind](found, words)
     facts = [fact for key, value in found.items() if key not in SAID for fact in _facts(key, value, words)]
     return Option(kind, title, headline, tone, notes, facts, texts(found.get("assumptions")))

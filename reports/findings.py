@@ -1,27 +1,13 @@
 """What a run found, in words: one source for the page, the terminal and Markdown."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
 
 from reports import quantities as q
-from reports.documents import Document, Documents, doubt, entry_of, level_rps, listed, quantile, section, texts
-from reports.stages import last_within, limit_of, within_slo
+from reports.documents import Document, Documents, level_rps, listed, section, texts
+from reports.key_figures import Figure, Tone, key_figures, reference_stage
+from reports.stages import last_within, within_slo
 from reports.wording import Words
-
-Tone = Literal["good", "warn", "bad", "quiet"]
-ICONS: dict[Tone, str] = {"good": "✓", "warn": "!", "bad": "✕", "quiet": "–"}
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A key figure: what it is, its value as written, and the doubt or the circumstances in a line each."""
-
-    key: str
-    label: str
-    value: str
-    notes: list[str] = field(default_factory=list)
-    tone: Tone = "quiet"
 
 
 @dataclass(frozen=True)
@@ -56,17 +42,9 @@ def find(documents: Documents, words: Words) -> Findings:
         grade=words(f"grade.{grade}") if grade in ("A", "B", "C") else words("grade.none"),
         grade_known=grade in ("A", "B", "C"),
         reasons=reasons,
-        figures=_figures(documents, reference, words),
+        figures=key_figures(documents, reference, words),
         binding=_binding(documents.plan, words),
     )
-
-
-def reference_stage(documents: Documents) -> Document:
-    """The stage that key figures speak of: the highest within the SLO, else the first; the only one where it is one."""
-    stages = documents.stages
-    if len(stages) < 2:
-        return stages[0] if stages else {}
-    return last_within(stages, listed(documents.summary, "slo")) or stages[0]
 
 
 def _valid(documents: Documents) -> bool | None:
@@ -180,110 +158,6 @@ def limit_text(metric: str, limit: object) -> str:
     if not q.is_number(limit):
         return q.NOTHING
     return q.limit_ms(limit) if metric.endswith("_ms") else q.by_key(metric)(limit)
-
-
-def _figures(documents: Documents, reference: Document, words: Words) -> list[Figure]:
-    if not reference:
-        return []
-    where = words("figure.whole_run")
-    if len(documents.stages) > 1:
-        level = q.shown(level_rps(reference), q.rate)
-        where = words("figure.at", level=level, stage=reference.get("name"))
-    figures = [
-        _p95(documents, reference, where, words),
-        _rate(reference, where, words),
-        _errors(reference, where, words),
-    ]
-    if documents.plan or documents.search:
-        figures.append(_capacity(documents, words))
-    if documents.plan:
-        figures.append(_binds(documents.plan, words))
-    return figures
-
-
-def tightest(stage: Document, slo: Sequence[Document], endpoints: Sequence[str]) -> str:
-    """The endpoint whose p95 (where unknown: its slowest answer) stands closest to its limit; `all` where none has one."""
-    closeness = {
-        name: value / limit
-        for name in endpoints
-        if (limit := limit_of(slo, name, "p95_ms"))
-        and (value := _p95_or_bound(entry_of(stage, name))[0] or quantile(entry_of(stage, name), "response_ms", "max"))
-    }
-    return max(closeness, key=lambda name: closeness[name]) if closeness else "all"
-
-
-def _p95_or_bound(entry: Document) -> tuple[float | None, bool]:
-    """(p95, True), or (what it is at least, False) where too few samples stand behind it, or (None, False)."""
-    value = quantile(entry, "response_ms", "p95")
-    bound = section(entry, "response_ms", "bounds", "p95").get("at_least")
-    return (value, True) if value is not None else (bound if q.is_number(bound) else None, False)
-
-
-def _p95(documents: Documents, stage: Document, where: str, words: Words) -> Figure:
-    slo = listed(documents.summary, "slo")
-    name = tightest(stage, slo, documents.endpoints)
-    label = words("figure.p95_all") if name == "all" else words("figure.p95", endpoint=name)
-    entry = entry_of(stage, name)
-    value, exact = _p95_or_bound(entry)
-    if value is None:  # the stage is too short for any word on it; the whole run may not be
-        entry, where = entry_of(documents.summary, name), words("figure.whole_run")
-        value, exact = _p95_or_bound(entry)
-    notes = [where]
-    if interval := doubt(entry, "response_ms", "p95"):
-        notes.append(words("figure.ci95", interval=q.between(*interval, q.milliseconds)))
-    limit = limit_of(slo, name, "p95_ms")
-    tone: Tone = "quiet"
-    if limit:
-        notes.append(words("figure.limit", limit=q.limit_ms(limit)))
-        if value is not None and (exact or value > limit):
-            tone = "good" if value <= limit else "bad"
-    if value is None:
-        return Figure("p95", label, q.NOTHING, [*notes, documents.why_null(f"endpoints.{name}", "response_ms", "p95")])
-    return Figure("p95", label, q.milliseconds(value) if exact else f"≥ {q.milliseconds(value)}", notes, tone)
-
-
-def _rate(stage: Document, where: str, words: Words) -> Figure:
-    answered = stage.get("ok_rps", stage.get("achieved_rps"))
-    offered = stage.get("offered_rps")
-    how = words("figure.of_offered", offered=q.rate(offered)) if q.is_number(offered) else words("figure.closed_loop")
-    return Figure("rps", words("figure.rate"), q.shown(answered, q.rate), [where, how])
-
-
-def _errors(stage: Document, where: str, words: Words) -> Figure:
-    entry = section(stage, "all")
-    notes = [where]
-    if q.is_number(entry.get("ok")):
-        notes.append(words("figure.requests", ok=q.count(entry["ok"]), count=q.count(entry.get("count") or 0)))
-    share = entry.get("error_rate")
-    return Figure("errors", words("figure.errors"), q.shown(share, q.percent), notes, "quiet" if not share else "warn")
-
-
-def _capacity(documents: Documents, words: Words) -> Figure:
-    plan, search, label = documents.plan, documents.search, words("figure.capacity")
-    capacity = section(plan, "capacity_rps")
-    if q.is_interval(capacity):
-        notes = [words("figure.confidence", confidence=q.percent(capacity.get("confidence") or 0))]
-        return Figure("capacity", label, q.interval(capacity, q.rate), notes, "good")
-    if q.is_number(search.get("lower_rps")) and q.is_number(search.get("upper_rps")):
-        value = q.between(search["lower_rps"], search["upper_rps"], q.rate)
-        return Figure("capacity", label, value, [words("figure.sought")], "good")
-    at_least = plan.get("capacity_at_least_rps")
-    if q.is_number(at_least):
-        return Figure("capacity", label, f"≥ {q.rate(at_least)}", [words("figure.end_unknown")], "warn")
-    reasons = [str(r.get("reason")) for r in listed(plan, "refusals") if r.get("field") == "capacity_rps"]
-    return Figure("capacity", label, words("figure.refused"), reasons, "warn")
-
-
-def _binds(plan: Document, words: Words) -> Figure:
-    bottleneck = section(plan, "bottleneck")
-    kind = str(bottleneck.get("kind") or "unidentified")
-    notes = []
-    if kind != "unidentified" and q.is_number(bottleneck.get("confidence")):
-        notes.append(words("figure.confidence", confidence=q.percent(bottleneck["confidence"])))
-    following = section(bottleneck, "next").get("kind")
-    if following:
-        notes.append(words("figure.next", kind=words.known("bottleneck", str(following))))
-    return Figure("binds", words("figure.binds"), words.known("bottleneck", kind), notes)
 
 
 def _binding(plan: Document, words: Words) -> list[str]:

@@ -4,6 +4,7 @@ import re
 
 from measurements.rundir import RunDirectory
 from reports import advice, documents, findings, tables
+from reports.key_figures import ICONS
 from reports.wording import Words
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~&@-])")
@@ -19,7 +20,7 @@ def markdown(run: RunDirectory, lang: str = "en") -> str:
     read = documents.read(run)
     found = findings.find(read, words)
     lines = [f"## {escape(words('page.title', name=read.name))}", ""]
-    lines += [f"**{findings.ICONS[found.state_tone]} {escape(found.state)}** {escape(found.verdict)}", ""]
+    lines += [f"**{ICONS[found.state_tone]} {escape(found.state)}** {escape(found.verdict)}", ""]
     lines += [escape(found.ended), ""] if found.ended else []
     lines += [escape(found.grade), ""] if found.grade_known else []
     lines += [f"- {escape(sentence)} {escape(remedy)}" for sentence, remedy in found.reasons]

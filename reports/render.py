@@ -25,6 +25,7 @@ from reports.charts.percentiles import percentiles
 from reports.charts.response_service import response_service
 from reports.charts.token_timings import token_timings
 from reports.documents import Documents, listed, section, texts
+from reports.key_figures import ICONS
 from reports.series import Series
 from reports.wording import Words
 
@@ -40,7 +41,7 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
         name=read.name,
         documents=read,
         found=findings.find(read, words),
-        icons=findings.ICONS,
+        icons=ICONS,
         advice=advice.advise(read.plan, words),
         demands=advice.demand_rows(read.plan, words),
         thumb=advice.thumb_rows(read.plan),
@@ -48,6 +49,7 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
         load_charts=load,
         evidence_charts=evidence,
         endpoints=tables.endpoint_rows(read),
+        columns=tables.COLUMNS,
         unsaid=tables.unsaid_rows(read),
         glossary=tables.glossary_rows(words),
         limits=tables.limit_rows(read, words),
@@ -63,7 +65,7 @@ def page_of(template: str, words: Words, **fields: Any) -> str:
     """A template filled in, with the one style sheet and its hash; everything in `fields` is escaped."""
     style = files("reports").joinpath("templates").joinpath("report.css").read_text(encoding="utf-8")
     fixed = {"w": words, "lang": words.lang, "style": Markup(style), "style_hash": policy_hash(style)}
-    return _environment().get_template(template).render(**fixed, **fields)
+    return _environment(words.lang).get_template(template).render(**fixed, **fields)
 
 
 def policy_hash(source: str) -> str:
@@ -78,8 +80,9 @@ def _unbroken(value: Any) -> Any:
     return value
 
 
-def _environment() -> Environment:
-    return Environment(
+def _environment(lang: str) -> Environment:
+    """`said` marks sentences that documents carry in English, for screen readers and hyphenation."""
+    environment = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -87,6 +90,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["said"] = lambda text: (
+        text if lang == "en" else Markup('<span lang="en">{}</span>').format(text)
+    )
+    return environment
 
 
 Drawing = Callable[[], Chart | None]
@@ -107,7 +114,7 @@ def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Char
             timed = [
                 lambda: outcomes(series.outcomes(), stages, words),
                 lambda: heatmap(series.latencies(), stages, slo, words),
-                lambda: resources(series.resources(), series.server(), contract, stages, words),
+                lambda: resources(series, contract, stages, words),
             ]
         evidence += [*timed[:2], lambda: token_timings(stages, names, words), *timed[2:]]
         return _drawn(load, read), _drawn(evidence, read)

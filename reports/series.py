@@ -6,6 +6,7 @@ plus how much later than the first worker it started.
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,15 @@ class Series:
     def close(self) -> None:
         self._database.close()
 
+    @cached_property
     def span_s(self) -> float:
+        """When the last request was intended."""
         found = self._database.execute("SELECT max(intended_s) FROM samples").fetchone()
         return float(found[0]) if found and found[0] is not None else 0.0
 
     def outcomes(self, most_bins: int = 90) -> Binned:
         """(start_s, outcome, requests): every intended request by its outcome, in the bin it was intended in."""
-        bin_s = bin_width_s(self.span_s(), most_bins)
+        bin_s = bin_width_s(self.span_s, most_bins)
         rows = self._database.execute(
             "SELECT floor(intended_s / ?) * ? AS start_s, outcome::VARCHAR, count(*) FROM samples "
             "GROUP BY ALL ORDER BY ALL",
@@ -76,7 +79,7 @@ class Series:
 
     def latencies(self, most_bins: int = 90, per_decade: int = 8) -> Binned:
         """(start_s, from_ms, to_ms, requests): ok, timeout and abandoned by logarithmic response class."""
-        bin_s = bin_width_s(self.span_s(), most_bins)
+        bin_s = bin_width_s(self.span_s, most_bins)
         rows = self._database.execute(
             "SELECT floor(intended_s / ?) * ? AS start_s, floor(log10(greatest(response_ms, 0.01)) * ?) AS class, "
             "count(*) FROM samples WHERE outcome::VARCHAR IN ('ok', 'timeout', 'abandoned') "
@@ -87,6 +90,22 @@ class Series:
             (start, 10 ** (bucket / per_decade), 10 ** ((bucket + 1) / per_decade), n) for start, bucket, n in rows
         ]
         return Binned(bin_s, ("start_s", "from_ms", "to_ms", "requests"), classed)
+
+    def in_flight(self, most_bins: int = 150) -> Binned:
+        """(start_s, in_flight): requests that were due and not yet answered, at the end of each bin."""
+        bin_s = bin_width_s(self.span_s, most_bins)
+        rows = self._database.execute(
+            """
+            WITH edges AS (
+              SELECT floor(intended_s / $bin) AS bin, count(*) AS moved FROM samples
+              WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY bin
+              UNION ALL
+              SELECT floor((intended_s + response_ms / 1e3) / $bin) AS bin, -count(*) AS moved FROM samples
+              WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY bin)
+            SELECT bin * $bin, sum(sum(moved)) OVER (ORDER BY bin) FROM edges GROUP BY bin ORDER BY bin""",
+            {"bin": bin_s},
+        ).fetchall()
+        return Binned(bin_s, ("start_s", "in_flight"), [(start, float(level)) for start, level in rows])
 
     def resources(self, most_bins: int = 150) -> Binned:
         """(start_s, role, cpu_cores, memory_mib): mean per bin over each role's processes; host: busy cores, used."""

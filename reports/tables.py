@@ -10,7 +10,8 @@ from measurements.errors import PlimsollError
 from measurements.rundir import RunDirectory
 from reports import quantities as q
 from reports.documents import Document, Documents, doubt, listed, quantile, section
-from reports.findings import ICONS, Tone, limit_text
+from reports.findings import limit_text
+from reports.key_figures import ICONS, Tone
 from reports.wording import Words
 
 SLO_TONES: dict[str, Tone] = {"met": "good", "missed": "bad", "unknown": "warn"}
@@ -39,14 +40,17 @@ class Cell:
     interval: str = ""
 
 
+COLUMNS = ("min", "mean", "p50", "p95", "p99", "max")
+
+
 def endpoint_rows(documents: Documents) -> list[dict[str, Any]]:
-    """Per endpoint, over all measured stages: requests, errors, and p50, p95, p99 with interval, bound or reason."""
+    """Per endpoint, over all measured stages: requests, errors, and `COLUMNS` with interval or bound."""
     rows = []
     entries = {"all": section(documents.summary, "all")} | section(documents.summary, "endpoints")
     for name, entry in entries.items():
         if not entry or (name == "all" and len(entries) == 2):
             continue
-        cells = [_quantile_cell(entry, quantile_name) for quantile_name in ("p50", "p95", "p99")]
+        cells = [_quantile_cell(entry, quantile_name) for quantile_name in COLUMNS]
         rows.append(
             {
                 "name": name,
@@ -115,8 +119,8 @@ def check_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:
     checks = sorted(listed(documents.validity, "checks"), key=lambda check: order.get(str(check.get("state")), 1))
     return [
         {
-            "check": str(check.get("check", "")).replace("_", " "),
-            "scope": str(check.get("scope", "")),
+            "check": words.known("check_name", str(check.get("check", ""))),
+            "scope": words.known("scope", str(check.get("scope", ""))),
             "mark": Mark(
                 words.known("check", str(check.get("state"))), CHECK_TONES.get(str(check.get("state")), "warn")
             ),

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from reports import advice
 from reports.documents import Document, Documents
-from reports.findings import Figure, find
+from reports.findings import find
+from reports.key_figures import Figure
 from reports.wording import Words
 
 MOST_LINES = 15

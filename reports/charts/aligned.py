@@ -11,7 +11,7 @@ from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.charts.over_time import boundaries
 from reports.documents import Document, amount, section
-from reports.series import Binned
+from reports.series import Binned, Series
 from reports.wording import Words
 
 ROLES = {"target": 0, "generator": 2, "host": 3}  # the order of lines; dependencies come between
@@ -32,28 +32,34 @@ class Panel:
     limit: tuple[float, str] | None = None
 
 
-def resources(
-    used: Binned, server: Binned, contract: Document, stages: Sequence[Document], words: Words
-) -> Chart | None:
-    """Cores and memory of each role's processes, the host's cores, and what the service said about itself."""
-    panels = _of_processes(used, section(contract, "resources"), words) + _of_server(server, words)
+def resources(series: Series, contract: Document, stages: Sequence[Document], words: Words) -> Chart | None:
+    """Requests in flight, cores and memory of each role's processes, and what the service said about itself."""
+    waiting, used = series.in_flight(), series.resources()
+    panels = _of_processes(used, section(contract, "resources"), words) + _of_server(series.server(), words)
+    if waiting.rows:
+        line = Line("", waiting.rows, canvas.BLUE)
+        panels.insert(0, Panel(words("axis.in_flight"), [line]))
     if not panels:
         return None
-    span_s = max(point[0] for panel in panels for line in panel.lines for point in line.points) + used.bin_s
+    span_s = max(point[0] for panel in panels for line in panel.lines for point in line.points) + waiting.bin_s
 
     def paint(figure: Figure, narrow: bool) -> None:
         rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False).ravel()
         for axes, panel in zip(rows, panels, strict=True):
             canvas.plain_axes(axes, "", panel.title)
             boundaries(axes, stages)
-            _draw(axes, panel)
+            _draw(axes, panel, span_s)
             ticks.clock_axis(axes, span_s, 5 if narrow else 12)
         rows[-1].set_xlabel(words(f"axis.time_{ticks.clock_unit(span_s)}"))
 
     title = words("chart.resources.title")
     height = 120 * len(panels) + 40
     wide, slim = canvas.draw(paint, "resources", title, words("chart.resources.desc"), wide_px=height, narrow_px=height)
-    lines = [(f"{panel.title}: {line.name}", dict(line.points)) for panel in panels for line in panel.lines]
+    lines = [
+        (f"{panel.title}: {line.name}".removesuffix(": "), dict(line.points))
+        for panel in panels
+        for line in panel.lines
+    ]
     columns = (Column(words("column.from"), q.seconds), *(Column(name, q.number) for name, _ in lines))
     moments = sorted({moment for _, points in lines for moment in points})
     rows = [[moment, *(points.get(moment) for _, points in lines)] for moment in moments]
@@ -95,12 +101,12 @@ def _of_server(server: Binned, words: Words) -> list[Panel]:
     ]
 
 
-def _draw(axes: Axes, panel: Panel) -> None:
+def _draw(axes: Axes, panel: Panel, span_s: float) -> None:
     ends = []
     for line in panel.lines:
         times, values = [p[0] for p in line.points], [p[1] for p in line.points]
         axes.plot(times, values, color=line.colour, linewidth=1 if line.thin else 1.8)
-        ends.append((times[-1], values[-1], line.name, line.colour))
+        ends.append((span_s, values[-1], line.name, line.colour))
     ticks.value_axis(axes, 4)
     if panel.limit:
         limit, text = panel.limit

@@ -1,7 +1,7 @@
 """Response times over time as a heatmap: two modes, a stall or a slow leak show here and in no percentile."""
 
 from collections.abc import Sequence
-from math import log
+from math import ceil, log
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def heatmap(binned: Binned, stages: Sequence[Document], slo: Sequence[Document],
         ticks.log_times(axes, low_ms / 1.1, highest)
         canvas.plain_axes(axes, words(f"axis.time_{ticks.clock_unit(span_s)}"), words("axis.response"))
         ticks.clock_axis(axes, span_s, 6 if narrow else 12)
-        _legend(figure, most, words, narrow)
+        _legend(figure, most, words)
 
     title = words("chart.heatmap.title")
     wide, slim = canvas.draw(paint, "heatmap", title, words("chart.heatmap.desc"), wide_px=320, narrow_px=300)
@@ -55,7 +55,7 @@ def _shade(requests: int, most: int) -> int:
     """Logarithmic, so that one slow request among thousands of fast ones is still seen."""
     if most <= 1:
         return len(canvas.RAMP) - 1
-    return min(len(canvas.RAMP) - 1, int(log(requests) / log(most) * len(canvas.RAMP)))
+    return min(len(canvas.RAMP) - 1, int(log(requests) / log(most) * len(canvas.RAMP) + 1e-9))
 
 
 def _cells(axes: Axes, binned: Binned, rows: Sequence[tuple[float, float, float, int]], colour: str) -> None:
@@ -78,12 +78,12 @@ def _limits(axes: Axes, slo: Sequence[Document], words: Words) -> None:
             canvas.label(axes, text, (0, limit), canvas.WARN, xytext=(4, 8), textcoords="offset points")
 
 
-def _legend(figure: Figure, most: int, words: Words, narrow: bool) -> None:
+def _legend(figure: Figure, most: int, words: Words) -> None:
     base = most ** (1 / len(canvas.RAMP))
-    handles = [Patch(facecolor=colour, linewidth=0) for colour in canvas.RAMP]
-    texts = [words("mark.from_requests", count=q.count(max(1, -(-(base**k) // 1)))) for k in range(len(canvas.RAMP))]
-    if most < len(canvas.RAMP):
-        handles, texts = handles[-1:], [words("mark.from_requests", count="1")]
+    starts = [(shade, ceil(base**shade - 1e-9)) for shade in range(len(canvas.RAMP))]
+    shown = [(shade, count) for shade, count in starts if _shade(count, most) == shade]
+    handles = [Patch(facecolor=canvas.RAMP[shade], linewidth=0) for shade, _ in shown]
+    texts = [words("mark.from_requests", count=q.count(count)) for _, count in shown]
     figure.legend(handles[::-1], texts[::-1], title=words("axis.requests_per_cell"), loc="outside right upper",
                   frameon=False, fontsize=11, title_fontsize=11, handlelength=1, alignment="left",
                   labelcolor=canvas.MUTED)  # fmt: skip

@@ -73,7 +73,9 @@ def level_axis(axes: Axes, most: int, highest: float) -> None:
 def nines_axis(axes: Axes) -> None:
     places = {name: nines(p) for name, p in NINES.items()}
     axes.xaxis.set_major_locator(FixedLocator(list(places.values())))
-    axes.xaxis.set_major_formatter(FixedFormatter([name_of(name) for name in places]))
+    axes.xaxis.set_major_formatter(
+        FixedFormatter([name_of(name).removeprefix("p") if name != "p50" else "p50" for name in places])
+    )
     axes.set_xlim(places["p50"] - 0.1, places["p99_9"] + 0.25)
 
 

@@ -17,7 +17,7 @@ ENDPOINTS = {"generate": (0.180, 0.75), "search": (0.012, 0.25)}  # mean service
 SERVERS = 8
 TIMEOUT_S = 30.0
 TOKENS_OUT = 6
-SLO = {"generate": {"p95_ms": 3000, "error_rate": 0.05}, "search": {"p95_ms": 300}}
+SLO: dict[str, dict[str, float]] = {"generate": {"p95_ms": 3000, "error_rate": 0.05}, "search": {"p95_ms": 300}}
 
 
 def rows_of(rates: list[float], stage_s: float, seed: int = 7) -> np.ndarray:
@@ -26,7 +26,7 @@ def rows_of(rates: list[float], stage_s: float, seed: int = 7) -> np.ndarray:
     names = list(ENDPOINTS)
     free_at = np.zeros(SERVERS)
     starts: list[float] = []
-    records = []
+    records: list[np.ndarray] = []
     for stage, rate in enumerate(rates):
         count = random.poisson(rate * stage_s)
         for intended in np.sort(random.uniform(stage * stage_s, (stage + 1) * stage_s, count)):

@@ -36,6 +36,15 @@ def test_every_timed_request_is_in_one_cell_of_the_heatmap(run: RunDirectory, se
     assert all(low < high for _, low, high, _ in found.rows)
 
 
+def test_in_flight_is_littles_law(run: RunDirectory, series: Series) -> None:
+    found = series.in_flight(most_bins=1_000)
+    measured = run.read_json("summary.json")["stages"]
+    for stage in measured[:6]:
+        inside = [v for start, v in found.rows if stage["start_s"] <= start < stage["start_s"] + stage["duration_s"]]
+        assert sum(inside) / len(inside) == pytest.approx(stage["in_flight_mean"], rel=0.25, abs=0.5)
+    assert found.rows[-1][1] == 0
+
+
 def test_cores_over_time_are_the_cpu_seconds_that_were_used(series: Series) -> None:
     found = series.resources(most_bins=10_000)
     target = [row[2] for row in found.rows if row[1] == "target" and row[2] is not None]
@@ -44,9 +53,9 @@ def test_cores_over_time_are_the_cpu_seconds_that_were_used(series: Series) -> N
 
 def test_workers_that_start_later_are_shifted_by_how_much_later(run: RunDirectory) -> None:
     workers = [{"worker": 0, "boot_id": "b", "start_monotonic_ns": 5_000_000_000}]
-    alone = Series(run, {"workers": workers}).span_s()
+    alone = Series(run, {"workers": workers}).span_s
     workers.append({"worker": 1, "boot_id": "b", "start_monotonic_ns": 2_000_000_000})
-    assert Series(run, {"workers": workers}).span_s() == pytest.approx(alone + 3)
+    assert Series(run, {"workers": workers}).span_s == pytest.approx(alone + 3)
 
 
 @pytest.mark.parametrize(("span_s", "width"), [(10, 0.5), (90, 1), (100, 2), (86_400, 1800)])
@@ -101,8 +110,8 @@ def test_ten_million_rows_render_in_ten_seconds_with_bounded_memory(tmp_path: Pa
     for shard in range(20):
         pq.write_table(table, run.path / f"samples/worker-{shard + 1:03d}.parquet")
     before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
+    began_s = time.process_time()  # of all threads, so that neighbours on the machine do not count
     page = render(run)
-    assert time.perf_counter() - began <= 10
+    assert time.process_time() - began_s <= 10
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 1_000_000
     assert page.stat().st_size < 2_000_000
