@@ -35,6 +35,8 @@ class Arrivals:
         self.outside = 0  # on days beyond the first 366
 
     def add(self, second_s: np.ndarray, counts: np.ndarray, exact_us: np.ndarray | None) -> None:
+        if not len(second_s):
+            return
         days, starts = np.unique(second_s // DAY_S, return_index=True)  # second_s is ascending
         for day, start, end in zip(days.tolist(), starts, np.r_[starts[1:], len(second_s)], strict=True):
             arrived = int(counts[start:end].sum())
@@ -47,7 +49,7 @@ class Arrivals:
             self._days[day][second_s[start:end] - day * DAY_S] += counts[start:end].astype(np.uint32)
             self.count += arrived
         if exact_us is None or self.count > MOST_EXACT:
-            self._exact_us = None if len(second_s) else self._exact_us
+            self._exact_us = None
         elif self._exact_us is not None:
             self._exact_us.append(exact_us)
 

@@ -20,6 +20,9 @@ UTF8_BOM = b"\xef\xbb\xbf"
 OTHER_PACKING = {b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 
 
+Source = Callable[[int], bytes]  # at most so many bytes, b"" at the end
+
+
 @dataclass(frozen=True)
 class Block:
     """`data` ends with a line break, or is empty. `too_long` lines are left out of it, their line breaks are not."""
@@ -55,7 +58,7 @@ class LogFile:
                 raise UsageError(f"{self.path} is packed with {packing}; unpack it first (gzip and plain are read)")
         self.gzipped = magic.startswith(GZIP)
         counted = cast(BinaryIO, _Counted(raw, advanced))
-        source = cast(BinaryIO, gzip.GzipFile(fileobj=counted, mode="rb")) if self.gzipped else counted
+        source = gzip.GzipFile(fileobj=counted, mode="rb").read1 if self.gzipped else counted.read
         rest, cutting = b"", False
         for piece in self._pieces(source):
             data, rest = (rest + piece, b"") if rest else (piece, b"")
@@ -74,18 +77,23 @@ class LogFile:
         if rest:
             yield _block(rest + b"\n")
 
-    def _pieces(self, source: BinaryIO) -> Iterator[bytes]:
-        first = True
+    def _pieces(self, source: Source) -> Iterator[bytes]:
+        """Pieces of about BLOCK_BYTES; damaged gzip data end them, after what was sound."""
+        first, parts, size = True, list[bytes](), 0
         while True:
             try:
-                piece = source.read(BLOCK_BYTES)
+                part = source(BLOCK_BYTES - size)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 self.damage = f"the gzip data is damaged or cut short ({error}); what came before it was read"
+                part = b""
+            parts.append(part)
+            size += len(part)
+            if size >= BLOCK_BYTES or (not part and size):
+                piece = b"".join(parts)
+                yield piece.removeprefix(UTF8_BOM) if first else piece
+                first, parts, size = False, [], 0
+            if not part:
                 return
-            if not piece:
-                return
-            yield piece.removeprefix(UTF8_BOM) if first else piece
-            first = False
 
 
 class _Counted:
