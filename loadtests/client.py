@@ -12,6 +12,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 import orjson
 from gevent import get_hub, getcurrent
 
+from loadtests.identities import Identity
 from loadtests.judge import Judge, header, refused
 from loadtests.origin import Origin
 from loadtests.response import Response
@@ -33,6 +34,7 @@ class Place(Protocol):
 
     heads: HeadBuilder
 
+    def enter(self, user: Any) -> tuple[int, Identity]: ...
     def origin(self, user: Any) -> Origin: ...
     def judge(self, name: str) -> Judge | None: ...
     def timeout_s(self, name: str) -> float: ...

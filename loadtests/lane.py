@@ -6,13 +6,13 @@ loopback address each identity keeps to its own.
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from time import monotonic_ns as now
 from typing import Any
 
 from gevent import get_hub
 
 from loadtests.clock import StageClock
+from loadtests.identities import addresses
 from loadtests.judge import Judge
 from loadtests.session import Session
 from loadtests.tokens import TokenStream
@@ -102,7 +102,7 @@ class Lane:
         self.session, self._payloads, self._clock, self._cap = session, payloads, clock, cap
         self._routes = {e.name: Route(e, session, payloads) for e in contract.endpoint if e.enabled and e.weight > 0}
         self._only = next(iter(self._routes.values())) if len(self._routes) == 1 else None
-        self._sources = _sources(contract)
+        self._sources = addresses(contract)
         self._free: dict[tuple[int, int], list[Slot]] = {}
         self._think = contract.users.think_time_s
         self.users = 0
@@ -175,13 +175,3 @@ class Lane:
         origin = self.session.origins[seq % len(self.session.origins)]
         self.users += 1
         return Slot(self, self.users - 1, Connection(origin, source), home)
-
-
-def _sources(contract: Contract) -> list[str | None]:
-    """A source address per identity, or one None."""
-    users = contract.users
-    if not users.addresses:
-        return [None]
-    network = ip_network(users.addresses, strict=False)
-    count = min(users.identities, network.num_addresses - 2 if network.num_addresses > 2 else network.num_addresses)
-    return [str(network[k + (network.num_addresses > 2)]) for k in range(count)]

@@ -39,11 +39,19 @@ class Journey:
 
 
 class Pace:
-    """Matches journeys with users. `give` is the pump's; `closed` users take the next number themselves."""
+    """Matches journeys with users. `give` is the pump's; `closed` users take the next number themselves.
 
-    def __init__(self, environment: Any, session: Session, clock: StageClock, seed: int, cap: int) -> None:
+    `clients`: how many the load is spread over. With more than one, an open loop has at least as many users (of all
+    `workers` load processes together) and takes them in turn, so that each client sends its even share; with one, the
+    user that was last busy goes first, so that few connections stay warm.
+    """
+
+    def __init__(
+        self, environment: Any, session: Session, clock: StageClock, seed: int, cap: int, workers: int = 1, clients: int = 1
+    ) -> None:
         self._environment, self._session, self._clock = environment, session, clock
-        self._seed, self._cap = seed, cap
+        self._seed, self._cap, self.workers = seed, cap, workers
+        self._spread = min(cap, -(-clients // workers)) if clients > 1 else 0
         self.closed = self.stopped = False
         self.users = self.journeys = 0
         self._classes: list[type[User]] = list(environment.user_classes)
@@ -59,8 +67,8 @@ class Pace:
         user_class = self._class_for(seq)
         journey = Journey(seq, stage, intended_ns)
         free = self._free[user_class]
-        if free:
-            user = free.pop()
+        if free and self.users >= self._spread:
+            user = free.popleft() if self._spread else free.pop()
             user.journey = journey
             user._greenlet.switch()
         elif self.users < self._cap:
@@ -137,7 +145,7 @@ class Pace:
             )
 
     def _pick(self, tasks: list[Any], seq: int, depth: int) -> Any:
-        return tasks[draw(self._seed, seq, 13, depth) % len(tasks)]
+        return tasks[0] if len(tasks) == 1 else tasks[draw(self._seed, seq, 13, depth) % len(tasks)]
 
     def pick(self, taskset: TaskSet, seq: int) -> Any:
         depth, parent = 0, taskset.parent

@@ -7,6 +7,7 @@ from time import monotonic_ns as now
 from typing import Any
 
 from loadtests.buckets import bucketed
+from loadtests.identities import Identities, Identity
 from loadtests.judge import Judge
 from loadtests.origin import Origin
 from loadtests.pacing import Journey, Pace
@@ -22,6 +23,8 @@ from targets.payload import Payloads
 from targets.urls import resolve
 
 Step = tuple[int, int, int]  # seq, step, intended_ns
+TURN = 1 << 40  # no run has so many arrivals: turns of one draw from places of their own
+GOLDEN = 0.618
 
 
 class RunPlace:
@@ -37,6 +40,14 @@ class RunPlace:
         endpoints = contract.endpoint if contract else []
         self._judges = {endpoint.name: Judge(endpoint.expect) for endpoint in endpoints}
         self._timeouts = {endpoint.name: endpoint.timeout_s for endpoint in endpoints}
+        self._identities = Identities(contract, payloads) if contract else None
+
+    def enter(self, user: Any) -> tuple[int, Identity]:
+        """The number of a new user among this load process's, and the client that it is among those of all of them."""
+        number = self._pace.users
+        if self._identities is None:
+            self._identities, self._payloads = _own_contract(user)
+        return number, self._identities.of(number * self._pace.workers + self._session.recorder.worker)
 
     def origin(self, user: Any) -> Origin:
         return self._session.origins[user.number % len(self._session.origins)]
@@ -75,12 +86,12 @@ class RunPlace:
         for listener in self._listeners:
             _fire(listener, connection, method, name, verdict)
 
-    def data(self, user: Any, field: str) -> Any:
+    def data(self, user: Any, field: str, turn: int = 0) -> Any:
         if self._payloads is None:
-            self._payloads = _payloads_of(user, field)
+            raise _no_data(user, field)
         journey: Journey | None = user.journey
         seq = journey.seq if journey else user.number
-        return self._payloads.value(field, self._payloads.content_key(seq), self._payloads.identity(seq))
+        return self._payloads.value(field, self._payloads.content_key(seq) + turn * TURN, user.identity)
 
 
 class LocustPlace:
@@ -94,8 +105,18 @@ class LocustPlace:
         self._origin = Origin.of(0, host, resolve(host))
         self.heads = HeadBuilder(secrets.token_hex(4))
         self._count = self._drawn = 0
+        self._users = 0
         self._payloads: Payloads | None = None
+        self._identities: Identities | None = None
         _sweep_deadlines(self._origin)
+
+    def enter(self, user: Any) -> tuple[int, Identity]:
+        """Locust's own load processes do not know how many they are: each begins at a client of its own."""
+        number, self._users = self._users, self._users + 1
+        if self._identities is None:
+            self._identities, self._payloads = _own_contract(user)
+        index = int(getattr(self._environment.runner, "worker_index", 0) or 0)
+        return number, self._identities.of(number + index * round(self._identities.count * GOLDEN))
 
     def origin(self, user: Any) -> Origin:
         return self._origin
@@ -116,11 +137,11 @@ class LocustPlace:
     ) -> None:  # fmt: skip
         _fire(self._environment.events.request.fire, connection, method, name, verdict)
 
-    def data(self, user: Any, field: str) -> Any:
+    def data(self, user: Any, field: str, turn: int = 0) -> Any:
         if self._payloads is None:
-            self._payloads = _payloads_of(user, field)
+            raise _no_data(user, field)
         self._drawn += 1
-        return self._payloads.value(field, self._drawn)
+        return self._payloads.value(field, self._drawn, user.identity)
 
 
 def place_of(environment: Any, user_class: type[Any]) -> Any:
@@ -134,13 +155,20 @@ def place_of(environment: Any, user_class: type[Any]) -> Any:
     return place
 
 
-def _payloads_of(user: Any, field: str) -> Payloads:
+def _own_contract(user: Any) -> tuple[Identities, Payloads | None]:
+    """Of the contract that the user's class names, where the run has none."""
     if user.contract is None:
-        raise UsageError(
-            f"self.data({field!r}) needs a contract with [data]: run with plimsoll run CONTRACT, "
-            f"or set contract = Path(…) in {type(user).__name__}"
-        )
-    return Payloads(load(user.contract), secrets.randbelow(2**31), secrets.token_hex(3))
+        return Identities(None, None), None
+    contract = load(user.contract)
+    payloads = Payloads(contract, secrets.randbelow(2**31), secrets.token_hex(3))
+    return Identities(contract, payloads), payloads
+
+
+def _no_data(user: Any, field: str) -> UsageError:
+    return UsageError(
+        f"self.data({field!r}) needs a contract with [data]: run with plimsoll run CONTRACT, "
+        f"or set contract = Path(…) in {type(user).__name__}"
+    )
 
 
 def _fire(call: Any, connection: Connection, method: str, name: str, verdict: tuple[Outcome, str]) -> None:

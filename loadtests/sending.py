@@ -105,7 +105,8 @@ class UserSending:
             user_classes=classes, events=locust_events, host=plan.base_urls[0], stop_timeout=0
         )
         runner = environment.create_local_runner()
-        self._pace = pace = Pace(environment, session, clock, plan.seed, cap)
+        clients = contract.users.identities if contract else 1
+        self._pace = pace = Pace(environment, session, clock, plan.seed, cap, plan.workers, clients)
         environment.plimsoll_place = RunPlace(session, pace, contract, payloads, plan.timeout_s, setup_stage, listeners)
         self._adapter = RequestEventRows(session.recorder, pace, setup_stage)
         locust_events.request.add_listener(self._adapter)

@@ -38,6 +38,30 @@ _buffer = bytearray(65_536)  # one for all connections: what is read is parsed b
 _view = memoryview(_buffer)
 
 
+class Outbox:
+    """Requests of one turn of the loop, sent together at its end.
+
+    The first send wakes the server's process; those that follow at once find it awake. Sent one by one between the
+    answers, each would wake it anew, which on a virtual machine cost a quarter of our time.
+    """
+
+    def __init__(self) -> None:
+        self._posted: list[Connection] = []
+
+    def post(self, connection: Connection) -> None:
+        if not self._posted:
+            get_hub().loop.run_callback(self._flush)
+        self._posted.append(connection)
+
+    def _flush(self) -> None:
+        posted, self._posted = self._posted, []
+        for connection in posted:
+            connection.send_posted()
+
+
+_outbox = Outbox()
+
+
 def nothing() -> None:
     """The `finish` of a connection that nobody waits for."""
 
@@ -47,7 +71,7 @@ class Connection:
     error, bytes_out, bytes_in, head, body; NULL (-1) where there is none."""
 
     __slots__ = (
-        "_complete", "_fresh", "_gevent_socket", "_head_done", "_keep_alive", "_no_body", "_opening", "_parser",
+        "_complete", "_fresh", "_gevent_socket", "_head_done", "_keep_alive", "_no_body", "_opening", "_parser", "_request",
         "_read_until_blocked", "_recv_into", "_unsent", "_watcher", "_write_watcher", "body", "body_bytes", "busy",
         "bytes_in", "bytes_out", "connect_ns", "deadline_ns", "done_ns", "error", "finish", "first_byte_ns", "head",
         "keep_body", "origin", "outcome", "read_ns", "sent_ns", "sink", "source", "status", "stream",
@@ -96,7 +120,8 @@ class Connection:
             self.origin.open_connections.add(self)
             self._opening = gevent.spawn(self._open_and_send, request)
         else:
-            self._send(request)
+            self._request = request
+            _outbox.post(self)
 
     def _open_and_send(self, request: bytes) -> None:
         try:
@@ -149,6 +174,12 @@ class Connection:
         self._watcher = get_hub().loop.io(stream.fileno(), 1)
         self._watcher.start(self._on_readable)
         origin.open_connections.add(self)
+
+    def send_posted(self) -> None:
+        """What the outbox calls at the end of the loop's turn."""
+        if self.busy and self.stream is not None:
+            self.sent_ns = now()
+            self._send(self._request)
 
     def _send(self, request: bytes) -> None:
         assert self.stream is not None

@@ -20,12 +20,21 @@ class PlimsollUser(User):
     abstract = True
     contract: Path | None = None  # where `data` comes from when the run has no contract
     number = 0
+    identity = 0  # the contract's client that this user is: [users] identities, header, tokens, addresses
     source_address: str | None = None
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self.client = Client(self, place_of(environment, type(self)))
+        place = place_of(environment, type(self))
+        self.number, identity = place.enter(self)
+        self.identity = identity.number
+        self.source_address = identity.address or self.source_address
+        self.client = Client(self, place)
+        self.client.headers |= identity.header
 
-    def data(self, field: str) -> Any:
-        """The contract's {{field}} for the arrival that this user is on: the same for the same seed and arrival."""
-        return place_of(self.environment, type(self)).data(self, field)
+    def data(self, field: str, turn: int = 0) -> Any:
+        """The contract's {{field}} for the arrival that this user is on: the same for the same seed, arrival and turn.
+
+        `turn` 1, 2 … draw further values for the same arrival, as a conversation needs them.
+        """
+        return place_of(self.environment, type(self)).data(self, field, turn)
