@@ -85,6 +85,15 @@ class Payloads:
                 break
         return seq
 
+    def identity_header(self, identity: int) -> dict[str, str]:
+        """What client number `identity` sends with every request: [users] header with {{identity}} and {{token}} filled."""
+
+        def fill(text: str) -> str:
+            filled = FIELD.sub(lambda match: str(self.value(match.group(1), identity, identity)), text)
+            return LINE_BREAK.sub(" ", filled)
+
+        return {name: secrets_filled(value, fill) for name, value in self._identity_header.items()}
+
     def value(self, field: str, key: int, identity: int = 0) -> Any:
         """The value of {{field}} for content key `key`."""
         if field == "seq":
