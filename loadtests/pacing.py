@@ -47,7 +47,14 @@ class Pace:
     """
 
     def __init__(
-        self, environment: Any, session: Session, clock: StageClock, seed: int, cap: int, workers: int = 1, clients: int = 1
+        self,
+        environment: Any,
+        session: Session,
+        clock: StageClock,
+        seed: int,
+        cap: int,
+        workers: int = 1,
+        clients: int = 1,
     ) -> None:
         self._environment, self._session, self._clock = environment, session, clock
         self._seed, self._cap, self.workers = seed, cap, workers
