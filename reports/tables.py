@@ -145,7 +145,7 @@ def error_rows(run: RunDirectory, most: int = 12) -> list[dict[str, str]]:
     rows = table.to_pylist()
     if counted:
         rows.sort(key=lambda row: -(row.get(counted) or 0))
-    said = [name for name in ("excerpt", "message", "text", "fingerprint") if name in table.column_names]
+    said = [name for name in ("excerpt", "pattern") if name in table.column_names]
     return [
         {
             "count": q.shown(row.get(counted), q.count) if counted else q.NOTHING,

@@ -88,12 +88,12 @@ def _svg(paint: Paint, key: str, title: str, description: str, *, size_px: tuple
     with rc_context(SETTINGS), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's browser has the fonts
         figure = Figure(figsize=(size_px[0] / 72, size_px[1] / 72), dpi=72, layout="constrained")
-        FigureCanvasSVG(figure)
+        surface = FigureCanvasSVG(figure)
         paint(figure, narrow)
         for text in figure.findobj(Text):
             text.set_text(_label(text.get_text()))
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+        surface.print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return Markup(_strict(buffer.getvalue(), key, title, description))
 
 

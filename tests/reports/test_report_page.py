@@ -7,9 +7,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import synthetic_run
 
+from capacity.plan import RunDocuments, make_plan
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
 from reports import documents, quantities
@@ -115,6 +118,28 @@ def test_every_figure_in_the_text_stands_in_the_documents(run: RunDirectory, sou
     allowed |= figures_in(run.identity) | {"50", "95", "99"}  # p50, p95, p99
     unknown = {figure for figure in figures_in(" ".join(page.text)) if figure not in allowed}
     assert not unknown
+
+
+def test_a_plan_as_the_capacity_room_makes_it_is_shown_whole(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[10, 20, 40, 60, 80], stage_s=20, plan=False)
+    read = documents.read(run)
+    made = make_plan([RunDocuments(read.run, read.summary, read.validity)], 100.0).as_json()
+    run.write_json("plan.json", made)
+    source = render(run).read_text(encoding="utf-8").replace("\N{NO-BREAK SPACE}", " ")
+    assert 'class="missing"' not in source
+    for refusal in made["refusals"]:
+        assert html.escape(refusal["reason"], quote=True).replace("&#x27;", "&#39;") in source
+    for option in (*made["scale_up"][-1:], *made["scale_out"][-1:]):
+        assert all(html.escape(text).replace("&#x27;", "&#39;") in source for text in option["assumptions"])
+
+
+def test_what_failed_is_shown_with_what_the_service_said(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[10], stage_s=4, plan=False)
+    rows = {"error_id": [1], "outcome": ["rejected"], "count": [1234], "pattern": ["busy"], "excerpt": ["<b>busy</b>"]}
+    pq.write_table(pa.table(rows), run.path / "errors.parquet")
+    source = render(run).read_text(encoding="utf-8")
+    assert "&lt;b&gt;busy&lt;/b&gt;" in source
+    assert "1,234" in source
 
 
 def figures_in(text: str) -> set[str]:
