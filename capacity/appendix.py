@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capacity import cost, demand, laws, ledger, next_measurement, queue_options, thumb
+from capacity import cost, cross_checks, demand, laws, ledger, next_measurement, queue_options, thumb
 from capacity.ask import Ask, seconds_per_user
 from capacity.figures import figure
 from capacity.ledger import Entry
@@ -30,6 +30,7 @@ def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any
         "memory": held.as_json() if held else None,
         "per_endpoint": _per_endpoint(model),
         "laws": [check.as_json() for check in laws.check(demand.usable(model.stages))],
+        "cross_checks": cross_checks.of(model),
         "queue_settings": queue_options.settings(model.queues, model.facts.allotted_cores),
         "rule_of_thumb": thumb.table(model.cost, held, seconds_per_user(ask, model)),
         "track_record": {**ledger.score(track_record), "half_widths_multiplied_by": model.scaling},

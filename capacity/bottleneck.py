@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from capacity import signatures, waiting
+from capacity import error_texts, signatures, waiting
 from capacity.demand import ServiceDemand
 from capacity.facts import Facts
 from capacity.figures import figure
@@ -24,6 +24,7 @@ RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
     waiting.upstream_engine,
     waiting.upstream_stage,
     waiting.upstream_tokens,
+    error_texts.words,
     signatures.dependency,
 )
 EXTRAPOLATION = 1.5
@@ -57,6 +58,7 @@ class Bottleneck:
     def as_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind,
+            "is_policy": self.kind == "rate_limit",
             "confidence": self.confidence,
             "evidence": self.evidence,
             "candidates": self.candidates,
@@ -67,6 +69,9 @@ class Bottleneck:
 
 def name(facts: Facts) -> Bottleneck:
     """The most telling signature; two that contradict each other, or a weak one, leave it unidentified."""
+    apart = waiting.slow_replica(facts)
+    if apart is not None:
+        return Bottleneck(apart.kind, apart.confidence, apart.evidence, [], None, _next(facts, apart.kind))
     if facts.plateau is None:
         return _unnamed(facts, ["no stage was overloaded, so nothing was seen to bind"], [], None)
     signs = [sign for recognise in RECOGNISERS if (sign := recognise(facts)) is not None]

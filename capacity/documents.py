@@ -20,7 +20,9 @@ class RunDocuments:
     `blocked_frames` is what stack snapshots at the plateau found: class (lock, pool, socket, sleep, cpu) → share of
     the threads that were serving a request. `server` is what the service's own metrics said: stage → {"upstream":
     {"running_mean", "running_max", "waiting_mean"}, …}. `search`: search.json. `service_times_s`: endpoint → times
-    without waiting, in s (`service_times.from_rows`); without them the summary's quantiles stand in.
+    without waiting, in s (`service_times.from_rows`); without them the summary's quantiles stand in. `errors`: rows of
+    errors.parquet ({"excerpt", "count"}). `replica_times`: replica → {"n", "p50_ms", "p95_ms", "p95_ci95"}
+    (`service_times.by_replica`).
     """
 
     run: Json
@@ -31,6 +33,8 @@ class RunDocuments:
     server: Mapping[str, Json] | None = None
     search: Json | None = None
     service_times_s: Mapping[str, Sequence[float]] | None = None
+    errors: Sequence[Json] = ()
+    replica_times: Mapping[str, Json] | None = None
 
     @property
     def contract(self) -> Json:

@@ -32,6 +32,13 @@ class MemoryModel:
         ends = [base.low + slope.low * in_flight, base.mid + slope.mid * in_flight, base.high + slope.high * in_flight]
         return between(ends[0], ends[1], ends[2])
 
+    def hours_to(self, limit_mib: float, served_rps: float) -> float | None:
+        """Until what is kept per request served reaches a limit, at a rate; None where nothing is known to be kept."""
+        growth = self.growth_mib_per_1000
+        if growth is None or growth.low <= 0 or served_rps <= 0:
+            return None
+        return max(0.0, limit_mib - self.base_mib.mid) / (growth.mid / 1000 * served_rps) / 3600
+
     def as_json(self) -> dict[str, Any]:
         def shown(value: Interval | None) -> dict[str, float] | None:
             return None if value is None else value.as_json()

@@ -17,9 +17,13 @@ from measurements.interval import Interval, Refusal
 SHARED = {
     "upstream": "the upstream binds, and all replicas share it",
     "rate_limit": "a rate limit binds, and it is one for all replicas",
+    "slow_replica": "one slow replica binds: mend or replace it",
     "lock": "a lock binds; replicas help only where each has its own, which was not shown",
 }
 CONTENTION = 0.05
+PER_WORKER = (
+    "the rate limit is per process: W workers let through W times as much per client, a silent change of policy"
+)
 FARTHEST = 10.0
 
 
@@ -104,10 +108,18 @@ def scale_out(
         "per_replica_rps": replica.rate_rps.as_json() if replica.rate_rps else None,
         "cpu_share": sizing.cpu_share,
         "memory_share": sizing.memory_share,
+        "restart_every_h": _restart_h(replica, demand_rps / sizing.recommended),
         "survivors": sizing.recommended - 1,
         "survivors_hold": sizing.survivors_hold,
         "assumptions": _out_assumptions(run, bottleneck, sizing.recommended, bool(per_process)),
     }
+
+
+def _restart_h(replica: Replica, rate_rps: float) -> float | None:
+    """Hours until memory kept per request reaches 70 % of the limit: a leak, or a cache that is still filling."""
+    if replica.memory is None or replica.memory_mib is None:
+        return None
+    return replica.memory.hours_to(MEMORY_SHARE * replica.memory_mib * replica.measured, rate_rps * replica.measured)
 
 
 def _out_assumptions(run: RunDocuments, bottleneck: Bottleneck, replicas: int, limits_per_process: bool) -> list[str]:
@@ -198,6 +210,7 @@ def _more_workers(
             "assumed, not measured; plimsoll verify tells",
             "one machine has no survivor: it meets the demand, not the loss of itself",
             *(["each worker needs as much memory as one does now"] if base else []),
+            *([PER_WORKER] if run.section("limits").get("per_client_scope") == "process" else []),
         ],
     }
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from capacity.documents import Stage
 from measurements.frame import Frame
+from measurements.quantiles import distribution
 from measurements.sample import NULL, Outcome
 
 DRAWN = 2_000
@@ -35,6 +36,21 @@ def from_rows(frame: Frame, stages: Sequence[Stage]) -> dict[str, np.ndarray]:
         mine = answered & (frame.endpoint == number)
         if mine.sum() >= ENOUGH:
             found[name] = (frame.done_ns[mine] - frame.sent_ns[mine]) / 1e9
+    return found
+
+
+def by_replica(replica: np.ndarray, ok: np.ndarray, response_ms: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Quantiles of each replica's answers; shapes (n,) each, replicas numbered from 0."""
+    found = {}
+    for number in np.unique(replica[replica >= 0]).tolist():
+        mine = distribution(response_ms[ok & (replica == number)])
+        p95 = mine.quantiles["p95"]
+        found[str(number)] = {
+            "n": mine.n,
+            "p50_ms": mine.quantiles["p50"].value,
+            "p95_ms": p95.value,
+            "p95_ci95": list(p95.ci95) if p95.ci95 else None,
+        }
     return found
 
 

@@ -20,6 +20,7 @@ from measurements.interval import Interval, Refusal
 LEVELS = 6
 HORIZON = 1.5
 DRAWS = 400
+MISFIT = 0.2
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,13 @@ def fit(levels: list[float], throughput_rps: list[float], seed: int = 1) -> Scal
     weights = 1 / target  # relative errors: throughput scatters in per cent
     solution = nnls(columns * weights[:, None], target * weights)[0]
     fitted = columns @ solution
-    residual = target / fitted - 1
+    residual = target / np.maximum(fitted, 1e-300) - 1
+    if float(np.std(residual)) > MISFIT:
+        return Refusal(
+            "scalability",
+            f"throughput does not follow the scalability law: it is off by {float(np.std(residual)):.0%} (one standard deviation)",
+            "plimsoll run CONTRACT --users N with six values of N, then plan on all six runs",
+        )
     residual = (residual - residual.mean()) * sqrt(len(n) / max(1, len(n) - 3))
     rng = np.random.default_rng(seed)
     draws = np.empty((DRAWS, 3))

@@ -19,6 +19,23 @@ from capacity.sign import AT_LIMIT, Sign
 UPSTREAM = re.compile(r"upstream|llm|openai|anthropic|completion", re.IGNORECASE)
 
 
+def slow_replica(facts: Facts) -> Sign | None:
+    """One replica's p95 apart from all others', beyond both intervals and by half."""
+    times = {name: one for name, one in (facts.run.replica_times or {}).items() if one.get("p95_ci95")}
+    if len(times) < 2:
+        return None
+    name = max(times, key=lambda one: times[one]["p95_ms"])
+    slowest, others = times[name], [one for other, one in times.items() if other != name]
+    highest = max(one["p95_ci95"][1] for one in others)
+    if slowest["p95_ci95"][0] < 1.5 * highest:
+        return None
+    said = (
+        f"replica {name} answers with a p95 of {figure(slowest['p95_ms'])} ms, the others with at most "
+        f"{figure(max(one['p95_ms'] for one in others))} ms"
+    )
+    return Sign("slow_replica", 0.85, [said])
+
+
 def blocked(facts: Facts) -> Sign | None:
     """What the stacks said that were taken at the plateau."""
     kinds = {"lock": "lock", "pool": "connection_pool", "socket": "upstream"}

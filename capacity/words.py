@@ -12,7 +12,7 @@ KINDS = {
     "cpu_host": "the host's CPUs",
     "concurrency_limit": "the number of slots",
     "upstream": "the upstream",
-    "rate_limit": "a rate limit",
+    "rate_limit": "a rate limit (a policy, not a capacity)",
     "memory": "memory",
     "connection_pool": "the connection pool",
     "lock": "a lock",
