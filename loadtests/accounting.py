@@ -30,10 +30,11 @@ def stripe(plan: LoadPlan, worker: int, until_s: float) -> tuple[np.ndarray, np.
     return seq[due], np.rint(at_s[due] * 1e9).astype(np.int64), stage[due]
 
 
-def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -> int:
-    """A row `lost` for every due arrival of the worker that left none in its journal; returns their number."""
-    if plan.loop != "open":
-        return 0
+def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -> tuple[int, int]:
+    """A row `lost` for every due arrival of the worker that left none behind; returns (rows lost, arrivals in all).
+
+    In a closed loop nobody knows what was still to come: what is there is all.
+    """
     source = run.journal_path("samples", worker)
     finished = source.with_suffix(".parquet")
     if finished.exists():
@@ -41,6 +42,9 @@ def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -
     else:
         kept = [b.column("seq").to_numpy() for b in journal.batches(source)] if source.exists() else []
     present = np.unique(np.concatenate(kept)) if kept else np.empty(0, np.int64)
+    present = present[present >= 0]
+    if plan.loop != "open":
+        return 0, len(present)
     seq, intended_ns, stage = stripe(plan, worker, until_s)
     missing = ~np.isin(seq, present)
     rows = np.zeros(int(missing.sum()), dtype=PACKED)
@@ -52,4 +56,4 @@ def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -
     names = [stage.name for stage in plan.stages]
     with pq.ParquetWriter(run.path / "samples" / f"lost-{worker:03d}.parquet", sample.SAMPLES) as writer:
         writer.write_batch(sample.batch(rows, worker, names, ["(unknown)"]))
-    return len(rows)
+    return len(rows), len(np.union1d(seq, present))

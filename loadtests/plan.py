@@ -38,6 +38,15 @@ class LoadPlan:
         """Without the warm-up and without the drain."""
         return sum(stage.duration_s for stage in self.stages if not stage.warmup)
 
+    @property
+    def peak_rps(self) -> float:
+        """The most that is sent in a second; a closed loop has no upper rate (infinite)."""
+        if self.loop == "closed":
+            return float("inf")
+        if self.process.kind == "replay":
+            return self.process.peak_rps(1.0)
+        return max(max(stage.start_rps, stage.end_rps) for stage in self.stages)
+
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 

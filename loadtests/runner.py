@@ -24,6 +24,7 @@ class Account:
     start_ns: int = 0
     ended: str = "completed"
     stop_reason: str = ""
+    stopped_s: float | None = None  # when it was told to stop, from the run's start; what comes after is the drain
     workers: list[dict[str, Any]] = field(default_factory=list)
     lost: list[dict[str, Any]] = field(default_factory=list)
     given: dict[int, int] = field(default_factory=dict)
@@ -98,12 +99,12 @@ class Runner:
         self._attend(hooks)
         for child in self._children:
             child.end()
-        elapsed_s = (time.monotonic_ns() - start_ns) / 1e9
+        until_s = sum(stage.duration_s for stage in plan.stages) if account.stopped_s is None else account.stopped_s
         for child in self._children:
             if child.account is None:
-                until_s = elapsed_s if account.ended != "completed" else sum(s.duration_s for s in plan.stages)
-                rows = write_lost(self._run, plan, child.number, until_s)
-                account.lost.append({"worker": child.number, "rows": rows, "said": child.last_words()})
+                rows, arrivals = write_lost(self._run, plan, child.number, until_s)
+                lost = {"worker": child.number, "rows": rows, "arrivals": arrivals, "said": child.last_words()}
+                account.lost.append(lost)
         return account
 
     def close(self) -> None:
@@ -125,6 +126,7 @@ class Runner:
             reason = hooks.stop()
             if reason and account.ended == "completed":
                 account.ended, account.stop_reason = "stopped", reason
+                account.stopped_s = max(0.0, (time.monotonic_ns() - account.start_ns) / 1e9)
                 for child in alive:
                     child.tell(order="stop", why=reason)
             if hooks.hurry() and not hurried:

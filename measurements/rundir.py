@@ -4,6 +4,7 @@ Documents are written whole or not at all (a temporary file, then a rename). Sam
 on and Parquet afterwards; `dataset` reads whichever is there. docs/format.md describes every file.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -31,7 +32,7 @@ class RunDirectory:
 
     @classmethod
     def create(cls, out: Path, name: str, now: datetime | None = None) -> "RunDirectory":
-        """Makes the directory inside `out` and points `latest` at it."""
+        """Makes the directory inside `out`. `latest` points at it from its run.json on: before, there is no run to show."""
         now = now or datetime.now(UTC)
         slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:40] or "run"
         identity = f"{now:%Y%m%dT%H%M%SZ}-{slug}-{secrets.token_hex(3)}"
@@ -41,10 +42,15 @@ class RunDirectory:
                 (path / folder).mkdir(parents=True)
         except OSError as error:
             raise UsageError(f"{path} cannot be made ({error.strerror}); name a writable folder with --out") from error
-        link = out / f".latest-{secrets.token_hex(3)}"
-        link.symlink_to(identity)
-        link.replace(out / "latest")
         return cls(path)
+
+    def discard_if_empty(self) -> None:
+        """Removes a directory that nothing was written into: the run was refused before it began."""
+        if self.has("run.json"):
+            return
+        with contextlib.suppress(OSError):
+            for folder in ("samples", "tokens", "profiles", "."):
+                (self.path / folder).rmdir()
 
     @classmethod
     def open(cls, path: Path) -> "RunDirectory":
@@ -68,7 +74,13 @@ class RunDirectory:
         return self.path.name
 
     def write_json(self, name: str, document: Mapping[str, Any]) -> Path:
-        return self.write_text(name, json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+        first = name == "run.json" and not self.has(name)
+        path = self.write_text(name, json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+        if first:
+            link = self.path.with_name(f".latest-{secrets.token_hex(3)}")
+            link.symlink_to(self.identity)
+            link.replace(self.path.with_name("latest"))
+        return path
 
     def write_text(self, name: str, text: str) -> Path:
         target = self.path / name

@@ -93,10 +93,9 @@ def finish(
     """Everything after the last row. Nothing here needs the target any more."""
     from plimsoll.measure import Run
 
-    ended_s = (time.monotonic_ns() - account.start_ns) / 1e9
     drift_ms = _clock_drift_ms(account)
     usage: dict[str, dict[str, Any]] = {}
-    windows = _windows(plan, ended_s if account.ended != "completed" else None)
+    windows = _windows(plan, account.stopped_s)
     if observer is not None:
         table = observer.table()
         pq.write_table(table, run.path / "resources.parquet", compression="zstd")
@@ -135,7 +134,7 @@ def finish(
             faults=account.faults,
             stale=account.stale,
             pool_cap=plan.pool_cap,
-            pool_needed=pool_needed(plan.stages, plan.timeout_s),
+            pool_needed=pool_needed(plan.stages, plan.timeout_s, plan.process),
             hot=hot,
             longest_hot=longest,
             cpu_share_max=highest,

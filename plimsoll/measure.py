@@ -12,7 +12,7 @@ from typing import Any
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks, Runner
 from measurements import slo
-from measurements.errors import Exit, Interrupted, TargetUnreachable
+from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.rundir import RunDirectory
 from plimsoll import finish, money, permission, probe
 from plimsoll.placement import Placement, place
@@ -20,7 +20,7 @@ from plimsoll.spec import Spec, checked, load_plan
 from profiles.observer import Observer
 from profiles.ports import listening
 from targets.control import Deployment
-from targets.urls import base_url, is_loopback, resolve
+from targets.urls import base_url, is_loopback, is_private, resolve
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         signals = stack.enter_context(_signals())
         stack.enter_context(_pinned(placement))
         run = RunDirectory.create(spec.out, spec.target_name)
+        stack.callback(run.discard_if_empty)
         if before:
             before(run)
         stack.callback(watcher.end)
@@ -63,13 +64,13 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         rate_rps = spec.rate_rps or 0.0
         probed = None
         if not rate_rps and spec.loop == "open" and spec.shape != "smoke" and spec.process.kind != "replay":
+            _may_probe(spec, urls)
             watcher.phase("probing for the rate to aim at")
             probed = probe.rate(spec, urls, placement, run.path / "probe", signals.reason)
             rate_rps = probed.rate_rps
         plan = load_plan(spec, run.identity, urls, placement.generator, rate_rps or 1.0)
-        peak_rps = max(max(s.start_rps, s.end_rps) for s in plan.stages)
         for url, address in zip(plan.base_urls, plan.addresses, strict=True):
-            permission.check(url, address, peak_rps)
+            permission.check(url, address, plan.peak_rps)
         cost = money.estimate(spec.contract, sum(s.expected for s in plan.stages))
         if spec.contract and spec.contract.upstream and spec.contract.upstream.paid:
             watcher.phase(f"ahead: {cost.sentence}")
@@ -78,6 +79,18 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         account, observer = _drive(spec, plan, run, document, roots, deployment, watcher, signals, cost.max_requests)
         watcher.phase("reading the rows")
         return finish.finish(spec, plan, run, document, account, observer, signals.interrupted)
+
+
+def _may_probe(spec: Spec, urls: list[str]) -> None:
+    """Probing goes as fast as the service answers: not at somebody's expense, and not where a rate was agreed."""
+    upstream = spec.contract.upstream if spec.contract else None
+    if upstream and upstream.paid:
+        money.estimate(spec.contract, 0)
+        raise UsageError(
+            "the upstream is paid, and probing for a rate would spend without counting; name one with --rate"
+        )
+    if not all(is_private(resolve(url)) for url in urls):
+        raise UsageError("probing for a rate stays on this machine and private networks; name one with --rate")
 
 
 def _urls(spec: Spec) -> list[str]:

@@ -42,5 +42,9 @@ def estimate(contract: Contract | None, requests: float) -> Estimate:
             f"({calls * usd_per_call:,.2f} USD); set a cap with max_usd in [upstream]"
         )
     per_request = usd_per_call * upstream.calls_per_request
-    cap = int(upstream.max_usd / per_request) if per_request else None
-    return Estimate(requests, calls, tokens, calls * usd_per_call, cap if cap is not None else 2**62)
+    if not per_request:
+        raise Refused(
+            f"the upstream of {contract.target.name} is paid, but a request costs nothing as [upstream] stands, so that "
+            "max_usd would never be reached; give usd_per_1k_tokens_in and _out, tokens_in and tokens_out"
+        )
+    return Estimate(requests, calls, tokens, calls * usd_per_call, int(upstream.max_usd / per_request))

@@ -6,6 +6,8 @@ import getpass
 import json
 import os
 from datetime import UTC, datetime
+from ipaddress import ip_address
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,17 @@ def record_path() -> Path:
 
 def allow(host: str, max_rps: float) -> dict[str, Any]:
     """Appends who allowed load to which host, when, and up to which rate."""
-    if not host or "/" in host or any(character.isspace() for character in host):
-        raise UsageError(f"{host!r} is not a host name; write it without scheme and path, e.g. staging.example.com")
+    if (
+        not host
+        or "/" in host
+        or any(character.isspace() for character in host)
+        or (":" in host and not _is_ipv6(host))
+    ):
+        raise UsageError(
+            f"{host!r} is not a host name; write it without scheme, port and path, e.g. staging.example.com"
+        )
+    if not 0 < max_rps <= 1_000_000:
+        raise UsageError(f"--max-rate {max_rps:g}: give requests per second above 0 and up to 1,000,000")
     entry = {
         "host": host.lower(),
         "max_rps": max_rps,
@@ -47,16 +58,29 @@ def check(url: str, address: str, peak_rps: float) -> None:
             f"on record with: plimsoll allow {host} --max-rate RPS"
         )
     if peak_rps > entries[-1]["max_rps"]:
+        reach = (
+            f"this run would reach {peak_rps:g}" if isfinite(peak_rps) else "a closed loop (--users) has no upper rate"
+        )
         raise Refused(
-            f"{host} is allowed up to {entries[-1]['max_rps']:g} rps (by {entries[-1]['by']}, {entries[-1]['at']}), this "
-            f"run would reach {peak_rps:g}; lower --rate, or record a higher limit with: plimsoll allow {host} --max-rate RPS"
+            f"{host} is allowed up to {entries[-1]['max_rps']:g} rps (by {entries[-1]['by']}, {entries[-1]['at']}), "
+            f"{reach}; lower --rate, or record a higher limit with: plimsoll allow {host} --max-rate RPS"
         )
 
 
 def _entries() -> list[dict[str, Any]]:
     try:
-        return [json.loads(line) for line in record_path().read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = record_path().read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    except ValueError as error:
+    try:
+        entries = [json.loads(line) for line in lines if line.strip()]
+        return [{"host": e["host"], "max_rps": float(e["max_rps"]), "by": e["by"], "at": e["at"]} for e in entries]
+    except (ValueError, TypeError, KeyError) as error:
         raise UsageError(f"{record_path()} is damaged ({error}); mend or remove the line") from error
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ip_address(host).version == 6
+    except ValueError:
+        return False

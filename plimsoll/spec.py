@@ -14,6 +14,7 @@ from measurements.errors import UsageError
 from targets.contract import Contract, Slo
 from targets.urls import base_url, resolve
 
+MAX_WORKERS = 256
 SPARE_FDS = 200
 PORTS = 28_000  # the usual ephemeral range, per destination and source address
 
@@ -83,14 +84,29 @@ def checked(spec: Spec) -> Spec:
         raise UsageError(f"--rate {spec.rate_rps:g}: give a rate above 0 and up to 1,000,000 per second")
     if not 0 < spec.duration_s <= 604_800:
         raise UsageError(f"--duration {spec.duration_s:g}: give seconds above 0 and up to a week")
-    if spec.warmup_s < 0:
-        raise UsageError(f"--warmup {spec.warmup_s:g}: a warm-up is 0 s or longer")
-    if spec.workers < 1:
-        raise UsageError(f"--workers {spec.workers}: at least one load process is needed")
+    if not 0 <= spec.warmup_s <= 604_800:
+        raise UsageError(f"--warmup {spec.warmup_s:g}: give seconds from 0 up to a week")
+    if not 1 <= spec.workers <= MAX_WORKERS:
+        raise UsageError(f"--workers {spec.workers}: give a number of load processes from 1 to {MAX_WORKERS}")
+    if spec.seed is not None and not 0 <= spec.seed < 2**63:
+        raise UsageError(f"--seed {spec.seed}: give a whole number from 0 to 2^63 - 1")
+    if spec.replicas < 1:
+        raise UsageError(f"--replicas {spec.replicas}: at least one replica is needed")
+    if spec.service_workers is not None and spec.service_workers < 1:
+        raise UsageError(f"--service-workers {spec.service_workers}: at least one is needed")
     if spec.contract is None and spec.locustfile is None:
         raise UsageError("nothing to run: give a contract, or a locustfile with -f FILE --host URL")
     if spec.contract is None and not spec.host:
         raise UsageError(f"-f {spec.locustfile} needs --host URL: where shall the load go?")
+    if spec.host:
+        try:
+            base_url(spec.host)
+        except ValueError as error:
+            raise UsageError(f"--host: {error}") from error
+    if spec.endpoint and spec.contract is None:
+        raise UsageError(
+            f"--endpoint {spec.endpoint} chooses from a contract; a locustfile alone has tasks and weights"
+        )
     if spec.endpoint and spec.contract:
         spec = replace(spec, contract=_only(spec.contract, spec.endpoint))
     if spec.start and (spec.contract is None or spec.contract.target.control is None):
@@ -123,11 +139,6 @@ def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate
     locustfile = spec.locustfile
     if locustfile is None and spec.contract is not None and spec.contract.target.locustfile:
         locustfile = spec.contract.beside(spec.contract.target.locustfile)
-    for url in urls:
-        try:
-            base_url(url)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
     return LoadPlan(
         run=run,
         base_urls=urls,
@@ -145,7 +156,7 @@ def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate
         endpoint=spec.endpoint,
         drain_s=timeout_s,
         timeout_s=timeout_s,
-        pool_cap=pool_cap(pool_needed(planned, timeout_s)),
+        pool_cap=pool_cap(pool_needed(planned, timeout_s, spec.process)),
         cpus=cpus,
         ui_port=spec.ui_port,
     )
@@ -153,16 +164,20 @@ def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate
 
 def _stages(spec: Spec, rate_rps: float) -> list[Stage]:
     if spec.process.kind == "replay":
-        span = min(spec.duration_s, spec.process.times_s[-1] + 1e-9) if spec.process.times_s else spec.duration_s
-        return [Stage("replay", max(span, 1e-3), rate_rps, rate_rps)]
+        times_s = spec.process.times_s
+        span_s = max(min(spec.duration_s, times_s[-1] + 1e-9), 1e-3)
+        mean_rps = sum(at_s < span_s for at_s in times_s) / span_s
+        return [Stage("replay", span_s, mean_rps, mean_rps)]
     if spec.shape == "smoke":
         return stages("smoke", spec.rate_rps or 1.0, spec.duration_s, spec.warmup_s)
     return stages(spec.shape, rate_rps, spec.duration_s, spec.warmup_s)
 
 
-def pool_needed(planned: list[Stage], timeout_s: float) -> float:
-    """Users that an open loop can need: peak rate × timeout × 1.2."""
+def pool_needed(planned: list[Stage], timeout_s: float, process: Process | None = None) -> float:
+    """Users that an open loop can need: peak rate × timeout × 1.2; a replay's peak is over a timeout's length."""
     peak = max(max(stage.start_rps, stage.end_rps) for stage in planned)
+    if process is not None and process.kind == "replay":
+        peak = process.peak_rps(timeout_s)
     return max(10.0, peak * timeout_s * 1.2)
 
 

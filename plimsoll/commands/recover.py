@@ -44,7 +44,7 @@ def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, A
     plan = _plan(document, stages)
     if plan.process.kind in ("constant", "poisson", "gamma"):
         for worker in range(plan.workers):
-            rows = write_lost(run, plan, worker, until_s)
+            rows, _ = write_lost(run, plan, worker, until_s)
             account.lost.append({"worker": worker, "rows": rows, "said": "killed"})
     run.finish_shards()
     merge_evidence(run)

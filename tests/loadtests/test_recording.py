@@ -108,9 +108,9 @@ def test_what_a_dead_worker_still_owed_becomes_a_row_each_and_what_it_had_writte
     for number in seq[:20].tolist():
         write(made, number)
     made.flush()  # and then it was killed: the journal has no end
-    lost = write_lost(run, chosen, 1, until_s=3.0)
+    lost, arrivals = write_lost(run, chosen, 1, until_s=3.0)
     due = int((intended_ns <= 3.0e9).sum())
-    assert lost == due - 20
+    assert (lost, arrivals) == (due - 20, due)
     rows = run.table("samples").to_pylist()
     assert sorted(row["seq"] for row in rows) == seq[:due].tolist()
     gone = [row for row in rows if row["outcome"] == "lost"]
@@ -122,7 +122,8 @@ def test_what_a_dead_worker_still_owed_becomes_a_row_each_and_what_it_had_writte
 
 def test_a_worker_that_died_before_its_first_flush_loses_all_that_was_due(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, "made")
-    assert write_lost(run, plan(), 0, until_s=1.0) == len(stripe(plan(), 0, 1.0)[0]) > 10
+    due = len(stripe(plan(), 0, 1.0)[0])
+    assert write_lost(run, plan(), 0, until_s=1.0) == (due, due) and due > 10
 
 
 def test_rows_already_turned_into_parquet_are_not_lost(tmp_path: Path) -> None:
@@ -133,12 +134,18 @@ def test_rows_already_turned_into_parquet_are_not_lost(tmp_path: Path) -> None:
         write(made, number)
     made.close()
     run.finish_shards()
-    assert write_lost(run, plan(), 0, until_s=4.0) == 0
+    assert write_lost(run, plan(), 0, until_s=4.0) == (0, len(seq))
     assert run.table("samples").num_rows == len(seq)
 
 
 def test_a_closed_loop_loses_only_what_nobody_can_know(tmp_path: Path) -> None:
-    assert write_lost(RunDirectory.create(tmp_path, "made"), plan(loop="closed", users=3), 0, 4.0) == 0
+    made = recorder(tmp_path)
+    for number in (0, 1, 2):
+        write(made, number)
+    write(made, 2, step=1)
+    write(made, -1)
+    made.close()
+    assert write_lost(run_of(made), plan(loop="closed", users=3), 0, 4.0) == (0, 3)
 
 
 @pytest.mark.parametrize("process", [Process("gamma", 2.0), Process("replay", times_s=(0.0, 1.5)), Process("constant")])

@@ -41,11 +41,32 @@ def test_a_name_becomes_a_harmless_slug(tmp_path: Path, name: str, slug: str) ->
 
 def test_latest_points_at_the_newest_run_and_moves_with_the_folder(tmp_path: Path) -> None:
     out = tmp_path / "runs"
-    RunDirectory.create(out, "first")
-    second = RunDirectory.create(out, "second")
-    assert (out / "latest").resolve() == second.path.resolve()
+    for name in ("first", "second"):
+        run = RunDirectory.create(out, name)
+        run.write_json("run.json", {"schema": 1})
+    assert (out / "latest").resolve() == run.path.resolve()
     moved = out.rename(tmp_path / "elsewhere")
-    assert (moved / "latest").resolve().name == second.identity
+    assert (moved / "latest").resolve().name == run.identity
+
+
+def test_a_run_that_was_refused_before_it_began_is_not_the_latest_and_leaves_no_folder(tmp_path: Path) -> None:
+    good = RunDirectory.create(tmp_path, "good")
+    good.write_json("run.json", {"schema": 1})
+    refused = RunDirectory.create(tmp_path, "refused")
+    assert (tmp_path / "latest").resolve() == good.path.resolve()
+    refused.discard_if_empty()
+    assert not refused.path.exists()
+    with_a_log = RunDirectory.create(tmp_path, "died")
+    (with_a_log.path / "service.log").write_text("why")
+    with_a_log.discard_if_empty()
+    assert (with_a_log.path / "service.log").exists()
+
+
+def test_writing_an_older_run_again_does_not_make_it_the_latest(tmp_path: Path) -> None:
+    older, newer = RunDirectory.create(tmp_path, "older"), RunDirectory.create(tmp_path, "newer")
+    for run in (older, newer, older):
+        run.write_json("run.json", {"schema": 1})
+    assert (tmp_path / "latest").resolve() == newer.path.resolve()
 
 
 def test_two_runs_in_the_same_second_get_directories_of_their_own(tmp_path: Path) -> None:
