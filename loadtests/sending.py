@@ -105,6 +105,8 @@ class UserSending:
             user_classes=classes, events=locust_events, host=plan.base_urls[0], stop_timeout=0
         )
         runner = environment.create_local_runner()
+        for user_class in classes:  # as Locust's runner does when it starts: an HttpUser asks its class for the host
+            user_class.host = environment.host
         clients = contract.users.identities if contract else 1
         self._pace = pace = Pace(environment, session, clock, plan.seed, cap, plan.workers, clients)
         environment.plimsoll_place = RunPlace(session, pace, contract, payloads, plan.timeout_s, setup_stage, listeners)
