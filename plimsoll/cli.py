@@ -183,6 +183,31 @@ def workload(
     command.workload(logs, output, json, quiet)
 
 
+@app.command(
+    epilog=examples(
+        "plimsoll profile targets/kakao.toml --command 'plimsoll serve kakao --port {port}' --cpu --rate 5 --duration 20",
+        "plimsoll profile targets/kakao.toml --pid 4711 --memory --rate 10 --duration 30",
+    )
+)
+def profile(
+    contract: Annotated[Path, typer.Argument(help="contract file (TOML)")],
+    pid: Annotated[int | None, typer.Option(help="the running service's process")] = None,
+    command: Annotated[str | None, typer.Option(help="or start it so; {port} and {workers} are filled in")] = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="CPU by function (py-spy)")] = False,
+    memory: Annotated[bool, typer.Option("--memory", help="memory by line (memray)")] = False,
+    rate: Annotated[float, typer.Option(help="requests per second")] = 5.0,
+    duration: Annotated[float, typer.Option(help="seconds per pass")] = 20.0,
+    endpoint: Annotated[str | None, typer.Option(help="only this endpoint of the contract")] = None,
+    out: Out = Path("runs"),
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Record where CPU and memory go under load, each in a pass of its own."""
+    from plimsoll.commands import profile as work
+
+    work.profile(contract, pid, command, cpu, memory, rate, duration, endpoint, out, json, quiet)
+
+
 def _later(name: str, purpose: str) -> None:
     @app.command(
         name,
@@ -197,7 +222,6 @@ def _later(name: str, purpose: str) -> None:
 for _name, _purpose in (
     ("init", "writes a contract from a service's /openapi.json"),
     ("search", "finds the highest rate that meets an SLO"),
-    ("profile", "records where CPU and memory go under load"),
     ("verify", "tests a plan against what is measured"),
     ("gate", "compares two versions in one paired run"),
     ("history", "shows trends of past gates and runs"),

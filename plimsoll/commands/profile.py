@@ -1,0 +1,54 @@
+"""plimsoll profile: where CPU and memory go, in passes of their own."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+from measurements import host
+from measurements.errors import UsageError
+from measurements.rundir import RunDirectory
+from measurements.sample import SCHEMA_VERSION
+from plimsoll import money, permission
+from targets.contract_file import load
+from targets.urls import resolve
+
+
+def profile(
+    contract_path: Path, pid: int | None, command: str | None, cpu: bool, memory: bool, rate: float, duration: float,
+    endpoint: str | None, out: Path, as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """Neither --cpu nor --memory means both."""
+    from profiles import passes, sentences
+
+    if pid is not None and command is not None:
+        raise UsageError("--pid and --command exclude each other; give one, or none to find the service by its port")
+    contract = load(contract_path)
+    url = contract.target.base_urls[0]
+    permission.check(url, resolve(url), rate)
+    money.estimate(contract, rate * duration * 3)
+    run = RunDirectory.create(out, f"{contract.target.name}-profile")
+    run.write_json(
+        "run.json",
+        {
+            "schema": SCHEMA_VERSION,
+            "run": run.identity,
+            "kind": "profile",
+            "name": contract.target.name,
+            "command": shlex.join(["plimsoll", *sys.argv[1:]]),
+            "host": host.fingerprint(),
+            "versions": host.versions(),
+        },
+    )
+    document = passes.profile(
+        contract, run.path, rate_rps=rate, duration_s=duration, pid=pid, command=command,
+        want_cpu=cpu or not memory, want_memory=memory or not cpu, endpoint=endpoint,
+        say=(lambda line: None) if quiet or as_json else (lambda line: print(line, file=sys.stderr, flush=True)),
+    )  # fmt: skip
+    run.write_json("profiles/profiles.json", document)
+    if as_json:
+        print(json.dumps(document, ensure_ascii=False))
+    else:
+        print("\n".join([*sentences.lines(document), f"all of it: {run.path}/profiles"]))
