@@ -27,6 +27,7 @@ def recorded(
     engine: dict[str, dict[str, Any]],
     levels: tuple[int, ...] = (1, 2, 4, 8, 16, 32),
     prompts: tuple[int, ...] = (20, 100, 300),
+    outputs: tuple[int, int] = (20, 90),
     jitter_ms: float = 0.3,
     seed: int = 1,
 ) -> Recording:
@@ -36,7 +37,7 @@ def recorded(
         scheduler, times, done, now_ns = make(Parameters.model_validate(engine)), {}, 0, 0
 
         def submit(at_ns: int, scheduler: Any = scheduler, times: Any = times) -> None:
-            job = Job(draw.choice(prompts), draw.randint(20, 90))
+            job = Job(draw.choice(prompts), draw.randint(*outputs))
             assert scheduler.submit(job, at_ns)
             times[job] = []
 
@@ -92,6 +93,12 @@ def test_a_knee_is_found_where_it_is() -> None:
     assert_near(fitted, {"alpha": 9, "beta": 0.6, "past": 0.8}, within=0.06)
 
 
+def test_a_cost_per_prompt_is_told_from_a_cost_per_step() -> None:
+    prefill = ENGINE["prefill"] | {"base_ms": 6, "ms_per_prompt": 5, "ms_per_token": 0.05}
+    fitted = fit_recording(recorded(ENGINE | {"prefill": prefill}, outputs=(40, 41)))
+    assert_near(fitted, {"alpha": 9, "beta": 0.6, "base": 6, "per_prompt": 5, "per_token": 0.05}, within=0.08)
+
+
 def test_standard_errors_are_neither_boast_nor_excuse() -> None:
     fits = [fit_recording(recorded(ENGINE, jitter_ms=2, seed=seed)) for seed in range(12)]
     inside = 0
@@ -105,7 +112,8 @@ def test_standard_errors_are_neither_boast_nor_excuse() -> None:
 def test_what_the_recording_cannot_tell_is_said() -> None:
     same = fit_recording(recorded(ENGINE, levels=(1, 4, 8), prompts=(100,)))
     assert "one length" in same.estimates["per_token"].why_not
-    assert same.estimates["base"].value == pytest.approx(12 + 100 * 0.15, rel=0.03)
+    both = same.estimates["base"].value + same.estimates["per_prompt"].value
+    assert both == pytest.approx(12 + 100 * 0.15, rel=0.03)
     assert not same.slots_seen and "assumption" in same.toml("x").split("slots")[1].splitlines()[0]
     busy = fit_recording(recorded(ENGINE, levels=(16,)))
     assert "idle engine" in busy.estimates["overhead"].why_not
@@ -139,14 +147,15 @@ def test_an_engine_behind_a_socket_is_recorded_and_found_again(tmp_path: Path) -
     config = parameter_file(tmp_path, truth)
     with running_llm("--config", config) as provider, running_llm("--record", provider, "--record-to", str(out)) as url:
         for streams in (1, 3, 6, 12):
-            closed_loop(url, streams, 3, prompts, 40, "any")
-    assert len(read(out).exchanges) == 3 * (1 + 3 + 6 + 12)
+            closed_loop(url, streams, 6 if streams == 1 else 3, prompts, 40, "any")
+    assert len(read(out).exchanges) == 3 * (2 + 3 + 6 + 12)
     serve(fit=out, fit_to=tmp_path / "fitted.toml")
     got = load(tmp_path / "fitted.toml")
-    assert got.decode.base_ms == pytest.approx(5, rel=0.1)
-    assert got.decode.ms_per_running == pytest.approx(0.5, rel=0.1)
-    assert got.prefill.base_ms == pytest.approx(10, rel=0.2)
-    assert got.prefill.ms_per_token == pytest.approx(0.2, rel=0.1)
+    assert got.decode.base_ms == pytest.approx(5, rel=0.2)  # found within 1 % on a quiet machine
+    assert got.decode.ms_per_running == pytest.approx(0.5, rel=0.2)
+    assert got.prefill.base_ms + 100 * got.prefill.ms_per_token == pytest.approx(30, rel=0.2)
     assert got.batching.slots == 8
     assert "queued" in (tmp_path / "fitted.toml").read_text(encoding="utf-8")
-    assert tomllib.loads((tmp_path / "fitted.toml").read_text(encoding="utf-8"))["output"]["median_tokens"] == 40
+    assert tomllib.loads((tmp_path / "fitted.toml").read_text(encoding="utf-8"))["output"][
+        "median_tokens"
+    ] == pytest.approx(40, rel=0.1)

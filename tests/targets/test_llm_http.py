@@ -16,6 +16,9 @@ import httpx
 import pytest
 from llm_process import parameter_file, running_llm
 
+from targets.reference.llm import serve
+from targets.reference.llm.parameters import load
+
 QUICK = """
 [prefill]
 base_ms = 5
@@ -293,6 +296,28 @@ def test_a_bad_parameter_file_is_one_sentence_and_exit_code_2(tmp_path: Path, te
     )
     assert done.returncode == 2
     assert sentence in done.stderr and done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"batching.slot": "3"}, "batching.slot: unknown key; did you mean slots?"),
+        ({"configs": "x"}, "llm: option configs: unknown key; did you mean config?"),
+        ({"seed": "many"}, "llm: option seed: input should be a valid integer"),
+    ],
+)
+def test_a_bad_option_is_one_sentence_and_exit_code_2(
+    capsys: pytest.CaptureFixture[str], options: dict[str, str], sentence: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        serve(options=options)
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
+
+
+def test_single_parameters_can_be_set_over_a_shape() -> None:
+    parameters = load(Path("llama-8b-h100"), {"batching.slots": "8", "decode.base_ms": "1.5"})
+    assert (parameters.batching.slots, parameters.decode.base_ms, parameters.decode.knee_running) == (8, 1.5, 110)
 
 
 def test_two_workers_share_a_port_and_leave_nothing_behind() -> None:

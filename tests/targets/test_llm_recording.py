@@ -72,8 +72,8 @@ def test_every_exchange_is_written_with_its_tokens_times_and_cost(recorded: tupl
     for exchange in (streamed, message_stream):
         times_ms = [at_ns / 1e6 for at_ns in exchange.token_ns()]
         assert len(times_ms) == 8
-        assert 60 <= times_ms[0] < 75
-        assert (times_ms[-1] - times_ms[0]) / 7 == pytest.approx(15, abs=1)
+        assert 60 <= times_ms[0] < 60 + 25
+        assert times_ms[-1] >= 60 + 7 * 15 and (times_ms[-1] - times_ms[0]) / 7 == pytest.approx(15, abs=4)
     assert embedding.prompt_tokens > 0
     assert (refused.status, refused.headers["retry-after"]) == (429, "12")
 
@@ -94,9 +94,10 @@ def test_a_replay_gives_the_same_answers_at_the_same_times(recorded: tuple[Path,
     exchanges = read(out).exchanges
     for (_, at_ms, headers), exchange in zip(got[:4], exchanges[:4], strict=True):
         assert headers["content-type"] == exchange.headers["content-type"]
-        assert at_ms[-1] == pytest.approx(exchange.done_ns / 1e6, abs=4)
-    token_at_ms = got[1][1][1]  # the piece after the role's
-    assert token_at_ms == pytest.approx(exchanges[1].token_ns()[0] / 1e6, abs=4)
+        last_ms = exchange.events[-1][0] / 1e6
+        assert last_ms <= at_ms[-1] < last_ms + 25  # never early; late by what a busy machine makes it
+    first_token_ms = got[1][1][1]  # the piece after the role's
+    assert exchanges[1].token_ns()[0] / 1e6 <= first_token_ms < exchanges[1].token_ns()[0] / 1e6 + 25
 
 
 def test_an_unrecorded_request_is_refused_with_its_hash_or_emulated_when_told_so(
@@ -162,8 +163,8 @@ def test_the_budget_ends_the_recording_before_it_is_overspent(tmp_path: Path) ->
         (("--record", "ftp://host", "--record-to", "x"), 2, "is not an address to record"),
         (("--record", "http://127.0.0.1:9"), 2, "give --record-to FILE"),
         (("--replay", "nowhere.jsonl"), 2, "nowhere.jsonl: cannot be read"),
-        (("--replay", "a", "--fit", "b"), 2, "exclude each other"),
-        (("--replay", "a", "--workers", "2"), 2, "leave --workers at 1"),
+        (("--replay", "a", "--fit", "b"), 2, "replay and fit exclude each other"),
+        (("--replay", "a", "--workers", "2"), 2, "replay works with one worker; leave --workers at 1"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(

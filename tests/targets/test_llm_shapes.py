@@ -55,4 +55,4 @@ def test_published_engines_are_met(
 ) -> None:
     for streams, (itl_ms, tokens_per_s) in published.items():
         got = closed_loop(load(Path(name)), streams, prompt_tokens, output_tokens)
-        assert got == (pytest.approx(itl_ms, rel=0.04), pytest.approx(tokens_per_s, rel=0.12))
+        assert got == (pytest.approx(itl_ms, rel=0.05), pytest.approx(tokens_per_s, rel=0.12))

@@ -3,7 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -71,36 +71,64 @@ def exact(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def test_first_token_and_every_gap_match_the_model_within_a_millisecond(exact: str) -> None:
-    client = Client(exact)
-    runs = [client.stream() for _ in range(6)]
-    client.close()
-    ttft_ms = [(token_ns[0] - sent_ns) / 1e6 for sent_ns, token_ns, _ in runs]
-    tpot_ms = [(token_ns[-1] - token_ns[0]) / 1e6 / (TOKENS - 1) for _, token_ns, _ in runs]
-    gaps_ms = sorted((b - a) / 1e6 for _, token_ns, _ in runs for a, b in pairwise(token_ns))
-    assert all(len(token_ns) == TOKENS for _, token_ns, _ in runs)
-    assert median(ttft_ms) == pytest.approx(30, abs=1)
-    assert median(tpot_ms) == pytest.approx(8, abs=0.1)  # absolute deadlines: nothing adds up
-    assert gaps_ms[len(gaps_ms) // 20] > 7
-    assert gaps_ms[-len(gaps_ms) // 20] < 9
+@pytest.fixture
+def client(exact: str) -> Iterator[Client]:
+    connected = Client(exact)
+    yield connected
+    connected.close()
 
 
-def test_the_servers_stamps_bracket_what_the_client_saw(exact: str) -> None:
-    client = Client(exact)
-    sent_ns, token_ns, stamps = min((client.stream() for _ in range(4)), key=lambda run: run[1][0] - run[0])
-    client.close()
-    assert sent_ns < stamps["received_ns"] < stamps["first_token_ns"] < token_ns[0] < stamps["done_ns"] < token_ns[-1]
-    assert stamps["received_ns"] - sent_ns < 1e6
-    assert token_ns[0] - stamps["first_token_ns"] < 1e6
+def lateness_ms(client: Client, model_ms: Callable[[int], float], runs: int = 5, prompt: str = "hello") -> list[float]:
+    """How much later than the model each token of some runs was read, sorted; the client's own delays are in it."""
+    late_ms = []
+    for _ in range(runs):
+        sent_ns, token_ns, _ = client.stream(prompt)
+        assert len(token_ns) == TOKENS
+        late_ms += [(at_ns - sent_ns) / 1e6 - model_ms(index) for index, at_ns in enumerate(token_ns)]
+    return sorted(late_ms)
+
+
+def test_no_token_is_early_and_some_are_on_time(client: Client) -> None:
+    late_ms = lateness_ms(client, lambda index: 30 + 8 * index)
+    assert late_ms[0] > -0.1
+    assert late_ms[len(late_ms) // 20] < 1  # other work on the machine delays many, a wrong schedule all
+
+
+def test_lateness_does_not_add_up(client: Client) -> None:
+    late_ms: list[list[float]] = [[], []]
+    for _ in range(5):
+        sent_ns, token_ns, _ = client.stream()
+        for index, at_ns in enumerate(token_ns):
+            late_ms[index >= TOKENS // 2].append((at_ns - sent_ns) / 1e6 - (30 + 8 * index))
+    early, late = (min(half) for half in late_ms)
+    assert late < early + 1
+
+
+def test_the_servers_stamps_bracket_what_the_client_saw(client: Client) -> None:
+    to_server_ms, to_client_ms = [], []
+    for _ in range(8):
+        sent_ns, token_ns, stamps = client.stream()
+        order = [sent_ns, stamps["received_ns"], stamps["first_token_ns"], token_ns[0], stamps["done_ns"], token_ns[-1]]
+        assert order == sorted(order)
+        to_server_ms.append((stamps["received_ns"] - sent_ns) / 1e6)
+        to_client_ms.append((token_ns[0] - stamps["first_token_ns"]) / 1e6)
+    assert min(to_server_ms) < 1
+    assert min(to_client_ms) < 1
 
 
 def test_a_lockstep_engine_reads_its_prompt_and_then_steps(tmp_path: Path) -> None:
-    prompt = " ".join(["word"] * 96)
     with running_llm("--config", parameter_file(tmp_path, LOCKSTEP)) as url:
         client = Client(url)
-        runs = [client.stream(prompt) for _ in range(5)]
+        late_ms = lateness_ms(client, lambda index: 20 + 0.5 * 100 + 7 * index, prompt=" ".join(["word"] * 96))
         client.close()
-    ttft_ms = median((token_ns[0] - sent_ns) / 1e6 for sent_ns, token_ns, _ in runs)
-    tpot_ms = median((token_ns[-1] - token_ns[0]) / 1e6 / (TOKENS - 1) for _, token_ns, _ in runs)
-    assert ttft_ms == pytest.approx(20 + 0.5 * 100, abs=1.5)
-    assert tpot_ms == pytest.approx(7, abs=0.1)
+    assert late_ms[0] > -0.1
+    assert late_ms[len(late_ms) // 20] < 1
+
+
+@pytest.mark.prove
+def test_on_a_quiet_machine_every_gap_matches_the_model_within_a_millisecond(client: Client) -> None:
+    runs = [client.stream() for _ in range(20)]
+    ttft_ms = [(token_ns[0] - sent_ns) / 1e6 for sent_ns, token_ns, _ in runs]
+    gaps_ms = [(b - a) / 1e6 for _, token_ns, _ in runs for a, b in pairwise(token_ns)]
+    assert median(ttft_ms) == pytest.approx(30, abs=0.5)
+    assert sum(abs(gap_ms - 8) < 1 for gap_ms in gaps_ms) / len(gaps_ms) > 0.99

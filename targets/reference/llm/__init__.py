@@ -25,6 +25,7 @@ def serve(
     fit_to: Path | None = None,
     engine: str = "emulator",
     setup: bool = False,
+    options: dict[str, str] | None = None,
 ) -> None:
     """Serve in the foreground until SIGINT or SIGTERM; port 0 takes a free one.
 
@@ -33,29 +34,17 @@ def serve(
     spend). `replay`: serve such a file with its timing; other requests get 404, or the emulator's answer with
     `emulate_unrecorded`. `fit`: serve nothing, write the parameters behind a recording to `fit_to` (default: the
     recording's name with .toml). `engine`: "emulator", or "transformers", a real engine in an environment of its own,
-    which `setup` makes first.
+    which `setup` makes first. `options`: any of these as text, as typed after --set, and single parameters of the
+    emulator by their names, such as {"config": "llama-8b-h100", "batching.slots": "8"}.
 
-    Raises SystemExit after one sentence on standard error: 2 for parameters or files that cannot be used, 4 when the
-    port cannot be had, 5 when recording would cost money without a limit.
+    Raises SystemExit after one sentence on standard error: 2 for what cannot be used, 4 when the port cannot be had,
+    5 when recording would cost money without a limit.
     """
-    if engine == "transformers":
-        from targets.reference.llm.transformers_engine import serve as serve_transformers
-
-        serve_transformers(port, host, setup)
-        return
     from targets.reference.llm import modes
 
-    if engine != "emulator":
-        raise modes.refuse(f"llm: {engine} is not an engine; choose emulator or transformers.", 2)
-    if sum(mode is not None for mode in (record, replay, fit)) > 1:
-        raise modes.refuse("llm: record, replay and fit exclude each other; give one of them.", 2)
-    if workers != 1 and (record or replay):
-        raise modes.refuse("llm: a recording has one writer and one reader; leave --workers at 1.", 2)
-    if record is not None:
-        modes.record(port, host, record, record_to=record_to, price=price, max_usd=max_usd)
-    elif replay is not None:
-        modes.replay(port, host, replay, emulate_unrecorded=emulate_unrecorded, config=config, seed=seed)
-    elif fit is not None:
-        modes.fit(fit, fit_to)
-    else:
-        modes.emulate(port, host, config, seed, workers)
+    given = {
+        "config": config, "seed": seed, "record": record, "record_to": record_to, "price": price, "max_usd": max_usd,
+        "replay": replay, "emulate_unrecorded": emulate_unrecorded, "fit": fit, "fit_to": fit_to, "engine": engine,
+        "setup": setup,
+    }  # fmt: skip
+    modes.serve(port, workers, host, modes.Options.of(given, options or {}))

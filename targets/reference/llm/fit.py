@@ -1,12 +1,14 @@
 """From a recording to the parameters of the engine behind it, each with its standard error. No clock, no sockets.
 
 The model is the emulator's own (see `scheduler.LockstepScheduler`), linear in its parameters. Two kinds of rows:
-- a window of some gaps of one stream: its length is α·tokens + β·Σn + past·Σmax(0, n − knee) + base·B + per_token·P,
-  n being the streams that decode, B the other prompts whose first token fell into it, P their tokens;
-- the time to first token of a request that met an idle engine: overhead + base + per_token·p.
-Robust non-negative least squares (Huber's weights, then Tukey's bisquare, each kind with a scale of its own), because a
-prompt read in chunks beside others leaves a few windows that no linear model explains; standard errors from the sandwich estimator
-clustered by time (Liang & Zeger 1986), since windows of the same second share their steps.
+- a window of some gaps of one stream: its length is α·tokens + β·Σn + past·Σmax(0, n − knee) + base·S + per_prompt·B
+  + per_token·P, n being the streams that decode, B the other prompts whose first token fell into it, P their tokens,
+  S the steps in which they came;
+- the time to first token of a request that met an idle engine: overhead + base + per_prompt + per_token·p.
+Robust non-negative least squares (Huber's weights, then Tukey's bisquare, each kind with a scale of its own), because
+a prompt read in chunks beside others leaves a few windows that no linear model explains; standard errors from the
+sandwich estimator clustered by time (Liang & Zeger 1986), since windows of the same second share their steps.
+Prompts are counted by the emulator's rule, not the provider's, since the emulator will use the result.
 It stops being true for engines that prefill on other machines, speculate in bursts, or queue before the engine.
 """
 
@@ -16,14 +18,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
-from targets.reference.llm.recording import Recording
+from targets.reference.llm.recording import Recording, emulated_prompt_tokens
 
 Array = npt.NDArray[np.float64]
 MIN_STREAMS = 5
 _WINDOW_GAPS = 8  # looked at together, so that a prompt read in chunks falls into one window
 _CLUSTERS = 40
 _TURNS = 20
-_NAMES = ("alpha", "beta", "past", "base", "per_token", "overhead")
+_CLEARLY = 0.9  # a model with one more parameter must bring the mean distance of windows below this share
+_NAMES = ("alpha", "beta", "past", "base", "per_prompt", "per_token", "overhead")
+_PAST, _PER_PROMPT, _PER_TOKEN = 2, 4, 5  # columns
 
 
 class FitError(ValueError):
@@ -75,7 +79,8 @@ class Fitted:
             "[prefill]",
             _line("overhead_ms", e["overhead"]),
             _line("base_ms", e["base"]),
-            _line("ms_per_token", e["per_token"]),
+            _line("ms_per_prompt", e["per_prompt"]),
+            _line("ms_per_token", e["per_token"]) + ", tokens as the emulator counts them",
             "chunk_tokens = 512  # assumption",
             "",
             "[decode]",
@@ -95,7 +100,8 @@ class Fitted:
         return (
             f"llm: {self.streams} streams fitted, {self.left_out} exchanges left out (not streamed or not answered)\n"
             f"  decode step ms  α {e['alpha']}, β {e['beta']} per stream{knee}\n"
-            f"  prefill ms      base {e['base']}, per token {e['per_token']}, overhead {e['overhead']}\n"
+            f"  prefill ms      base {e['base']}, per prompt {e['per_prompt']}, per token {e['per_token']}, "
+            f"overhead {e['overhead']}\n"
             f"  slots           {bound}{self.slots}\n"
             f"  scatter         half of all windows within {self.scatter_percent:.1f} % of the model"
         )
@@ -123,10 +129,12 @@ class _Rows:
     cluster: npt.NDArray[np.int64]
     is_window: npt.NDArray[np.bool_]
 
-    def with_knee(self, knee: int) -> Array:
+    def model(self, knee: int, per_prompt: bool) -> Array:
+        """The equations of one model: with a knee or without (0), with a cost per prompt or without."""
         x = self.x.copy()
+        x[:, _PER_PROMPT] *= per_prompt
         if knee:
-            x[:, 2] = np.maximum(0, self.running - knee).sum(axis=1) * x[:, 0] / _WINDOW_GAPS
+            x[:, _PAST] = np.maximum(0, self.running - knee).sum(axis=1) * x[:, 0] / _WINDOW_GAPS
         return x
 
 
@@ -165,7 +173,7 @@ def _streams(recording: Recording) -> _Streams:
         received=np.array([e.received_ns for e in kept]) / 1e6,
         first=np.array([times[0] for times in tokens]),
         last=np.array([times[-1] for times in tokens]),
-        prompt=np.array([e.prompt_tokens for e in kept], dtype=float),
+        prompt=np.array([emulated_prompt_tokens(e) for e in kept], dtype=float),
         tokens=tokens,
         per_event=np.where(said > 0, said, counts) / counts,
     )
@@ -187,7 +195,10 @@ def _rows(streams: _Streams) -> _Rows:
             end = begin + _WINDOW_GAPS
             low, high = np.searchsorted(starts, [times[begin] + gap_ms / 2, times[end] + gap_ms / 2])
             n = decoding[begin:end]
-            x.append([_WINDOW_GAPS * per_event, n.sum() * per_event, 0, high - low, prompts[high] - prompts[low], 0])
+            others = starts[low:high]
+            steps = float(np.sum(np.diff(others, prepend=-np.inf) > gap_ms / 2))
+            tokens = prompts[high] - prompts[low]
+            x.append([_WINDOW_GAPS * per_event, n.sum() * per_event, 0, steps, high - low, tokens, 0])
             y.append(times[end] - times[begin])
             running.append(n)
             middles.append((times[begin] + times[end]) / 2)
@@ -195,29 +206,35 @@ def _rows(streams: _Streams) -> _Rows:
     windows = len(y)
     for received, first, prompt in zip(streams.received, streams.first, streams.prompt, strict=True):
         if np.sum((streams.received <= first) & (streams.last > received + gap_ms / 5)) == 1:  # only itself
-            x.append([0, 0, 0, 1, prompt, 1])
+            x.append([0, 0, 0, 1, 1, prompt, 1])
             y.append(first - received)
             running.append(np.zeros(_WINDOW_GAPS, int))
             cluster.append(np.intp(_CLUSTERS + len(y)))
     columns = np.array(x)
     if _one_length(streams):
-        columns[:, 4] = 0
+        columns[:, _PER_TOKEN] = 0
     return _Rows(columns, np.array(y), np.array(running, float), np.array(cluster), np.arange(len(y)) < windows)
 
 
 def _best(rows: _Rows) -> tuple[int, dict[str, Estimate], Array]:
-    """The fit without a knee, or with the best one if windows then lie clearly nearer to the model on average."""
-    knee, (estimates, fitted, loss) = 0, _solve(rows, 0)
+    """The plainest model, or one with a knee or a cost per prompt if windows then lie clearly nearer to it."""
+    per_prompt, knee = False, 0
+    estimates, fitted, loss = _solve(rows, knee, per_prompt)
+    tried = _solve(rows, knee, True)
+    if tried[2] < _CLEARLY * loss:
+        per_prompt, (estimates, fitted, loss) = True, tried
+    plain = loss
     for candidate in range(2, int(rows.running.max()) - 1):
-        tried, tried_fitted, tried_loss = _solve(rows, candidate)
-        if tried_loss < (loss if knee else 0.9 * loss) and tried["past"].value > 4 * tried["past"].se:
-            knee, estimates, fitted, loss = candidate, tried, tried_fitted, tried_loss
+        tried = _solve(rows, candidate, per_prompt)
+        past = tried[0]["past"]
+        if tried[2] < min(loss, _CLEARLY * plain) and past.value > 4 * past.se:
+            knee, (estimates, fitted, loss) = candidate, tried
     return knee, estimates, fitted
 
 
-def _solve(rows: _Rows, knee: int) -> tuple[dict[str, Estimate], Array, float]:
+def _solve(rows: _Rows, knee: int, per_prompt: bool) -> tuple[dict[str, Estimate], Array, float]:
     """Estimates, fitted values, and the mean distance of a window from the model in ms."""
-    x, y = rows.with_knee(knee), rows.y
+    x, y = rows.model(knee, per_prompt), rows.y
     weight = np.ones(len(y))
     for turn in range(_TURNS):
         values, _ = nnls(x * weight[:, None], y * weight)

@@ -32,7 +32,8 @@ class Batching(_Section):
 
 class Prefill(_Section):
     overhead_ms: float = Field(0.0, ge=0)  # before the engine sees a request (network, tokenizer); costs no engine time
-    base_ms: float = Field(20.0, ge=0)
+    base_ms: float = Field(20.0, ge=0)  # once per step in which prompts begin, however many
+    ms_per_prompt: float = Field(0.0, ge=0)
     ms_per_token: float = Field(0.1, ge=0)
     chunk_tokens: int = Field(512, ge=0)  # most prompt tokens in one step; 0: whole prompts; lockstep only
 
@@ -75,10 +76,11 @@ class Parameters(_Section):
     quota: Quota = Quota()
 
 
-def load(config: Path | None = None) -> Parameters:
+def load(config: Path | None = None, changes: dict[str, str] | None = None) -> Parameters:
     """Read a parameter file, a shape by its name (`default`, see `shapes()`), or the default shape.
 
-    Raises ParameterError with one sentence that names file, key, fault and the nearest valid spelling.
+    `changes` are values for single keys, such as {"batching.slots": "8"}. Raises ParameterError with one sentence that
+    names file, key, fault and the nearest valid spelling.
     """
     path = _find(config)
     try:
@@ -89,10 +91,13 @@ def load(config: Path | None = None) -> Parameters:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path}: is not valid TOML: {error}.") from None
+    for key, value in (changes or {}).items():
+        section, _, name = key.partition(".")
+        values.setdefault(section, {})[name] = value
     try:
         return Parameters.model_validate(values)
     except ValidationError as error:
-        raise ParameterError(f"{path}: {_sentence(error)}") from None
+        raise ParameterError(f"{path}: {sentence(error, Parameters)}") from None
 
 
 def shapes() -> list[str]:
@@ -108,15 +113,15 @@ def _find(config: Path | None) -> Path:
     return config
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first fault of a model's input: key, what is wrong, the nearest valid spelling."""
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{key}: {first['msg'][0].lower()}{first['msg'][1:]}, not {first['input']!r}."
-    section: type[BaseModel] = Parameters
     for part in first["loc"][:-1]:
-        section = type(getattr(section(), str(part)))
-    allowed = list(section.model_fields)
+        model = type(getattr(model(), str(part)))
+    allowed = list(model.model_fields)
     near = difflib.get_close_matches(str(first["loc"][-1]), allowed, 1)
     hint = f"did you mean {near[0]}?" if near else f"allowed here: {', '.join(allowed)}."
     return f"{key}: unknown key; {hint}"

@@ -13,6 +13,9 @@ from typing import Any
 
 from targets.reference.embedding import count_tokens
 from targets.reference.llm import redaction
+from targets.reference.llm.anthropic_api import Anthropic
+from targets.reference.llm.api import ApiError
+from targets.reference.llm.openai_api import OpenAI
 
 VERSION = 1
 _MARK = "plimsoll_llm_recording"
@@ -136,6 +139,15 @@ def texts_of(body: Any) -> list[str]:
     if isinstance(body, list):
         return [text for item in body for text in texts_of(item)]
     return [body] if isinstance(body, str) else []
+
+
+def emulated_prompt_tokens(recorded: Recorded) -> int:
+    """The prompt's tokens as the emulator would count them; the provider's count where it cannot read the request."""
+    dialect = Anthropic("") if recorded.path.endswith("/messages") else OpenAI("")
+    try:
+        return dialect.parse(recorded.request).prompt_tokens
+    except (ApiError, AttributeError):
+        return recorded.prompt_tokens
 
 
 def count_request(body: Any) -> int:

@@ -102,7 +102,8 @@ class _Costs:
 
     def __init__(self, parameters: Parameters) -> None:
         prefill, decode = parameters.prefill, parameters.decode
-        self.prompt_ns = prefill.base_ms * 1e6
+        self.prefill_base_ns = prefill.base_ms * 1e6
+        self.prompt_ns = prefill.ms_per_prompt * 1e6
         self.prompt_token_ns = prefill.ms_per_token * 1e6
         self.alpha_ns = decode.base_ms * 1e6
         self.beta_ns = decode.ms_per_running * 1e6
@@ -110,7 +111,8 @@ class _Costs:
         self.past_knee_ns = decode.ms_per_running_past_knee * 1e6
 
     def prefill_ns(self, prompts: int, tokens: int) -> float:
-        return prompts * self.prompt_ns + tokens * self.prompt_token_ns
+        """base if prompts begin, and the cost of each prompt and token."""
+        return self.prefill_base_ns * (prompts > 0) + prompts * self.prompt_ns + tokens * self.prompt_token_ns
 
     def decode_ns(self, running: int) -> float:
         """α + β·running, and steeper past the knee; 0 for nobody."""
@@ -122,9 +124,10 @@ class _Costs:
 class LockstepScheduler:
     """All running streams share one step, as in a continuous-batching engine.
 
-    A step that decodes n streams and reads p prompt tokens of which b prompts begin takes
-    (α + β·n if n) + b·base + p·ms_per_token. Every decoding stream gains one token at its end, and a prompt read to
-    its end gains its first. At most `chunk_tokens` prompt tokens are read in a step, oldest prompt first.
+    A step that decodes n streams, begins b prompts and reads p prompt tokens takes
+    (α + β·n if n) + (base if b) + b·ms_per_prompt + p·ms_per_token.
+    Every decoding stream gains one token at its end, and a prompt read to its end gains its first. At most
+    `chunk_tokens` prompt tokens are read in a step, oldest prompt first.
     Admission happens between steps.
     """
 
@@ -185,16 +188,17 @@ class LockstepScheduler:
         in_step = self._decoding
         if self._prefilling:
             in_step = in_step.copy()
-            left = self._chunk
+            left, begun = self._chunk, 0
             for job in self._prefilling:
                 take = min(left, job.prompt_tokens - job.prefilled)
-                cost_ns += self._costs.prefill_ns(not job.prefilled, take)
+                begun += not job.prefilled
                 job.prefilled += take
                 left -= take
                 if job.prefilled >= job.prompt_tokens:
                     in_step.append(job)
                 if not left:
                     break
+            cost_ns += self._costs.prefill_ns(begun, self._chunk - left)
         self._in_step = in_step
         self.next_ns = now_ns + max(1, round(cost_ns))
 
@@ -202,8 +206,8 @@ class LockstepScheduler:
 class IndependentScheduler:
     """Every stream keeps its own time from its admission: no shared step.
 
-    First token after base + ms_per_token·prompt, then a token every α + β·(streams running just then). With β = 0 and
-    slots beyond need, TTFT and gaps are constants: the timing mode for checking a client.
+    First token after base + ms_per_prompt + ms_per_token·prompt, then one every α + β·(streams running just then).
+    With β = 0 and slots beyond need, TTFT and gaps are constants: the timing mode for checking a client.
     """
 
     def __init__(self, parameters: Parameters) -> None:
