@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -37,8 +37,8 @@ class Allocations:
         return sum(self.bytes_by_trace.values())
 
 
-def summarise(folder: Path, requests: int, window_requests: int) -> dict[str, Any]:
-    """Merges what the processes wrote into `folder`.
+def summarise(folder: Path, requests: int, window_requests: int, skip: Collection[int] = ()) -> dict[str, Any]:
+    """Merges what the processes wrote into `folder`, without those of `skip` (pids), whose captures are removed.
 
     Returns {processes, base_mib (alive when the load began), peak_mib (base + highest use under load, each process
     at its own moment), retained_mib (allocated under load, alive at its end), peak, retained: [{function, file, line,
@@ -47,6 +47,9 @@ def summarise(folder: Path, requests: int, window_requests: int) -> dict[str, An
     """
     base, peak, retained = Allocations(), Allocations(), Allocations()
     pids = set()
+    for file in folder.glob("*.bin"):
+        if int(file.name.split(".")[0]) in skip:
+            file.unlink()
     for file in sorted(folder.glob("*.bin")):
         pid, phase = file.name.split(".")[:2]
         with contextlib.suppress(OSError, ValueError, RuntimeError):

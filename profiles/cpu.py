@@ -28,7 +28,6 @@ class Recording:
 
     # seconds are the kernel's, by thread; py-spy's samples say where within each
     capture: stacks.Capture = field(default_factory=stacks.Capture)
-    speedscope: list[Path] = field(default_factory=list)
     seconds: float = 0.0
     sampled_s: float = 0.0
     profiler_cpu_s: float = 0.0
@@ -74,10 +73,12 @@ def record(roots: Sequence[int], folder: Path, during: Callable[[], None], nativ
     recording.native = any(spy.native for spy in spies)
     recording.profiler_cpu_s = sum(spy.cpu_s for spy in spies)
     recording.notes += [spy.why_not for spy in spies if spy.why_not]
-    recording.speedscope = [spy.output for spy in spies if not spy.why_not]
     if any("behind in sampling" in spy.said for spy in spies):
         recording.notes.append("py-spy fell behind 100 samples a second: places are coarser, seconds hold")
-    sampled = stacks.read_speedscope(recording.speedscope)
+    files = [spy.output for spy in spies if not spy.why_not]
+    sampled = stacks.read_speedscope(files)
+    for file in files:
+        file.unlink()
     recording.sampled_s = sampled.total_s
     recording.capture = account.applied_to(sampled) if recording.sampled_s else sampled
     if recording.capture.total_s == 0:
@@ -89,7 +90,7 @@ def flame_graph(capture: stacks.Capture, title: str) -> str:
     """SVG of CPU seconds by call stack, all processes together."""
     root = Node("all")
     for stack, seconds in capture.stacks():
-        root.add((_label(frame) for frame in stack), seconds)
+        root.add(_labels(stack), seconds)
     return svg(root, title, lambda seconds: f"{seconds:.2f} s")
 
 
@@ -135,12 +136,20 @@ def difference_graph(
         scale = ms_per_request[at] / (capture.total_s or 1.0)
         for stack, seconds in capture.stacks():
             weight = seconds * scale
-            root.add((_label(frame) for frame in stack), weight if at else 0.0, 0.0 if at else weight)
+            root.add(_labels(stack), weight if at else 0.0, 0.0 if at else weight)
     return svg(root, title, lambda ms: f"{ms:.3f} ms per request", by_change)
 
 
-def _label(frame: stacks.Frame) -> str:
-    return f"{frame.name} ({stacks.shortened(frame.file)})" if frame.file else frame.name
+def _labels(stack: stacks.Stack) -> list[str]:
+    """A stack for reading: without the interpreter's own frames and repetitions; the innermost frame always stays."""
+    labels: list[str] = []
+    for frame in stack:
+        if frame.file and frame is not stack[-1] and stacks.CORE.search(frame.file):
+            continue
+        label = f"{frame.name} ({stacks.shortened(frame.file)})" if frame.file else frame.name
+        if not labels or labels[-1] != label:
+            labels.append(label)
+    return labels
 
 
 def is_python(pid: int) -> bool:

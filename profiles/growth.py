@@ -72,7 +72,7 @@ def growth(
         "growth_mib": grown_bytes / MIB,
         "requests": requests,
         "limit_mib": None if limit_bytes is None else limit_bytes / MIB,
-        "hours_to_limit": _hours_to_limit(slope, rate_rps, float(rss[-1]), limit_bytes) if grows else None,
+        "hours_to_limit": _hours_to_limit(slope, rate_rps, float(rss[-1]), limit_bytes) if leak else None,
     }
 
 

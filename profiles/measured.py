@@ -1,5 +1,6 @@
 """One load over an observed service: what was asked, what it took, and what memory did meanwhile."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class Pass:
     done: Done
     seconds: float
     cpu_s: float | None
+    other_cores: float | None  # what neither the service nor we used
     table: pa.Table
     start_s: float
     end_s: float
@@ -61,6 +63,7 @@ class Pass:
             "response_ms_mean": self.done.mean_ms,
             "cpu_s": self.cpu_s,
             "cpu_ms_per_request": self.cpu_ms_per_request,
+            "other_cores": self.other_cores,
             "overhead": None,
         }
         if plain is not None:
@@ -90,7 +93,7 @@ def observed(name: str, service: Service, work: Callable[[], Done], folder: Path
     """
     start_ns = time.monotonic_ns()
     origin_s = start_ns / NANOSECONDS
-    roots = {"target": service.roots, **({"dependency": service.aside} if service.aside else {})}
+    roots = {"target": service.roots, "ourselves": [os.getpid()], "dependency": service.aside}
     observer = Observer(roots, start_ns, PERIOD_S, folder)
     observer.start()
     try:
@@ -102,18 +105,27 @@ def observed(name: str, service: Service, work: Callable[[], Done], folder: Path
         observer.stop()
     table = observer.table()
     start_s, end_s = done.began_s - origin_s, done.ended_s - origin_s
-    used = per_window(table, [(name, start_s, end_s)])[name].get("target")
+    used = per_window(table, [(name, start_s, end_s)])[name]
     return Pass(
         name=name,
         done=done,
         seconds=end_s - start_s,
-        cpu_s=used["cpu_s"] if used else None,
+        cpu_s=used["target"]["cpu_s"] if "target" in used else None,
+        other_cores=_other_cores(used),
         table=table,
         start_s=start_s,
         end_s=end_s,
         closed_s=closed_s,
         start_ns=start_ns,
     )
+
+
+def _other_cores(used: dict[str, dict[str, Any]]) -> float | None:
+    host = used.get("host")
+    if host is None:
+        return None
+    ours = sum(role["cpu_cores_mean"] for name, role in used.items() if name != "host")
+    return max(0.0, float(host["cpu_share_mean"]) * int(host["cores"]) - ours)
 
 
 def memory_over_time(plain: Pass, limit_bytes: float | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from measurements.errors import UsageError
 from profiles import allocations, cpu, frames, ports, processes, stacks
 from profiles.measured import Pass, Service, limit_bytes, memory_over_time, observed
 from profiles.memory import Agents, attached, tracing_environment
-from profiles.service import running
+from profiles.service import running, wait_until_calm
 from profiles.traffic import ContractLoad, Done, Load
 from targets.contract import Contract
 
@@ -77,6 +77,7 @@ class _Bench:
     ) -> None:
         self.contract, self.folder, self.load, self.say = contract, folder, load, say
         self.rate_rps, self.duration_s = rate_rps, duration_s
+        self._short_s = min(5.0, max(1.0, duration_s / 5))
 
     @contextlib.contextmanager
     def service(self, command: str | None, pid: int | None, environment: dict[str, str]) -> Iterator[Service]:
@@ -100,9 +101,8 @@ class _Bench:
         yield Service(list(found.roots), [pid for root in found.roots for pid in ports.dependencies(root, url)])
 
     def plain(self, service: Service, document: dict[str, Any]) -> Pass:
-        warm_s = min(5.0, max(1.0, self.duration_s / 5))
-        self.say(f"warm-up: {warm_s:g} s at {self.rate_rps:g} requests/s")
-        self.load(self.rate_rps, warm_s)
+        self.say(f"warm-up: {self._short_s:g} s at {self.rate_rps:g} requests/s")
+        self._warm_up(service)
         self.say(f"plain pass: {self.duration_s:g} s at {self.rate_rps:g} requests/s, no profiler attached")
         plain = observed("plain", service, lambda: self._loaded(HOLD_S), self.folder, DRAIN_S)
         document["passes"].append(plain.as_json(None))
@@ -154,10 +154,9 @@ class _Bench:
         for row in table:
             row["cpu_ms_per_request"] = None if each_ms is None else row["self_share"] * each_ms
         packages = stacks.packages(capture)
-        (self.folder / "cpu.svg").write_text(
-            cpu.flame_graph(capture, f"{self.contract.target.name}: CPU at {self.rate_rps:g} requests/s"),
-            encoding="utf-8",
-        )
+        title = f"{self.contract.target.name}: CPU at {self.rate_rps:g} requests/s"
+        (self.folder / "cpu.svg").write_text(cpu.flame_graph(capture, title), encoding="utf-8")
+        stacks.write_speedscope(capture, self.folder / "cpu.speedscope.json", title)
         document["cpu"] = {
             "why_not": recording.why_not,
             "notes": recording.notes,
@@ -172,23 +171,24 @@ class _Bench:
             "packages": packages,
             "sentence": ", ".join(f"{row['share']:.0%} {row['package']}" for row in packages[:4]),
             "flame_graph": "profiles/cpu.svg",
-            "speedscope": [f"profiles/{path.name}" for path in recording.speedscope],
+            "speedscope": "profiles/cpu.speedscope.json",
         }
 
     def memory_from_start(self, command: str, document: dict[str, Any], plain: Pass) -> None:
         self.say(f"memory pass: a second instance under memray, {self.duration_s:g} s")
         agents = Agents(self.folder / "memory")
         with self.service(command, None, agents.environment()) as service:
-            self.load(self.rate_rps, min(5.0, max(1.0, self.duration_s / 5)))
+            self._warm_up(service)
             agents.enter("load")
             loaded = observed("memory", service, self._loaded, self.folder)
             window_from_s = agents.enter("window")
-            window = self.load(self.rate_rps, min(5.0, max(1.0, self.duration_s / 5)))
+            window = self.load(self.rate_rps, self._short_s)
             window_to_s = time.monotonic()
             agents.enter("end")
             notes = agents.notes(cpu.python_roots(service.roots))
+            skip = processes.tree(service.aside)
         in_window = sum(window_from_s <= done_s <= window_to_s for done_s in window.done_s)
-        self._memory(document, plain, loaded, notes, in_window)
+        self._memory(document, (plain, loaded), notes, in_window, skip)
 
     def memory_attached(self, service: Service, document: dict[str, Any], plain: Pass) -> None:
         self.say(f"memory pass: memray attached for {self.duration_s:g} s; start-up is not seen (it is with --command)")
@@ -203,15 +203,22 @@ class _Bench:
         short_s = max(1.0, self.duration_s - 1.0)
         loaded = observed("memory", service, lambda: self.load(self.rate_rps, short_s), self.folder)
         time.sleep(max(0.0, began_s + self.duration_s + 2.0 - time.monotonic()))
-        self._memory(document, plain, loaded, notes, 0)
+        self._memory(document, (plain, loaded), notes, 0, [])
 
-    def _memory(self, document: dict[str, Any], plain: Pass, loaded: Pass, notes: list[str], in_window: int) -> None:
+    def _memory(
+        self, document: dict[str, Any], compared: tuple[Pass, Pass], notes: list[str], in_window: int, skip: list[int]
+    ) -> None:
+        plain, loaded = compared
         document["passes"].append(loaded.as_json(plain))
-        found = allocations.summarise(self.folder / "memory", loaded.done.sent, in_window)
+        found = allocations.summarise(self.folder / "memory", loaded.done.sent, in_window, skip)
         page = allocations.flame_graph(found.pop("allocations"), f"{self.contract.target.name}: memory at its peak")
         (self.folder / "memory.html").write_text(page, encoding="utf-8")
         why_not = None if found["processes"] else "; ".join(notes) or "memray wrote nothing"
         document["memory"] = {"why_not": why_not, "notes": notes, "flame_graph": "profiles/memory.html", **found}
+
+    def _warm_up(self, service: Service) -> None:
+        self.load(self.rate_rps, self._short_s)
+        wait_until_calm(service.roots)
 
     def _loaded(self, hold_s: float = 0.0) -> Done:
         return self.load(self.rate_rps, self.duration_s, hold_s)

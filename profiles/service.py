@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -50,7 +50,7 @@ def running(command: str, contract: Contract, log: Path, environment: Mapping[st
             ) from error
     try:
         _wait_until_ready(process, contract, filled, log)
-        _wait_until_calm(process.pid)
+        wait_until_calm([process.pid])
         yield process.pid
     finally:
         _end(process)
@@ -78,18 +78,19 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", contract: Contract, co
     raise TargetUnreachable(f"{command!r} did not serve {base_url} within {limit_s:g} s{_said(log)}; see {log}")
 
 
-def _wait_until_calm(root: int) -> None:
-    """The first worker answers while others still import: waits until the tree uses little CPU for a second."""
+def wait_until_calm(roots: Sequence[int]) -> None:
+    """One worker answers while others still import, and a first request may import more: waits until the trees use
+    little CPU for a second, 20 s at most."""
     deadline_s, calm = time.monotonic() + CALM_WITHIN_S, 0
-    used_s = _cpu_s(root)
+    used_s = _cpu_s(roots)
     while calm < 2 and time.monotonic() < deadline_s:
         time.sleep(0.5)
-        before_s, used_s = used_s, _cpu_s(root)
+        before_s, used_s = used_s, _cpu_s(roots)
         calm = calm + 1 if used_s - before_s < CALM_CORES * 0.5 else 0
 
 
-def _cpu_s(root: int) -> float:
-    return sum(seconds for _, seconds in processes.thread_cpu_s(processes.tree([root])).values())
+def _cpu_s(roots: Sequence[int]) -> float:
+    return sum(seconds for _, seconds in processes.thread_cpu_s(processes.tree(roots)).values())
 
 
 def _answers(own: httpx.Client, ready: str | None) -> bool:

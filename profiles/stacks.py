@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from measurements.errors import FormatError
 
 PROFILE_NAME = re.compile(r"Process (\d+)(?: Thread (\d+))?")
+COMMAND = re.compile(r"process \d+(?=:)")
 OWN = "the service's own code"
 NATIVE_THREADS = "threads without Python"
 UNKNOWN = "interpreter"
@@ -29,7 +30,7 @@ BUILT = re.compile(
     r"^/project/(?!build|src)(\w+)/|[/\\]\.cargo[/\\]registry[/\\]src[/\\][^/\\]+[/\\]([\w\-]+?)-\d|^(\w+)/[\w/]+\.pyx$"
 )
 CORE = re.compile(
-    r"[/\\](?:Objects|Python|Parser|Programs|Include)[/\\][\w.\-/]+\.[ch]$|libpython3|[/\\]python3?(?:\.\d+)?t?$|"
+    r"[/\\](?:Objects|Python|Parser|Programs|Include|include[/\\]python3\.\d+t?)[/\\][\w.\-/]+\.[ch]$|libpython3|[/\\]python3?(?:\.\d+)?t?$|"
     r"[/\\](?:libc|libm|libpthread|libstdc\+\+|libgcc_s|ld-linux|ld-musl|libdl|librt)[\-.\w]*\.so|vdso|^\[|^<|^\??$"
 )
 NATIVE = re.compile(
@@ -159,7 +160,7 @@ def read_speedscope(paths: Iterable[Path]) -> Capture:
         try:
             document = json.loads(path.read_text(encoding="utf-8", errors="replace"))
             told = document["shared"]["frames"]
-            frames = [Frame(str(f["name"]), str(f.get("file") or ""), int(f.get("line") or 0)) for f in told]
+            frames = [Frame(_named(str(f["name"])), str(f.get("file") or ""), int(f.get("line") or 0)) for f in told]
             for profile in document["profiles"]:
                 match = PROFILE_NAME.search(str(profile["name"]))
                 thread = (int(match[1]), int(match[2] or 0)) if match else (0, 0)
@@ -169,6 +170,40 @@ def read_speedscope(paths: Iterable[Path]) -> Capture:
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise FormatError(f"{path} is no speedscope capture ({type(error).__name__}); take it again") from error
     return capture
+
+
+def _named(name: str) -> str:
+    """py-spy puts a process's command line above its stacks; it may hold secrets and names no function."""
+    return match[0] if (match := COMMAND.match(name)) else name
+
+
+def write_speedscope(capture: Capture, path: Path, title: str) -> None:
+    """One file for speedscope.app and for `read_speedscope`: a profile per thread, a sample per different stack."""
+    places: dict[Frame, int] = {}
+    profiles = []
+    for (pid, thread), own in sorted(capture.seconds.items()):
+        samples = [[places.setdefault(frame, len(places)) for frame in stack] for stack in own]
+        name = f"Process {pid} Thread {thread}" if thread else f"Process {pid} other threads"
+        weights = list(own.values())
+        profiles.append(
+            {
+                "type": "sampled",
+                "name": name,
+                "unit": "seconds",
+                "startValue": 0,
+                "endValue": sum(weights),
+                "samples": samples,
+                "weights": weights,
+            }
+        )
+    document = {
+        "$schema": "https://www.speedscope.app/file-format-schema.json",
+        "name": title,
+        "exporter": "plimsoll",
+        "shared": {"frames": [frame._asdict() for frame in places]},
+        "profiles": profiles,
+    }
+    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def functions(capture: Capture, most: int = 200) -> list[dict[str, Any]]:

@@ -112,6 +112,19 @@ def test_captures_of_several_processes_are_merged(tmp_path: Path) -> None:
     assert capture.without([8]).total_s == pytest.approx(0.3)
 
 
+def test_a_capture_is_written_and_read_again_as_it_was(tmp_path: Path) -> None:
+    stacks.write_speedscope(SAMPLED, tmp_path / "cpu.json", "kakao")
+    again = read_speedscope([tmp_path / "cpu.json"])
+    assert again.by_process() == SAMPLED.by_process()
+    assert dict(again.stacks()) == dict(SAMPLED.stacks())
+
+
+def test_a_command_line_with_its_secrets_is_not_kept(tmp_path: Path) -> None:
+    told = Frame('process 7:"python app.py --api-key sk-123"', "", 0)
+    capture = read_speedscope([speedscope(tmp_path / "1.json", [[0, 1]], [told, HANDLER])])
+    assert [stack[0].name for stack, _ in capture.stacks()] == ["process 7"]
+
+
 def test_a_damaged_capture_is_refused_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text('{"shared": {}}')
     with pytest.raises(FormatError, match="take it again"):
