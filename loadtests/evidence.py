@@ -19,7 +19,7 @@ from measurements.sample import OUTCOMES
 
 FIRST, SLOWEST, EXCERPT_BYTES, MAX_ERRORS = 5, 10, 2_048, 1_000
 MORE = "(more kinds of errors)"
-VOLATILE = re.compile(r"0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\d+")
+VOLATILE = re.compile(r"(\bstatus \d{3}\b)|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\d+")
 CREDENTIAL = re.compile(
     r"(?i)\b((?:(?:api[-_]?key|token|secret|password|authorization)\"?\s*[:=]\s*\"?)?(?:bearer\s+|basic\s+)"
     r"|(?:api[-_]?key|token|secret|password|authorization)\"?\s*[:=]\s*\"?)[^\s\",}&]{4,}"
@@ -79,7 +79,7 @@ class Evidence:
         if known is not None:
             return known
         excerpt = self._redact(text)
-        pattern = VOLATILE.sub("#", excerpt)
+        pattern = VOLATILE.sub(lambda found: found.group(1) or "#", excerpt)
         found = _fingerprint(pattern)
         if found not in self._kinds and len(self._kinds) >= MAX_ERRORS:
             pattern, found = MORE, _fingerprint(MORE)

@@ -37,7 +37,8 @@ def decoded(body: bytes, head: bytes) -> bytes:
 
 
 def header(head: bytes, name: bytes) -> bytes:
-    """The first value of a header in a raw head, or b""."""
+    """The first value of a header in a raw head (the body may begin behind it), or b""."""
+    head = head[: head.find(b"\r\n\r\n") + 2]
     at = head.lower().find(b"\r\n" + name.lower() + b":")
     if at < 0:
         return b""

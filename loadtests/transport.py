@@ -31,6 +31,7 @@ OWN_FAULTS = {
     errno.ENOBUFS: "ENOBUFS: out of socket buffers",
     errno.ENOMEM: "ENOMEM: out of memory",
 }
+RACE_AFTER_NS = 1_000_000_000  # servers keep idle connections for seconds: an earlier close is what the service did
 STALE = "keep-alive race: the server closed the idle connection while the request was on its way"
 
 
@@ -120,6 +121,7 @@ class Connection:
             self.origin.open_connections.add(self)
             self._opening = gevent.spawn(self._open_and_send, request)
         else:
+            self._fresh = at - self.used_ns < RACE_AFTER_NS
             self._request = request
             _outbox.post(self)
 
@@ -242,9 +244,11 @@ class Connection:
                 self.head += data
             try:
                 self._parser.feed_data(data)
-            except httptools.HttpParserError as error:
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+                self._keep_alive = False
                 if not self._complete:
-                    self._fail(Outcome.protocol_error, f"not HTTP/1.1: {error}")
+                    why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
+                    self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
                     return
             if self._complete:
                 self._succeed()
@@ -259,6 +263,8 @@ class Connection:
                 return
 
     def on_headers_complete(self) -> None:
+        if self._complete:
+            raise ValueError("a second answer to one request")
         if self._parser.get_status_code() >= 200:
             self._head_done = True
             if self._no_body:
@@ -275,14 +281,16 @@ class Connection:
     def on_message_complete(self) -> None:
         if self._head_done:
             self._complete = True
+            self.status = self._parser.get_status_code()
             self._keep_alive = self._parser.should_keep_alive()  # llhttp forgets it after this callback
         else:
-            self.head = b""  # a 1xx: the answer is still to come
+            self.head = self.head.partition(b"\r\n\r\n")[2]  # a 1xx: the answer is still to come, or behind it
 
     # ------------------------------------------------------------------ ending
 
     def _succeed(self) -> None:
-        self.status = self._parser.get_status_code()
+        if self.status == NULL:
+            self.status = self._parser.get_status_code()
         self.done_ns = self.used_ns = self.read_ns
         if not self._keep_alive or self._unsent is not None:
             self.close()

@@ -43,6 +43,12 @@ def test_numbers_and_addresses_do_not_tell_errors_apart_but_words_do(tmp_path: P
     assert [entry["pattern"] for entry in book.errors] == ["worker # failed at # after # s", "worker # gave up"]
 
 
+def test_a_status_is_no_number_like_others(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    assert len({book.evidence.error(f"status {code}") for code in (429, 500, 503)}) == 3
+    assert [entry["pattern"] for entry in book.errors] == ["status 429", "status 500", "status 503"]
+
+
 def test_an_error_has_the_same_fingerprint_in_every_load_process(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()

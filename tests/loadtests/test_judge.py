@@ -111,3 +111,4 @@ def test_headers_are_found_whatever_their_case_and_only_as_headers() -> None:
     assert header(head, b"etag") == b"5"
     assert header(head, b"content-encoding") == b""
     assert header(b"", b"etag") == b""
+    assert header(b"HTTP/1.1 200 OK\r\nA: 1\r\n\r\nbody\r\nETag: 5\r\n", b"etag") == b""
