@@ -208,6 +208,21 @@ def profile(
     work.profile(contract, pid, command, cpu, memory, rate, duration, endpoint, out, json, quiet)
 
 
+@app.command(
+    epilog=examples("plimsoll compare runs/OLDER runs/latest", "plimsoll compare runs/OLDER runs/latest --json")
+)
+def compare(
+    run_a: Annotated[Path, typer.Argument(help="the older run directory")],
+    run_b: Annotated[Path, typer.Argument(help="the newer one")],
+    lang: Lang = "en",
+    json: Json = False,
+) -> None:
+    """Set two runs side by side: what differs, and which figures can be told apart. It never judges."""
+    from plimsoll.commands import compare as command
+
+    command.compare(run_a, run_b, lang, json)
+
+
 def _later(name: str, purpose: str) -> None:
     @app.command(
         name,
@@ -226,7 +241,6 @@ for _name, _purpose in (
     ("gate", "compares two versions in one paired run"),
     ("history", "shows trends of past gates and runs"),
     ("ledger", "shows how often past predictions held"),
-    ("compare", "sets two runs side by side"),
 ):
     _later(_name, _purpose)
 
