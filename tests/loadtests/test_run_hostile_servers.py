@@ -75,7 +75,7 @@ def test_times_of_a_row_are_in_order_and_a_timeout_ends_when_it_should(finished:
         assert known == sorted(known)
     for name in ("silent", "drips"):
         for row in finished.of(name):
-            assert 0.299e9 <= row["done_ns"] - row["sent_ns"] < 2e9  # the machine may be busy
+            assert 0.299e9 <= row["done_ns"] - row["intended_ns"] < 3e9  # the machine may be busy
 
 
 def test_a_timeout_tells_whether_anything_had_come(finished: Finished) -> None:
