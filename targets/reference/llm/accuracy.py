@@ -253,4 +253,4 @@ def _machine(cores: int) -> str:
 
 
 if __name__ == "__main__":
-    prove()
+    prove(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
