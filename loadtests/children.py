@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -44,10 +45,8 @@ class Child:
         return self._popen.poll()
 
     def tell(self, **order: Any) -> None:
-        try:
+        with contextlib.suppress(OSError):  # it is gone; its exit code will say how
             self.line.sendall(json.dumps(order).encode() + b"\n")
-        except OSError:
-            pass  # it is gone; its exit code will say how
 
     def receive(self) -> list[dict[str, Any]] | None:
         """Messages that are there now; None when the line has closed."""

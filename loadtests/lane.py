@@ -13,7 +13,7 @@ from gevent import get_hub
 
 from loadtests.clock import StageClock
 from loadtests.identities import addresses
-from loadtests.judge import Judge
+from loadtests.judge import Judge, header
 from loadtests.session import Session
 from loadtests.tokens import TokenStream
 from loadtests.transport import Connection
@@ -22,6 +22,7 @@ from measurements.sample import Outcome
 from targets.contract import Contract, Endpoint
 from targets.payload import Payloads, fraction
 
+RETRIED = (Outcome.connect_error, Outcome.rejected)
 POOL_EXHAUSTED = "no free user: the pool is at its cap"
 
 
@@ -33,6 +34,7 @@ class Route:
         self.index = session.recorder.endpoint(endpoint.name)
         self.judge = Judge(endpoint.expect)
         self.timeout_ns = int(endpoint.timeout_s * 1e9)
+        self.retries = endpoint.retries
         self.no_body = endpoint.method == "HEAD"
         self.streamed = endpoint.stream == "sse"
         self._constant = payloads.is_constant(endpoint)
@@ -59,7 +61,21 @@ class Route:
 class Slot:
     """A connection with the arrival that it carries."""
 
-    __slots__ = ("connection", "home", "intended_ns", "lane", "route", "seq", "stage", "stream", "user")
+    __slots__ = (
+       
+        "attempt",
+        "connection",
+        "deadline_ns",
+        "first_sent_ns",
+        "home",
+        "intended_ns",
+        "lane",
+        "route",
+        "seq",
+        "stage",
+        "stream",
+        "user",
+    )  # fmt: skip
 
     def __init__(self, lane: Lane, user: int, connection: Connection, home: list[Slot]) -> None:
         self.lane, self.user, self.connection, self.home = lane, user, connection, home
@@ -75,7 +91,8 @@ class Slot:
             connection.sink = self.stream = None
         connection.keep_body = route.judge.needs_body
         self.lane.session.in_flight += 1
-        connection.start(route.request(seq, connection.origin.replica), now() + route.timeout_ns, no_body=route.no_body)
+        self.attempt, self.deadline_ns = 1, now() + route.timeout_ns
+        connection.start(route.request(seq, connection.origin.replica), self.deadline_ns, no_body=route.no_body)
 
     def ended(self) -> None:
         connection, stream, lane = self.connection, self.stream, self.lane
@@ -88,11 +105,43 @@ class Slot:
                 tokens = 0
             if verdict[0] is Outcome.ok or connection.status >= 400:
                 verdict = self.route.judge(connection.status, connection.head, connection.body, tokens)
+        if self.attempt > 1:
+            connection.sent_ns = self.first_sent_ns  # the row spans all attempts
+        if self.attempt <= self.route.retries and verdict[0] in RETRIED and self._again(verdict):
+            return
+        self.conclude(verdict)
+        lane.next(self)
+
+    def conclude(self, verdict: tuple[Outcome, str]) -> None:
+        """Writes the arrival's row."""
+        lane, connection, stream = self.lane, self.connection, self.stream
         lane.session.in_flight -= 1
         lane.session.finished(
-            connection, self.seq, 0, self.stage, self.route.index, self.user, self.intended_ns, verdict, stream
-        )
-        lane.next(self)
+            connection, self.seq, 0, self.stage, self.route.index, self.user, self.intended_ns, verdict, stream,
+            self.attempt,
+        )  # fmt: skip
+
+    def _again(self, verdict: tuple[Outcome, str]) -> bool:
+        """Sends once more after a pause; False when the pause would pass the deadline."""
+        asked = header(self.connection.head, b"retry-after")
+        pause_s = float(asked) if asked.isdigit() else 0.1 * 2 ** (self.attempt - 1)
+        if now() + int(pause_s * 1e9) >= self.deadline_ns or self.lane.stopped:
+            return False
+        self.first_sent_ns = self.connection.sent_ns
+        self.attempt += 1
+        self.lane.pausing[self] = verdict
+        timer = get_hub().loop.timer(pause_s)
+        timer.start(self._resend, timer)
+        return True
+
+    def _resend(self, timer: Any) -> None:
+        timer.close()
+        if self.lane.pausing.pop(self, None) is None:
+            return  # the run ended meanwhile, and the row is written
+        if self.stream is not None:
+            self.connection.sink = self.stream = TokenStream()
+        request = self.route.request(self.seq, self.connection.origin.replica)
+        self.connection.start(request, self.deadline_ns, no_body=self.route.no_body)
 
 
 class Lane:
@@ -106,8 +155,17 @@ class Lane:
         self._free: dict[tuple[int, int], list[Slot]] = {}
         self._think = contract.users.think_time_s
         self.users = 0
+        self.pausing: dict[Slot, tuple[Outcome, str]] = {}
         self.closed = False
         self.stopped = False
+
+    def end(self) -> None:
+        """No further request; arrivals that wait for another attempt end as their last one did."""
+        self.stopped = True
+        while self.pausing:
+            slot, verdict = self.pausing.popitem()
+            slot.attempt -= 1
+            slot.conclude(verdict)
 
     def give(self, seq: int, intended_ns: int, stage: int) -> None:
         route = self._only or self._routes[self._payloads.endpoint(seq).name]

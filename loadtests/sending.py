@@ -83,8 +83,8 @@ class LaneSending:
         self._lane.start_closed(users)
 
     def end(self) -> None:
-        self._lane.stopped = True
         self.on_stop()
+        self._lane.end()
 
     def close(self) -> None:
         if self._ui is not None:

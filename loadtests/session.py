@@ -48,6 +48,7 @@ class Session:
         intended_ns: int,
         verdict: tuple[Outcome, str],
         stream: TokenStream | None = None,
+        attempt: int = 1,
     ) -> Outcome:
         """Writes the row of an exchange that has ended, however it ended."""
         outcome, error = verdict
@@ -70,7 +71,7 @@ class Session:
         self.recorder.row(
             seq, step, stage, endpoint, user, c.origin.replica, intended_ns, c.sent_ns, c.connect_ns, c.first_byte_ns,
             first_token_ns, c.done_ns, c.status, outcome, error_number, c.bytes_out, c.bytes_in, tokens_in, tokens_out,
-            source, 1,
+            source, attempt,
         )  # fmt: skip
         response_ns = c.done_ns - intended_ns
         if evidence.wants(outcome, response_ns):

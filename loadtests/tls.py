@@ -32,7 +32,7 @@ class TlsStream:
     def recv_into(self, buffer: bytearray) -> int:
         while True:
             try:
-                return int(self._tls.read(len(buffer), buffer))  # type: ignore[arg-type]  # with a buffer: a count
+                return int(self._tls.read(len(buffer), buffer))  # with a buffer: a count
             except ssl.SSLWantReadError:
                 self._fill()
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # gevent patches first, by way of Locust; this module is imported in load processes only
 import locust  # noqa: F401  isort: skip
+import contextlib
 import gc
 import json
 import os
@@ -58,10 +59,8 @@ class Orders:
         return json.loads(line) if line else None
 
     def tell(self, **news: Any) -> None:
-        try:
+        with contextlib.suppress(OSError):  # the parent is gone; `next` will say so
             self._socket.sendall(json.dumps(news).encode() + b"\n")
-        except OSError:
-            pass  # the parent is gone; `next` will say so
 
 
 class Worker:

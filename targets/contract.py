@@ -96,6 +96,10 @@ class Endpoint(Section):
     header: Header = {}
     weight: Annotated[float, Field(ge=0)] = 1
     timeout_s: Seconds = 30
+    retries: Annotated[int, Field(ge=0, le=10)] = Field(
+        0,
+        description="after a broken connection, 429 or 503, within the timeout; Retry-After is kept, else 0.1 s doubling",
+    )
     stream: Literal["sse"] | None = Field(None, description="absent: a plain response")
     expect: Expect = Expect()
     enabled: bool = True
