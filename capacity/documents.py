@@ -85,6 +85,7 @@ class Stage:
     duration_s: float
     rate_rps: float
     rate_before_rps: float
+    calm_response_s: float
     completed_rps: float
     ok_rps: float
     requests_per_arrival: float
@@ -109,14 +110,15 @@ class Stage:
 
     @property
     def backlog_grew(self) -> bool:
-        """More came than was done, beyond what a step in the rate fills (Little's law) and what chance makes of a
-        level N (√(2N) between two moments of M/G/∞)."""
+        """More came than was done, beyond what a step in the rate fills and what chance makes of A arrivals and as many
+        departures (2√(2A)); or it grew while five times as many were in flight as a calm service needs (Little)."""
         if self.dropped:
             return True
-        level = max(float(self.in_flight_mean or 0.0), 1.0)
-        growth = (self.rate_rps - self.completed_rps) * self.duration_s
-        filled = max(0.0, self.rate_rps - self.rate_before_rps) * (self.response_mean_ms or 0.0) / 1000
-        return self.state == "saturated" and growth > filled + 3 * (2 * level) ** 0.5
+        arrivals, level = self.rate_rps * self.duration_s, float(self.in_flight_mean or 0.0)
+        growth = arrivals - self.completed_rps * self.duration_s
+        filled = max(0.0, self.rate_rps - self.rate_before_rps) * self.calm_response_s
+        crowded = level >= 10 and level > 5 * self.rate_rps * self.calm_response_s
+        return self.state == "saturated" and (growth > filled + 2 * (2 * arrivals) ** 0.5 or (crowded and growth > 0))
 
     def outcome(self, *names: str) -> int:
         outcomes = self.overall.get("outcomes") or {}
@@ -145,16 +147,18 @@ def stages_of(runs: Sequence[RunDocuments]) -> list[Stage]:
     """Every stage that is no warm-up, of all runs, by rising rate."""
     found = []
     for run in runs:
-        before = 0.0
-        for raw in run.summary.get("stages") or []:
-            stage = _stage(run, raw, before)
+        raws = run.summary.get("stages") or []
+        means = [mean for raw in raws if (mean := ((raw.get("all") or {}).get("response_ms") or {}).get("mean"))]
+        before, calm_s = 0.0, min(means, default=0.0) / 1000
+        for raw in raws:
+            stage = _stage(run, raw, before, calm_s)
             before = stage.rate_rps
             if not raw.get("warmup") and stage.count and stage.duration_s:
                 found.append(stage)
     return sorted(found, key=lambda stage: stage.rate_rps)
 
 
-def _stage(run: RunDocuments, raw: Json, before_rps: float) -> Stage:
+def _stage(run: RunDocuments, raw: Json, before_rps: float, calm_s: float) -> Stage:
     overall = raw.get("all") or {}
     duration_s = float(raw.get("duration_s") or 0.0)
     offered, count = raw.get("offered_rps"), float(overall.get("count") or 0)
@@ -170,6 +174,7 @@ def _stage(run: RunDocuments, raw: Json, before_rps: float) -> Stage:
         duration_s=duration_s,
         rate_rps=float(offered) if offered is not None else achieved,
         rate_before_rps=before_rps,
+        calm_response_s=calm_s,
         completed_rps=achieved,
         ok_rps=float(ok) / per_arrival if ok is not None else achieved * (1 - float(overall.get("error_rate") or 0.0)),
         requests_per_arrival=per_arrival,

@@ -9,11 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from scipy import stats
+
 from capacity import declared
 from capacity.documents import Stage
 from capacity.facts import Facts
 from capacity.figures import figure
 from capacity.fits import line
+from capacity.queueing import erlang_b
 from capacity.sign import AT_LIMIT, Sign
 
 UPSTREAM = re.compile(r"upstream|llm|openai|anthropic|completion", re.IGNORECASE)
@@ -47,6 +50,14 @@ def blocked(facts: Facts) -> Sign | None:
     if share < 0.5 or (name == "socket" and not facts.run.section("upstream")):
         return None
     return Sign(kinds[name], 0.8, [f"{share:.0%} of the serving threads were seen waiting for a {name}, CPU low"])
+
+
+def _likelihood(stages: Sequence[Stage], refused: Sequence[float]) -> float:
+    """Log-likelihood of the refusals seen, for a share refused per stage (at least 0.5 %: nothing is that exact)."""
+    return sum(
+        float(stats.binom.logpmf(stage.outcome("rejected"), stage.count, min(max(share, 0.005), 0.995)))
+        for stage, share in zip(stages, refused, strict=True)
+    )
 
 
 def declared_queue(facts: Facts) -> Sign | None:
@@ -92,17 +103,31 @@ def rate_limit(facts: Facts) -> Sign | None:
             return Sign("rate_limit", 0.9 if facts.own_cpu_is_low else 0.7, [*evidence, said])
     beyond = [stage for stage in facts.top if stage.rate_rps >= 1.1 * rate.mid]
     served = [stage.ok_rps for stage in beyond]
-    exact = len(beyond) >= 2 and max(served) <= 1.05 * min(served) and beyond[-1].rate_rps >= 1.3 * beyond[0].rate_rps
-    if not exact or _slots_full(beyond) or not facts.own_cpu_is_low:
+    exact = len(beyond) >= 2 and max(served) <= 1.1 * min(served) and beyond[-1].rate_rps >= 1.2 * beyond[0].rate_rps
+    if not exact or not facts.own_cpu_is_low or not _rather_tokens_than_slots(facts, rate.mid):
         return None
     span = f"{figure(beyond[0].rate_rps)} to {figure(beyond[-1].rate_rps)} rps"
     said = f"{figure(min(served))} to {figure(max(served))} rps passed while {span} came"
     return Sign("rate_limit", 0.7, [*evidence, said])
 
 
-def _slots_full(stages: Sequence[Stage]) -> bool:
-    """The number in flight stands near its highest value: what is full is slots, not a bucket of tokens."""
-    return any(s.in_flight_mean / s.in_flight_max > 0.6 for s in stages if s.in_flight_mean and s.in_flight_max)
+def _rather_tokens_than_slots(facts: Facts, rate_rps: float) -> bool:
+    """Refusals by stage fit a bucket of tokens, 1 − r/λ, clearly better than slots without a queue, Erlang's B.
+
+    Stages within 15 % of the rate are left out: there a bucket's burst matters. e⁵ to one is clear.
+    """
+    calm_ms = facts.calm.response_mean_ms
+    far = [stage for stage in facts.stages if abs(stage.rate_rps / rate_rps - 1) > 0.15]
+    if not calm_ms or not far:
+        return False
+
+    tokens = _likelihood(far, [max(0.0, 1 - rate_rps / stage.rate_rps) for stage in far])
+    most = max(2, round(3 * rate_rps * calm_ms / 1000) + 2)
+    slots = max(
+        _likelihood(far, [erlang_b(places, stage.rate_rps * calm_ms / 1000) for stage in far])
+        for places in range(1, most)
+    )
+    return tokens - slots > 5
 
 
 def bounded_queue(facts: Facts) -> Sign | None:
@@ -110,8 +135,14 @@ def bounded_queue(facts: Facts) -> Sign | None:
     if facts.reject_share < 0.05 or not facts.plateau or not facts.own_cpu_is_low or len(facts.top) < 2:
         return None
     slower = facts.slowdown()
-    levels = [stage.in_flight_mean for stage in facts.top if stage.in_flight_mean]
-    if slower is None or slower < 1.5 or not levels or max(levels) > 1.25 * min(levels):
+    refusing = [
+        stage for stage in facts.top if stage.outcome("rejected") >= 0.05 * stage.count and stage.in_flight_mean
+    ]
+    levels = [float(stage.in_flight_mean or 0.0) for stage in refusing[-2:]]
+    if slower is None or len(levels) < 2 or max(levels) > 1.25 * min(levels):
+        return None
+    at_its_top = levels[-1] >= 0.75 * float(refusing[-1].in_flight_max or levels[-1])
+    if slower < (1.15 if at_its_top else 1.5):
         return None
     whose = "its own slots or the upstream's" if facts.run.section("upstream") else "its own slots"
     said = (

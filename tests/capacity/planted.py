@@ -65,12 +65,12 @@ def run(service: Service, bench: Bench | None = None) -> RunDocuments:
         times = np.sort(rng.uniform(0, bench.stage_s, rng.poisson(rate * bench.stage_s))) + start
         arrivals += times.tolist()
         stage_of += [index] * len(times)
-    frame = _frame(
+    frame, worked_until = _frame(
         arrivals=np.array(arrivals), stage=np.array(stage_of), service=service, rng=rng, windows=windows, bench=bench
     )
     facts = RunFacts(
         "planted", "open", "poisson", bench.seed, "completed", windows,
-        default_timeout_s=service.timeout_s, limits=bench.slo, usage=_usage(frame, windows, service, rng),
+        default_timeout_s=service.timeout_s, limits=bench.slo, usage=_usage(frame, worked_until, windows, service, rng),
     )  # fmt: skip
     summary = summarise(frame, NO_TOKENS, facts)
     contract = {
@@ -94,12 +94,13 @@ def _frame(
     rng: np.random.Generator,
     windows: list[Window],
     bench: Bench,
-) -> Frame:
+) -> tuple[Frame, np.ndarray]:
     n = len(arrivals)
     work_s = np.full(n, service.service_ms / 1000)
     if service.variation == "exponential":
         work_s = rng.exponential(service.service_ms / 1000, n)
     done, outcome = _serve(arrivals, work_s, service)
+    worked_until = np.where(outcome == OK, done, -1.0)  # a timeout does not stop the work
     names = list(bench.endpoints)
     endpoint = rng.choice(len(names), n, p=np.array(list(bench.endpoints.values())) / sum(bench.endpoints.values()))
     late = done - arrivals > service.timeout_s
@@ -107,11 +108,12 @@ def _frame(
     outcome = np.where(late, TIMEOUT, outcome)
     intended_ns, done_ns = np.round(arrivals * 1e9).astype(np.int64), np.round(done * 1e9).astype(np.int64)
     nothing = np.full(n, -1, dtype=np.int64)
-    return Frame(
+    frame = Frame(
         seq=np.arange(n), step=np.zeros(n, dtype=np.int64), stage=stage, endpoint=endpoint, outcome=outcome,
         tokens_in=nothing, tokens_out=nothing, intended_ns=intended_ns, sent_ns=intended_ns, connect_ns=nothing,
         first_token_ns=nothing, done_ns=done_ns, stages=[window.name for window in windows], endpoints=names,
     )  # fmt: skip
+    return frame, worked_until
 
 
 def _serve(arrivals: np.ndarray, work_s: np.ndarray, service: Service) -> tuple[np.ndarray, np.ndarray]:
@@ -139,12 +141,14 @@ def _serve(arrivals: np.ndarray, work_s: np.ndarray, service: Service) -> tuple[
     return done, outcome
 
 
-def _usage(frame: Frame, windows: list[Window], service: Service, rng: np.random.Generator) -> dict[str, Any]:
+def _usage(
+    frame: Frame, worked_until: np.ndarray, windows: list[Window], service: Service, rng: np.random.Generator
+) -> dict[str, Any]:
     """CPU of what was really worked on in each window, and memory by what was in flight."""
     found: dict[str, Any] = {}
     for window in windows:
         begin, end = window.start_s * 1e9, window.end_s * 1e9
-        served = int(((frame.done_ns >= begin) & (frame.done_ns < end) & (frame.outcome == OK)).sum())
+        served = int(((worked_until >= window.start_s) & (worked_until < window.end_s)).sum())
         in_flight = float(
             np.maximum(np.minimum(frame.done_ns, end) - np.maximum(frame.intended_ns, begin), 0).sum() / (end - begin)
         )

@@ -1,0 +1,69 @@
+"""Hundreds of random services with a known bottleneck: named right or "unidentified", never wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from planted import Bench, Service, run
+
+from capacity.plan import make_plan
+
+UPSTREAM = {"upstream": {"kind": "emulated"}}
+RIGHT = {
+    "core": {"cpu_one_core"},
+    "shared core": {"cpu_one_core"},
+    "emulator's core": {"upstream"},
+    "pool": {"concurrency_limit", "connection_pool"},
+    "bounded queue": {"concurrency_limit"},
+    "slots without a queue": {"concurrency_limit"},
+    "token bucket": {"rate_limit"},
+    "lock seen in stacks": {"lock"},
+    "nothing": set[str](),
+}
+
+
+def planted(kind: str, rng: np.random.Generator) -> tuple[Service, Bench]:
+    """A random service of that kind, driven from a tenth to 1.6 times what it can do."""
+    ms, slots = float(rng.choice([5, 20, 80, 300])), int(rng.choice([2, 4, 8]))
+    timeout_s, variation = float(rng.choice([2, 10, 30])), str(rng.choice(["exponential", "constant"]))
+    rate = float(rng.choice([10, 40, 200]))
+    waits = {"variation": variation, "timeout_s": timeout_s}
+    service, most = {
+        "core": (Service(1, ms, ms, **waits), 1000 / ms),
+        "shared core": (Service(1, ms, ms * 0.75, llm_cpu_ms=ms * 0.25, **waits), 1000 / ms),
+        "emulator's core": (Service(1, ms, ms * 0.2, llm_cpu_ms=ms * 0.8, **waits), 1000 / ms),
+        "pool": (Service(slots, ms * 4, ms * 0.05, **waits), slots * 250 / ms),
+        "bounded queue": (
+            Service(slots, ms * 4, ms * 0.05, queue=int(rng.choice([5, 20, 50])), **waits),
+            slots * 250 / ms,
+        ),
+        "slots without a queue": (Service(slots * 4, ms * 4, ms * 0.02, queue=0, **waits), slots * 1000 / ms),
+        "token bucket": (Service(500, ms, 50 / rate, bucket_rps=rate, **waits), rate),
+        "lock seen in stacks": (Service(1, ms, ms * 0.05, **waits), 1000 / ms),
+        "nothing": (Service(500, ms, 0.5, **waits), min(1500 / ms, 200)),
+    }[kind]
+    emulated = kind in ("shared core", "emulator's core") or rng.random() < 0.5
+    top = min(1.6 * most, 500)
+    return service, Bench(
+        rates=tuple(np.linspace(top / 10, top, 10).tolist()),
+        stage_s=float(rng.choice([10, 12, 30])) if top < 150 else 10.0,
+        seed=int(rng.integers(1_000_000)),
+        contract=UPSTREAM if emulated else {},
+        blocked_frames={"lock": 0.7} if kind == "lock seen in stacks" else None,
+        slo={"all": {"p95_ms": ms * 20, "error_rate": 0.05}},
+    )
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("kind", RIGHT)
+def test_a_bottleneck_is_named_right_or_not_at_all(kind: str) -> None:
+    rng = np.random.default_rng(11)
+    names: Counter[str] = Counter()
+    for _ in range(25):
+        plan = make_plan([run(*planted(kind, rng))], 20)
+        names[plan.bottleneck.kind if plan.bottleneck else "unidentified"] += 1
+    assert set(names) <= RIGHT[kind] | {"unidentified"}, names
+    if kind in ("core", "shared core", "token bucket", "lock seen in stacks"):
+        assert names["unidentified"] <= 12, names
