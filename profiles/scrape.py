@@ -95,6 +95,20 @@ class Scraper:
         self._scrape_all()
         self._client.close()
 
+    def once(self) -> list[tuple[str, Reading]]:
+        """Every page as it stands now, (source, reading); nothing of it is kept. A page that fails has no readings."""
+        found = []
+        for source, url, keys in self._pages:
+            body, wrong = self._fetch(url)
+            if wrong is None:
+                readings, _ = prometheus(body) if keys is None else status_json(body, keys)
+                found += [(source, reading) for reading in readings]
+        return found
+
+    def close(self) -> None:
+        """For a scraper that was never started; `stop` does it for the others."""
+        self._client.close()
+
     def failures(self) -> list[dict[str, str | int]]:
         """What went wrong: `source`, `reason` (a sentence's part) and how many times."""
         with self._lock:

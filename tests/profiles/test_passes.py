@@ -1,8 +1,10 @@
 """Whole passes on small services with planted faults: the profile must name function and file."""
 
 import json
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -12,10 +14,16 @@ import pytest
 
 from measurements.errors import TargetUnreachable, UsageError
 from profiles import cpu, frames, memory, passes, stacks
+from profiles.sentences import lines
 from targets.contract import Contract
 from targets.reference.serving import free_port
 
 SERVICE = Path(__file__).with_name("planted_service.py")
+APP = Path(__file__).with_name("planted_app.py")
+FORKING = f"{sys.executable} {SERVICE} {{port}}"
+SPAWNING = (
+    f"{sys.executable} -m uvicorn --app-dir {APP.parent} planted_app:app --port {{port}} --workers 4 --no-access-log"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +47,9 @@ def contract(port: int, **env: str) -> Contract:
     )
 
 
-def profiled(run: Path, rate_rps: float, duration_s: float, *, want: str = "", **env: str) -> dict[str, Any]:
+def profiled(
+    run: Path, rate_rps: float, duration_s: float, *, want: str = "", command: str = FORKING, **env: str
+) -> dict[str, Any]:
     """A run of the passes; every process that it started is gone afterwards."""
     before = {child.pid for child in psutil.Process().children(recursive=True)}
     said: list[str] = []
@@ -48,7 +58,7 @@ def profiled(run: Path, rate_rps: float, duration_s: float, *, want: str = "", *
         run,
         rate_rps=rate_rps,
         duration_s=duration_s,
-        command=f"{sys.executable} {SERVICE} {{port}}",
+        command=command,
         want_cpu="cpu" in want,
         want_memory="memory" in want,
         say=said.append,
@@ -84,7 +94,7 @@ def test_a_cpu_hog_is_named_among_four_workers_and_all_four_are_in_the_capture(t
 def test_a_blocking_call_is_named_with_its_kind(tmp_path: Path, by: str, function: str) -> None:
     run = contract(free_port(), BLOCK_S="0.15", BLOCK_BY=by)
     load = passes.ContractLoad(run)
-    with passes.running(f"{sys.executable} {SERVICE} {{port}}", run, tmp_path / "log", {}) as root:
+    with passes.running(FORKING, run, tmp_path / "log", {}) as root:
         found = looked_at(root, load)
     worst = found["frames"][0]
     assert worst["function"] == function
@@ -113,26 +123,40 @@ def test_what_a_request_leaves_behind_is_named_and_merged_over_forked_workers(tm
     assert "://" not in page.replace('xmlns="http://www.w3.org/2000/svg"', "")
 
 
-def test_without_a_profiler_the_plain_pass_still_runs_and_the_rest_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def sleeper() -> Iterator[int]:
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def test_without_a_profiler_the_load_still_runs_and_a_sentence_says_what_to_install(
+    tmp_path: Path, sleeper: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu, "program", lambda name: None)
-    found = profiled(tmp_path, 20, 1, want="cpu", HASH_ROUNDS="10")
-    assert "pip install 'plimsoll[profile]'" in found["cpu"]["why_not"]
-    assert found["passes"][0]["ok"] == 20
+    ran: list[bool] = []
+    found = cpu.record([sleeper], tmp_path, lambda: ran.append(True))
+    assert "pip install 'plimsoll[profile]'" in (found.why_not or "")
+    assert ran == [True]
 
 
+@pytest.mark.parametrize(
+    ("scope", "remedy"), [(1, "sudo sysctl kernel.yama.ptrace_scope=0"), (2, "sudo -E plimsoll"), (0, "seccomp")]
+)
 def test_a_process_that_may_not_be_traced_gives_the_exact_remedy(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sleeper: int, monkeypatch: pytest.MonkeyPatch, scope: int, remedy: str
 ) -> None:
     denying = tmp_path / "py-spy"
     denying.write_text("#!/bin/sh\necho 'Permission Denied: Try running again with elevated permissions' >&2\nexit 1\n")
     denying.chmod(0o755)
     monkeypatch.setattr(cpu, "program", lambda name: str(denying))
-    monkeypatch.setattr("profiles.rights._ptrace_scope", lambda: 1)
-    found = profiled(tmp_path, 20, 1, want="cpu", HASH_ROUNDS="10")
-    assert "sudo sysctl kernel.yama.ptrace_scope=0" in found["cpu"]["why_not"]
-    assert found["passes"][-1]["ok"] == 20
+    monkeypatch.setattr("profiles.rights._ptrace_scope", lambda: scope)
+    monkeypatch.setattr("profiles.rights._in_container", lambda: False)
+    ran: list[bool] = []
+    found = cpu.record([sleeper], tmp_path, lambda: ran.append(True))
+    assert remedy in (found.why_not or "")
+    assert ran == [True]
 
 
 def test_a_running_service_is_not_touched_where_a_rehearsal_of_attaching_fails(
@@ -167,6 +191,19 @@ def test_commands_and_pids_that_cannot_be_profiled_are_refused_in_a_sentence(tmp
         passes.profile(run, tmp_path, **arguments)
     with pytest.raises(UsageError, match="no endpoint 'nothing'"):
         passes.profile(run, tmp_path, endpoint="nothing", **arguments)
+
+
+@pytest.mark.prove
+def test_four_spawned_uvicorn_workers_are_all_in_both_captures(tmp_path: Path) -> None:
+    found = profiled(tmp_path, 120, 8, want="cpu memory", command=SPAWNING)
+    assert sum(process["cpu_s"] > 0.1 for process in found["cpu"]["processes"]) == 4
+    assert found["cpu"]["functions"][0]["file"] == str(APP)
+    assert "spawned_hog" in found["cpu"]["functions"][0]["function"]
+    assert len(found["memory"]["processes"]) == 6  # the supervisor and its resource tracker as well
+    kept = found["memory"]["retained"][0]
+    assert (kept["function"], kept["file"]) == ("spawned_leak", str(APP))
+    assert kept["kib_per_request"] == pytest.approx((2000 + 1 + 56) / 1024, rel=0.1)
+    print("\n".join(lines(found)))
 
 
 @pytest.mark.prove
