@@ -62,7 +62,7 @@ class Slot:
     """A connection with the arrival that it carries."""
 
     __slots__ = (
-       
+
         "attempt",
         "connection",
         "deadline_ns",
