@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from loadtests import evidence
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account
 from loadtests.shapes import FINDING
@@ -195,7 +196,7 @@ def exit_code(summary: dict[str, Any], verdict: dict[str, Any], shape: str, inte
 def merge_evidence(run: RunDirectory) -> None:
     """The workers' side files become errors.parquet (with counts from the rows) and examples.jsonl."""
     known: dict[int, dict[str, Any]] = {}
-    examples: list[str] = []
+    examples: list[dict[str, Any]] = []
     for path in sorted((run.path / "samples").glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
@@ -205,7 +206,7 @@ def merge_evidence(run: RunDirectory) -> None:
             if path.name.startswith("errors"):
                 known.setdefault(entry["error_id"], entry)
             else:
-                examples.append(line)
+                examples.append(entry)
         path.unlink()
     rows = run.table("samples", ["error_id", "outcome"])
     failed = rows.filter(rows["error_id"].is_valid())
@@ -225,7 +226,19 @@ def merge_evidence(run: RunDirectory) -> None:
     ]
     table = pa.Table.from_pylist(lines, schema=ERRORS)
     pq.write_table(table, run.path / "errors.parquet")
-    run.write_text("examples.jsonl", "".join(f"{line}\n" for line in examples))
+    lines_kept = [json.dumps(entry, ensure_ascii=False) for entry in _chosen(examples)]
+    run.write_text("examples.jsonl", "".join(f"{line}\n" for line in lines_kept))
+
+
+def _chosen(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every load process kept its first and its slowest; the run has the first and the slowest of all."""
+    first: list[dict[str, Any]] = []
+    early = sorted((e for e in examples if e["why"].startswith("first")), key=lambda e: e["intended_ns"])
+    for entry in early:
+        if sum(other["outcome"] == entry["outcome"] for other in first) < evidence.FIRST:
+            first.append(entry)
+    slow = sorted((e for e in examples if e["why"].startswith("slowest")), key=lambda e: -e["response_ms"])
+    return first + slow[: evidence.SLOWEST]
 
 
 def _windows(plan: LoadPlan, cut_s: float | None) -> list[Window]:

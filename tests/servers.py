@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -25,7 +26,13 @@ class Asked:
     header: dict[str, str]
     body: bytes
     connection: int
+    client: str
     at_s: float = field(default_factory=time.monotonic)
+
+    @property
+    def seq(self) -> int:
+        """The number of the arrival, which the trace id carries."""
+        return int(self.header["traceparent"].split("-")[1][16:], 16)
 
     @property
     def path(self) -> str:
@@ -55,16 +62,24 @@ Script = Callable[[Line, Asked], None]
 
 
 class Scripted:
-    """`scripts` by path; a path without one gets 404. `idle_close_s`: keep-alive connections end after so long."""
+    """`scripts` by path; a path without one gets 404. `idle_close_s`: keep-alive connections end after so long. `unix`:
+    a socket at that path instead of a port."""
 
-    def __init__(self, scripts: dict[str, Script], idle_close_s: float | None = None) -> None:
+    def __init__(self, scripts: dict[str, Script], idle_close_s: float | None = None, unix: Path | None = None) -> None:
         self.scripts, self._idle_close_s = scripts, idle_close_s
         self.asked: list[Asked] = []
+        self.aside: list[Asked] = []  # probes and health checks, which are no load
         self.connections = 0
         self._open: set[socket.socket] = set()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        if unix is None:
+            self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+            self.port: int = self._listener.getsockname()[1]
+            self.url = f"http://127.0.0.1:{self.port}"
+        else:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(str(unix))
+            self._listener.listen(512)
+            self.url = f"unix:{unix}"
         self._stopping = False
         self._thread = threading.Thread(target=self._accept, daemon=True)
 
@@ -99,11 +114,13 @@ class Scripted:
                 return
             self.connections += 1
             self._open.add(sock)
-            threading.Thread(target=self._serve, args=(sock, self.connections), daemon=True).start()
+            where = str(sock.getpeername()[0]) if sock.family == socket.AF_INET else ""
+            threading.Thread(target=self._serve, args=(sock, self.connections, where), daemon=True).start()
 
-    def _serve(self, sock: socket.socket, number: int) -> None:
+    def _serve(self, sock: socket.socket, number: int, where: str) -> None:
         line, data = Line(sock, number), b""
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sock.family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             while line.open and not self._stopping:
                 sock.settimeout(self._idle_close_s if not data else 10.0)
@@ -120,9 +137,9 @@ class Scripted:
                 length = int(header.get("content-length", 0))
                 while len(data) < length:
                     data += sock.recv(65_536)
-                asked = Asked(method, target, header, data[:length], number)
+                asked = Asked(method, target, header, data[:length], number, where)
                 data = data[length:]
-                self.asked.append(asked)
+                (self.asked if "traceparent" in header else self.aside).append(asked)
                 self.scripts.get(asked.path, answer(404, b"nothing here"))(line, asked)
         except OSError:
             pass
