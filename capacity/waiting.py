@@ -121,7 +121,10 @@ def _rather_tokens_than_slots(facts: Facts, rate_rps: float) -> bool:
     if not calm_ms or not far:
         return False
 
-    tokens = _likelihood(far, [max(0.0, 1 - rate_rps / stage.rate_rps) for stage in far])
+    tokens = max(
+        _likelihood(far, [max(0.0, 1 - rate_rps * factor / stage.rate_rps) for stage in far])
+        for factor in (0.95, 0.97, 0.99, 1.01, 1.03, 1.05, 1.07, 1.09)
+    )
     most = max(2, round(3 * rate_rps * calm_ms / 1000) + 2)
     slots = max(
         _likelihood(far, [erlang_b(places, stage.rate_rps * calm_ms / 1000) for stage in far])
