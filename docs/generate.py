@@ -107,7 +107,9 @@ def _type(field: Schema) -> str:
         inner = field.get("prefixItems")
         return f"[{', '.join(map(_type, inner))}]" if inner else f"list of {_type(field['items'])}"
     if kind == "object":
-        values = field.get("additionalProperties") or next(iter(field.get("patternProperties", {}).values()), {})
+        values: Schema = field.get("additionalProperties") or next(
+            iter(field.get("patternProperties", {}).values()), {}
+        )
         return f"table of {_type(values)}"
     names = {"string": "text", "number": "number", "integer": "whole number", "boolean": "`true`, `false`"}
     bounds = [

@@ -15,7 +15,9 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
+from measurements.errors import UsageError
 from plimsoll.cli import app
 from targets.contract_file import load
 from tests.docs import pages
@@ -23,6 +25,7 @@ from tests.docs import pages
 BIN = Path(sys.executable).parent
 SHORT_S = 3
 COMMANDS = pages.commands()
+README = (pages.ROOT / "README.md").read_text(encoding="utf-8")
 ELSEWHERE = {"cat", "python3", "locust", "uv"}  # not ours to check, beyond that the files they name are ours
 
 
@@ -59,9 +62,17 @@ def _parse(words: list[str]) -> None:
     command.make_context(words[0], list(words[1:]))
 
 
+@pytest.mark.parametrize("line", re.findall(r"^- `(plimsoll (?:run|plan) .*)`$", README, re.MULTILINE))
+def test_what_the_readme_calls_not_built_says_so_itself(line: str) -> None:
+    words = line.replace("targets/kakao.toml", str(pages.ROOT / "targets" / "kakao.toml")).split()[1:]
+    found = CliRunner().invoke(app, words)
+    assert isinstance(found.exception, UsageError) and "not built yet" in str(found.exception), (
+        f"take {line} off the list"
+    )
+
+
 def test_the_contract_of_the_readme_is_valid(tmp_path: Path) -> None:
-    text = (pages.ROOT / "README.md").read_text(encoding="utf-8")
-    contract = re.search(r"<<'TOML'\n(.*?)^TOML$", text, re.MULTILINE | re.DOTALL)
+    contract = re.search(r"<<'TOML'\n(.*?)^TOML$", README, re.MULTILINE | re.DOTALL)
     assert contract is not None
     (tmp_path / "plimsoll.toml").write_text(contract[1], encoding="utf-8")
     assert load(tmp_path / "plimsoll.toml").target.name == "my-service"
