@@ -197,7 +197,11 @@ class Client:
         judge = self._place.judge(name)
         if judge is not None:
             return judge(connection.status, connection.head, connection.body, tokens.counts()[0] if tokens else 0)
-        return refused(connection.status) if connection.status >= 400 else (Outcome.ok, "")
+        return (
+            refused(connection.status, connection.head, connection.body)
+            if connection.status >= 400
+            else (Outcome.ok, "")
+        )
 
     def _keep_cookies(self, head: bytes) -> None:
         for line in head.split(b"\r\n"):

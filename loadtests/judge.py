@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -14,6 +15,10 @@ from targets.contract import Expect
 
 STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]")
 REJECTED = (429, 503)
+MAY_BE_A_LIMIT = (429, 502, 503, 504)
+REASON_KEYS = ("detail", "error", "message", "reason")
+MOST_REASON_BYTES, MOST_REASON_CHARS = 65_536, 160
+TITLE = re.compile(rb"<title>([^<]{1,200})</title>", re.IGNORECASE)
 
 
 def decoded(body: bytes, head: bytes) -> bytes:
@@ -59,9 +64,11 @@ class Judge:
     def __call__(self, status: int, head: bytes, body: list[bytes], tokens_out: int) -> tuple[Outcome, str]:
         if self._status is None:
             if not 200 <= status < 300:
-                return refused(status)
+                return refused(status, head, body)
         elif status not in self._status:
-            return (Outcome.unexpected_body, f"status {status} was not expected") if status < 400 else refused(status)
+            if status < 400:
+                return Outcome.unexpected_body, f"status {status} was not expected"
+            return refused(status, head, body)
         if self.needs_body:
             error = self._look_inside(head, b"".join(body))
             if error:
@@ -89,9 +96,35 @@ class Judge:
         return ""
 
 
-def refused(status: int) -> tuple[Outcome, str]:
-    """A limit's no is told apart from an error of the service."""
-    return (Outcome.rejected if status in REJECTED else Outcome.http_error), f"status {status}"
+def refused(status: int, head: bytes = b"", body: Sequence[bytes] = ()) -> tuple[Outcome, str]:
+    """A limit's no is told apart from an error of the service, and where a limit may speak, its words are kept."""
+    reason = _reason(head, b"".join(body)) if status in MAY_BE_A_LIMIT else ""
+    text = f"status {status}: {reason}" if reason else f"status {status}"
+    return (Outcome.rejected if status in REJECTED else Outcome.http_error), text
+
+
+def _reason(head: bytes, body: bytes) -> str:
+    """What an error's JSON says under the usual keys, or a page's title with the server that wrote the page."""
+    try:
+        body = decoded(body, head) if len(body) <= MOST_REASON_BYTES else b""
+        if body[:1] == b"{":
+            said = orjson.loads(body)
+            return _one_line(next((_text(said[key]) for key in REASON_KEYS if said.get(key)), ""))
+    except ValueError:
+        return ""
+    title = TITLE.search(body)
+    page = " (page of nginx)" if b"<center>nginx" in body else ""
+    return _one_line(title[1].decode("utf-8", "replace")) + page if title else ""
+
+
+def _text(node: Any) -> str:
+    if isinstance(node, dict):
+        return str(next((node[key] for key in REASON_KEYS if isinstance(node.get(key), str)), ""))
+    return node if isinstance(node, str) else ""
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:MOST_REASON_CHARS])
 
 
 def _steps(path: str) -> list[str | int]:
