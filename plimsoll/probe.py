@@ -1,4 +1,8 @@
-"""How much to aim at when nobody named a rate: a short closed loop finds what the service completes, as warm-up."""
+"""How much to aim at when nobody named a rate: arrivals that grow by half until the service falls behind; also a warm-up.
+
+Open loop, so that a slow service is not asked more slowly: a closed loop of a few users would only measure how long
+they wait. The run that follows aims at the step that was too much, so its last stages lie past the edge, not far.
+"""
 
 from __future__ import annotations
 
@@ -7,60 +11,83 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from loadtests.arrivals import Process, Stage
 from loadtests.runner import Hooks, Runner
-from measurements.errors import Interrupted, TargetUnreachable
+from measurements.errors import Interrupted, Refused, TargetUnreachable
 from measurements.rundir import RunDirectory
 from plimsoll.placement import Placement
 from plimsoll.spec import Spec, load_plan
 
-USERS = 64
-SECONDS = 16.0
-SETTLE_S = 6.0
-ABOVE = 1.5  # a breakpoint's last step: clearly past the plateau, not far
+FIRST_RPS, GROWTH, STEPS, STEP_S = 2.0, 1.5, 22, 1.5
+BEHIND = 64  # requests in flight: far more than a service in balance holds at these rates
+ENOUGH = 20
 
 
 @dataclass(frozen=True)
 class Probe:
-    """`ok_rps` is what `users` in a closed loop got answered well after the first six seconds."""
+    """`rate_rps` is the step at which the probe stopped, `why` says what stopped it."""
 
-    users: int
-    seconds: float
-    ok_rps: float
     rate_rps: float
+    why: str
+    seconds: float
+    ok: int
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: Callable[[], str | None]) -> Probe:
-    """TargetUnreachable when nothing was answered well. The rate is rounded to two digits; at least 1 per second."""
-    quiet = replace(spec, users=USERS, rate_rps=None, shape="load", duration_s=SECONDS, warmup_s=0.0, workers=1)
+    """TargetUnreachable when nothing was answered at all. Refused where each request costs money."""
+    if spec.contract and spec.contract.upstream and spec.contract.upstream.paid:
+        raise Refused("a probe for the rate would spend money at the paid upstream; name the rate yourself with --rate")
     run = RunDirectory.create(folder, "probe")
-    plan = replace(load_plan(quiet, run.identity, urls, placement.generator, 1.0), drain_s=2.0)
-    counts: list[tuple[float, int]] = []
-    at_s = 0.0
-
-    def progress(_: int, news: dict[str, Any]) -> None:
-        nonlocal at_s
-        at_s += news["elapsed_s"]
-        counts.append((at_s, news["outcomes"].get("ok", 0)))
-
+    steps = [Stage(f"{k:02d}", STEP_S, FIRST_RPS * GROWTH**k, FIRST_RPS * GROWTH**k) for k in range(STEPS)]
+    asked = replace(
+        spec, users=None, rate_rps=FIRST_RPS, shape="load", warmup_s=0.0, workers=1, process=Process("constant")
+    )
+    plan = load_plan(asked, run.identity, urls, placement.generator, FIRST_RPS)
+    plan = replace(plan, stages=steps, drain_s=2.0, pool_cap=4 * BEHIND)
+    seen = _Seen()
     runner = Runner(plan, run)
     try:
         runner.prepare()
-        runner.run(Hooks(progress=progress, stop=stop))
+        runner.run(Hooks(progress=seen.take, stop=lambda: stop() or seen.why or None))
     finally:
         runner.close()
     if stop():
         raise Interrupted("interrupted while probing for a rate; nothing was measured, what was started is stopped")
-    if not counts or counts[-1][1] == 0:
+    if not seen.answered:
         raise TargetUnreachable(
-            f"the service answered nothing well in {SECONDS:g} s with {USERS} users; look at its log, try: plimsoll check, "
-            "or name a rate with --rate"
+            f"the service answered nothing in {seen.at_s:.0f} s; look at its log in {run.path.parent.parent}, "
+            "try: plimsoll check, or name a rate with --rate"
         )
-    first = next((count for count in counts if count[0] >= SETTLE_S), (0.0, 0))
-    ok_rps = (counts[-1][1] - first[1]) / max(counts[-1][0] - first[0], 1e-3)
-    return Probe(USERS, SECONDS, ok_rps, _two_digits(max(1.0, ABOVE * ok_rps)))
+    reached = steps[min(int(seen.at_s / STEP_S), STEPS - 1)].start_rps
+    return Probe(_two_digits(reached), seen.why or "the highest step was carried", seen.at_s, seen.ok)
+
+
+class _Seen:
+    """What the probe's progress says so far."""
+
+    def __init__(self) -> None:
+        self.at_s = 0.0
+        self.ok = self.answered = self._refused = self._ended = 0
+        self.why = ""
+
+    def take(self, _: int, news: dict[str, Any]) -> None:
+        self.at_s += news["elapsed_s"]
+        outcomes = news["outcomes"]
+        ok, ended = outcomes.get("ok", 0), sum(outcomes.values())
+        failed_now, ended_now = (ended - ok) - (self._ended - self.ok), ended - self._ended
+        self.ok, self._ended = ok, ended
+        self.answered = ended - sum(
+            outcomes.get(name, 0) for name in ("timeout", "connect_error", "dropped", "abandoned")
+        )
+        if self.why:
+            return
+        if news["in_flight"] >= BEHIND:
+            self.why = f"{news['in_flight']} requests were in flight"
+        elif ended >= ENOUGH and failed_now > 0.5 * max(ended_now, 1):
+            self.why = f"{failed_now} of the last {ended_now} requests failed or were refused"
 
 
 def _two_digits(value: float) -> float:
