@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadtests.arrivals import Process, Stage
 from loadtests.plan import LoadPlan
-from loadtests.shapes import stages
+from loadtests.shapes import SHAPES, stages
 from measurements.errors import UsageError
 from targets.contract import Contract, Slo
 from targets.urls import base_url, resolve
@@ -84,6 +84,8 @@ def checked(spec: Spec) -> Spec:
         raise UsageError(f"--rate {spec.rate_rps:g}: give a rate above 0 and up to 1,000,000 per second")
     if not 0 < spec.duration_s <= 604_800:
         raise UsageError(f"--duration {spec.duration_s:g}: give seconds above 0 and up to a week")
+    if spec.shape not in SHAPES:
+        raise UsageError(f"--shape {spec.shape}: known shapes are {', '.join(SHAPES)}")
     if not 0 <= spec.warmup_s <= 604_800:
         raise UsageError(f"--warmup {spec.warmup_s:g}: give seconds from 0 up to a week")
     if not 1 <= spec.workers <= MAX_WORKERS:

@@ -14,6 +14,7 @@ from plimsoll.display import watcher
 from plimsoll.measure import measure
 from plimsoll.publish import publish
 from plimsoll.spec import Spec
+from reports import wording
 from targets.contract_file import load
 
 
@@ -48,6 +49,7 @@ class Words:
 
 
 def run(words: Words) -> None:
+    wording.Words(words.lang)  # refuses a language that no report is written in, before anything runs
     spec = spec_from(words)
     finished = measure(spec, watcher(words.quiet or words.json))
     lines = publish(finished, words.lang, with_plan=len(spec_stages(finished.document)) >= 3)

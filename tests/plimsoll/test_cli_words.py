@@ -1,0 +1,132 @@
+"""Every command's help, its examples, and every mistake a person can type: one sentence and the documented exit code."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+from command_line import ROOT, said, written
+from typer.testing import CliRunner
+
+from plimsoll.cli import app
+
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
+UNFINISHED = [command.name for command in app.registered_commands if "not built yet" in (command.help or "")]
+FINISHED = [name for name in COMMANDS if name not in UNFINISHED]
+DESIGN = {
+    "init", "check", "serve", "run", "search", "profile", "plan", "verify", "gate", "workload", "history", "ledger", "allow",
+    "compare", "report", "recover", "doctor",
+}  # fmt: skip
+
+
+def help_of(*words: str) -> str:
+    done = CliRunner().invoke(app, [*words, "--help"])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_commands_are_those_of_the_design() -> None:
+    assert set(COMMANDS) == DESIGN
+    listed = help_of()
+    assert all(re.search(rf"^\s+{name}\b", listed, re.MULTILINE) for name in DESIGN)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_a_help_text(name: str) -> None:
+    assert f"plimsoll {name}" in help_of(name) or "Usage:" in help_of(name)
+
+
+@pytest.mark.parametrize("name", FINISHED)
+def test_help_ends_with_two_examples_whose_words_the_command_knows(name: str) -> None:
+    command = typer.main.get_command(app)
+    epilog = command.commands[name].epilog or ""  # type: ignore[attr-defined]
+    examples = [line.strip() for line in epilog.splitlines() if line.strip().startswith("plimsoll ")]
+    assert len(examples) == 2 and epilog.startswith("Examples:")
+    for example in examples:
+        words = shlex.split(example)[1:]
+        assert words[0] == name
+        command.commands[name].make_context(name, words[1:])  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_an_unfinished_command_says_so_in_one_line_with_any_words(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in ([], ["x.toml", "--slo", "p95<300ms"]):
+        done = said(capsys, name, *words)
+        assert (done.code, done.out) == (2, "")
+        assert done.sentence.startswith(f"plimsoll {name} is not built yet")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["run"], 2, "nothing to run"),
+        (["run", "absent.toml"], 2, "there is no contract absent.toml"),
+        (["run", "-f", "absent.py"], 2, "needs --host URL"),
+        (["run", "-f", "absent.py", "--host", "127.0.0.1:1"], 2, "--host: '127.0.0.1:1' is not a base URL"),
+        (["run", "CONTRACT", "--rate", "5", "--users", "5"], 2, "exclude each other"),
+        (["run", "CONTRACT", "--rate", "nan"], 2, "--rate nan"),
+        (["run", "CONTRACT", "--shape", "wave", "--rate", "5"], 2, "--shape wave"),
+        (["run", "CONTRACT", "--arrivals", "gamma:x", "--rate", "5"], 2, "--arrivals gamma:x"),
+        (["run", "CONTRACT", "--endpoint", "x"], 2, "--endpoint x: the contract has search"),
+        (["run", "CONTRACT", "--seed", "-1"], 2, "--seed -1"),
+        (["run", "CONTRACT", "--start"], 2, "[target.control]"),
+        (["run", "CONTRACT", "--lang", "de", "--rate", "5"], 2, "there is no report in language 'de'"),
+        (["run", "CONTRACT", "--host", "http://no-such-host.invalid", "--rate", "1"], 4, "has no address"),
+        (["run", "CONTRACT", "--rate", "5"], 4, "does not answer (Connection refused)"),
+        (["run", "CONTRACT", "--host", "http://100.64.0.1", "--rate", "5"], 5, "plimsoll allow 100.64.0.1"),
+        (["check", "absent.toml"], 2, "there is no contract"),
+        (["check", "CONTRACT"], 4, "does not answer"),
+        (["report", "."], 2, "is not a run directory"),
+        (["recover", "absent"], 2, "is not a run directory"),
+        (["plan", "absent"], 2, "is not a run directory"),
+        (["serve", "kakoa"], 2, "did you mean kakao?"),
+        (["serve", "llm", "--set", "x"], 2, "write NAME=VALUE"),
+        (["allow", "http://x"], 2, "is not a host name"),
+        (["allow", "x", "--max-rate", "0"], 2, "--max-rate 0"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_sentence_with_the_documented_exit_code(
+    words: list[str], code: int, part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    contract = written(tmp_path, "http://127.0.0.1:9")  # the discard port: nobody listens
+    done = said(capsys, *(str(contract) if word == "CONTRACT" else word for word in words))
+    assert done.code == code, done.err
+    assert part in done.sentence and done.sentence.startswith("plimsoll: ") and done.out == ""
+    assert not (tmp_path / "runs" / "latest").exists()
+    assert not list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").exists() else True
+
+
+@pytest.mark.parametrize("words", [["rnu"], ["run", "--raet", "5"], ["check"], ["run", "x.toml", "--rate", "fast"]])
+def test_words_that_nobody_knows_are_usage_errors(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    done = said(capsys, *words)
+    assert done.code == 2 and done.out == "" and "Traceback" not in done.err
+
+
+def test_every_finding_of_a_contract_is_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text('[target]\nnaem = "x"\nbase_url = "http://h"\n[[endpoint]]\nname = "a"\npath = "a"\n')
+    done = said(capsys, "check", path)
+    assert done.code == 2 and done.out == ""
+    lines = done.err.strip().splitlines()
+    assert len(lines) == 2 and all(str(path) in line for line in lines)
+
+
+def test_doctor_prints_findings_or_only_json(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = said(capsys, "doctor")
+    assert plain.code == 0 and "cores" in plain.out
+    document = json.loads(said(capsys, "doctor", "--json").out)
+    assert {finding["state"] for finding in document["findings"]} <= {"works", "limited", "absent"}
+    assert all(finding["remedy"] for finding in document["findings"] if finding["state"] == "absent")
+
+
+def test_the_shipped_contracts_named_in_the_examples_exist() -> None:
+    for name in COMMANDS:
+        for path in re.findall(r"(?:targets|loadtests/scenarios)/\w+\.(?:toml|py)", help_of(name)):
+            assert (ROOT / path).is_file(), path
