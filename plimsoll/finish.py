@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ from measurements.errors import Exit
 from measurements.rundir import RunDirectory
 from measurements.sample import SCHEMA_VERSION
 from measurements.summary import RunFacts, Window, summarise
+from plimsoll import observed, policy
+from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement
 from plimsoll.probe import Probe
 from plimsoll.spec import Spec, pool_needed
-from profiles.observer import Observer
+from plimsoll.watch import Watch
 from profiles.usage import per_window
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ ERRORS = pa.schema(
 
 def first_document(
     spec: Spec, plan: LoadPlan, run: RunDirectory, placement: Placement, services: list[dict[str, Any]], cost: str,
-    probed: Probe | None,
+    probed: Probe | None, asked: Sequence[Asked] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """`run.json` as it stands before the first request."""
     contract = spec.contract.model_dump(mode="json", by_alias=True, exclude_unset=True) if spec.contract else None
@@ -79,6 +82,7 @@ def first_document(
         "placement": placement.as_json(),
         "services": services,
         "probe": probed.as_json() if probed else None,
+        "health_checks": [one.as_json() for one in asked],
         "estimate": cost,
         "allow_degraded": spec.allow_degraded,
         "workers": [],
@@ -88,7 +92,7 @@ def first_document(
 
 
 def finish(
-    spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], account: Account, observer: Observer | None,
+    spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], account: Account, looking: Watch,
     interrupted: bool,
 ) -> Run:  # fmt: skip
     """Everything after the last row. Nothing here needs the target any more."""
@@ -97,10 +101,10 @@ def finish(
     drift_ms = _clock_drift_ms(account)
     usage: dict[str, dict[str, Any]] = {}
     windows = _windows(plan, account.stopped_s)
-    if observer is not None:
-        table = observer.table()
+    measured = [w for w in windows if not w.warmup]
+    if looking.observer is not None:
+        table = looking.observer.table()
         pq.write_table(table, run.path / "resources.parquet", compression="zstd")
-        measured = [w for w in windows if not w.warmup]
         spans = [(w.name, w.start_s, w.end_s) for w in windows]
         if measured:
             spans.append(("run", measured[0].start_s, measured[-1].end_s))
@@ -121,6 +125,7 @@ def finish(
         usage=usage,
     )
     summary = summarise(frame, tokens, facts)
+    summary |= _looked(spec, run, summary, looking, measured)
     hot, longest, highest = validity.hot_windows(account.progress)
     endpoint_names = {e.name for e in spec.contract.endpoint} if spec.contract else set()
     verdict = validity.judge(
@@ -151,6 +156,24 @@ def finish(
     found = exit_code(summary, verdict, spec.shape, interrupted)
     close(run, document, summary, verdict, found, account)
     return Run(run, document, summary, verdict, found)
+
+
+def _looked(
+    spec: Spec, run: RunDirectory, summary: dict[str, Any], looking: Watch, measured: list[Window]
+) -> dict[str, Any]:
+    """server.parquet, and what the service's metrics, its health checks, its limits and its traps add to the summary."""
+    table = looking.server()
+    if table.num_rows:
+        pq.write_table(table, run.path / observed.FILE, compression="zstd")
+    found: dict[str, Any] = {"server": {"failures": looking.failures()}, "health": looking.health()}
+    if table.num_rows and measured:
+        found["server"] |= observed.in_brief(table, measured[0].start_s, measured[-1].end_s)
+    if spec.contract is not None:
+        started = spec.replicas if spec.start else max(1, len(spec.contract.target.base_urls))
+        workers = spec.service_workers or spec.contract.resources.workers
+        facts = policy.Run(spec.contract, summary["stages"], looking.asked, found["health"], table, started, workers)
+        found |= policy.findings(run, facts)
+    return found
 
 
 def close(

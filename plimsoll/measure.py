@@ -14,10 +14,11 @@ from loadtests.runner import Account, Hooks, Runner
 from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.rundir import RunDirectory
-from plimsoll import finish, money, permission, probe
+from plimsoll import finish, health_checks, money, permission, probe, watch
+from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement, place
 from plimsoll.spec import Spec, checked, load_plan
-from profiles.observer import Observer
+from plimsoll.watch import Watch
 from profiles.ports import listening
 from targets.control import Deployment
 from targets.urls import base_url, is_loopback, is_private, resolve
@@ -61,6 +62,8 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
             before(run)
         stack.callback(watcher.end)
         urls, roots, services, deployment = _target(spec, run, placement, watcher, stack)
+        engines = watch.engines(deployment.needs) if deployment else {}
+        asked = _ask_health(spec, urls[0], engines)
         rate_rps = spec.rate_rps or 0.0
         probed = None
         if not rate_rps and spec.loop == "open" and spec.shape != "smoke" and spec.process.kind != "replay":
@@ -74,11 +77,20 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         cost = money.estimate(spec.contract, sum(s.expected for s in plan.stages))
         if spec.contract and spec.contract.upstream and spec.contract.upstream.paid:
             watcher.phase(f"ahead: {cost.sentence}")
-        document = finish.first_document(spec, plan, run, placement, services, cost.sentence, probed)
+        document = finish.first_document(spec, plan, run, placement, services, cost.sentence, probed, asked)
         run.write_json("run.json", document)
-        account, observer = _drive(spec, plan, run, document, roots, deployment, watcher, signals, cost.max_requests)
+        looking = Watch(spec.contract, urls, roots, engines, asked)
+        account = _drive(spec, plan, run, document, looking, deployment, watcher, signals, cost.max_requests)
         watcher.phase("reading the rows")
-        return finish.finish(spec, plan, run, document, account, observer, signals.interrupted)
+        return finish.finish(spec, plan, run, document, account, looking, signals.interrupted)
+
+
+def _ask_health(spec: Spec, url: str, engines: dict[str, str]) -> list[Asked]:
+    """Each health check once; money only where the contract caps it."""
+    upstream = spec.contract.upstream if spec.contract else None
+    if spec.contract is None or spec.endpoint or (upstream and upstream.paid and not upstream.max_usd):
+        return []
+    return health_checks.ask(spec.contract, url, list(engines.values()))
 
 
 def _may_probe(spec: Spec, urls: list[str]) -> None:
@@ -152,20 +164,17 @@ def _reachable(urls: list[str], spec: Spec) -> None:
 
 
 def _drive(
-    spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], roots: dict[str, list[int]],
+    spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], looking: Watch,
     deployment: Deployment | None, watcher: Watcher, signals: Signals, max_requests: int | None,
-) -> tuple[Account, Observer | None]:  # fmt: skip
+) -> Account:  # fmt: skip
     runner = Runner(plan, run)
-    observer: Observer | None = None
     ended = 0
     slo_missed = ""
 
     def before_start(workers: list[dict[str, Any]], start_ns: int) -> None:
-        nonlocal observer
         document["workers"] = workers
         run.write_json("run.json", document)
-        observer = Observer({**roots, "generator": runner.pids}, start_ns)
-        observer.start()
+        looking.start(start_ns, runner.pids)
         watcher.begin(plan, run)
 
     def progress(worker: int, news: dict[str, Any]) -> None:
@@ -189,9 +198,8 @@ def _drive(
         account = runner.run(Hooks(before_start, progress, stop, signals.hurry))
     finally:
         runner.close()
-        if observer is not None:
-            observer.stop()
-    return account, observer
+        looking.stop()
+    return account
 
 
 def _live_miss(spec: Spec, news: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from measurements.errors import PlimsollError
+from plimsoll import observed
 from plimsoll.measure import Run
 
 T = TypeVar("T")
@@ -25,7 +26,8 @@ def publish(run: Run, lang: str, with_plan: bool) -> list[str]:
 def _plan(run: Run) -> dict[str, Any]:
     from capacity.plan import RunDocuments, make_plan
 
-    plan = dict(make_plan([RunDocuments(run.document, run.summary, run.validity)], None).as_json())
+    documents = RunDocuments(run.document, run.summary, run.validity, server=observed.server(run.directory))
+    plan = dict(make_plan([documents], None).as_json())
     run.directory.write_json("plan.json", plan)
     return plan
 

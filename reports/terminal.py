@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from reports import advice
-from reports.documents import Document, Documents
+from reports.documents import Document, Documents, listed
 from reports.findings import find
 from reports.key_figures import Figure
 from reports.wording import Words
 
 MOST_LINES = 15
+MOST_LIMITS = 2
 
 
 def summary_lines(
@@ -23,6 +24,7 @@ def summary_lines(
         lines.append(words("terminal.note", value=found.ended))
     keys = {"p95": "p95", "rps": "rps", "errors": "errors", "capacity": "capacity", "binds": "binds"}
     lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure)) for figure in found.figures]
+    lines += [words("terminal.note", value=sentence) for sentence in limits_and_traps(summary)]
     recommended = advice.recommend(plan or {}, words)
     if recommended:
         lines.append(words("terminal.advice", value=recommended))
@@ -31,6 +33,14 @@ def summary_lines(
     lines += [words("terminal.note", value=f"{sentence} {remedy}".strip()) for sentence, remedy in found.reasons]
     lines = lines[: MOST_LINES - 1]
     return [_one_line(line) for line in lines] + [words("terminal.report", path=report_path)]
+
+
+def limits_and_traps(summary: Document) -> list[str]:
+    """Sentences on the limits that bind, else on one that does not, and on the traps that this run met or priced."""
+    limits = listed(summary, "limits")
+    binding = [limit for limit in limits if limit.get("binds")][:MOST_LIMITS]
+    traps = [trap for trap in listed(summary, "traps") if trap.get("state") in ("binds", "costs")][:MOST_LIMITS]
+    return [str(found.get("sentence")) for found in [*(binding or limits[:1]), *traps]]
 
 
 def _line(figure: Figure) -> str:

@@ -72,6 +72,11 @@ class Deployment:
     def roots(self) -> dict[str, list[int]]:
         return {role: [process.pid for process in processes] for role, processes in self.processes.items()}
 
+    @property
+    def needs(self) -> dict[str, str]:
+        """The base URL of each process that was started because the service needs it, by its name."""
+        return {name.removesuffix("_url"): url for name, url in self.urls.items()}
+
     def __enter__(self) -> Deployment:
         try:
             for need in self._control.needs:

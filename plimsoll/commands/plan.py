@@ -7,6 +7,7 @@ from pathlib import Path
 
 from measurements.errors import Exit, UsageError
 from measurements.rundir import RunDirectory
+from plimsoll import observed
 
 
 def plan(
@@ -24,9 +25,12 @@ def plan(
             raise UsageError(f"{word} is not built yet; plan for a peak rate with --demand RPS")
     runs = [RunDirectory.open(path) for path in run_dirs]
     documents = [
-        RunDocuments(run.read_json("run.json"), run.read_json("summary.json"), run.read_json("validity.json"))
+        RunDocuments(
+            run.read_json("run.json"), run.read_json("summary.json"), run.read_json("validity.json"),
+            server=observed.server(run),
+        )
         for run in runs
-    ]
+    ]  # fmt: skip
     made = make_plan(documents, demand)
     document = made.as_json()
     home = runs[-1]

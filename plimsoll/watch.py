@@ -1,0 +1,89 @@
+"""Everything that looks on while the load runs: processes, the service's own metrics, its health checks.
+
+All of it in threads of this process, bounded in what it costs; whatever it meets is told and never ends a run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from plimsoll import health_checks
+from plimsoll.health_checks import Asked
+from profiles.health import HealthWatch
+from profiles.observer import Observer
+from profiles.scrape import SERVER, Scraper
+from targets.contract import Contract
+
+MOST_PAGES = 8
+
+
+class Watch:
+    """`roots`: role → pids. `engines`: need → base URL of an engine started with the service."""
+
+    def __init__(
+        self, contract: Contract | None, urls: Sequence[str], roots: Mapping[str, Sequence[int]],
+        engines: Mapping[str, str], asked: Sequence[Asked],
+    ) -> None:  # fmt: skip
+        self._roots, self.asked = roots, list(asked)
+        self.observer: Observer | None = None
+        self._scrapers = _scrapers(contract, urls, engines)
+        checks = health_checks.watched(contract, urls[0], asked) if contract else []
+        verify = contract.target.verify_tls if contract else True
+        self._health = HealthWatch(checks, 0, verify_tls=verify)
+
+    def start(self, start_ns: int, generator: Sequence[int]) -> None:
+        """Returns within milliseconds: the first arrival is near. `generator`: pids of the load processes."""
+        self.observer = Observer({**self._roots, "generator": list(generator)}, start_ns)
+        self.observer.start()
+        for scraper in self._scrapers:
+            scraper.start_ns = start_ns
+            scraper.start()
+        self._health.start_ns = start_ns
+        self._health.start()
+
+    def stop(self) -> None:
+        if self.observer is not None:
+            self.observer.stop()
+        for scraper in self._scrapers:
+            scraper.stop()
+        self._health.stop()
+
+    def server(self) -> pa.Table:
+        """What the service and its engines said about themselves; schema `profiles.scrape.SERVER`."""
+        tables = [scraper.table() for scraper in self._scrapers]
+        whole = pa.concat_tables(tables).unify_dictionaries() if tables else SERVER.empty_table()
+        return whole.sort_by("at_ns")
+
+    def failures(self) -> list[dict[str, Any]]:
+        return [failure for scraper in self._scrapers for failure in scraper.failures()]
+
+    def health(self) -> dict[str, dict[str, Any]]:
+        return self._health.results()
+
+
+def _scrapers(contract: Contract | None, urls: Sequence[str], engines: Mapping[str, str]) -> list[Scraper]:
+    """The service's pages; of several replicas each under its full address. Of engines: /metrics, where they have one."""
+    found = []
+    if contract is not None:
+        observe, verify = contract.target.observe, contract.target.verify_tls
+        page, json = observe.prometheus, observe.json_
+        if page or json:
+            found.append(Scraper(urls[0], page, json, 0, verify_tls=verify))
+            if page and "://" not in page:
+                others = [url.rstrip("/") + page for url in urls[1:MOST_PAGES]]
+                found += [Scraper(urls[0], other, {}, 0, verify_tls=verify) for other in others]
+    return found + [Scraper(url, f"{url}/metrics", {}, 0) for url in engines.values()]
+
+
+def engines(needs: Mapping[str, str]) -> dict[str, str]:
+    """Those of the services that were started along (name → base URL) which tell about themselves on /metrics."""
+    found = {}
+    for name, url in needs.items():
+        page = Scraper(url, "/metrics", {}, 0)
+        if page.once():
+            found[name] = url
+        page.close()
+    return found
