@@ -143,7 +143,7 @@ def _busy(facts: Facts) -> list[str]:
         return ["the service's processes were not observed"]
     others = (
         [
-            f"other processes of this machine used {facts.foreign_cores:.2f} of {facts.host_cores:.0f} cores meanwhile: "
+            f"other processes of this machine used {facts.foreign_cores:.2f} of {facts.host_cores:.0f} cores during the run: "
             "what the service did not get may be theirs, so nothing that takes an idle CPU for granted is named"
         ]
         if facts.disturbed

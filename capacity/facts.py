@@ -22,6 +22,7 @@ class Facts:
     """Means over the plateau's stages; without a plateau, of the highest stage. None: not observed.
 
     `allotted_cores`: the cores that service and dependencies may use here. `bench_cores`: what they use together.
+    `foreign_cores`: what processes that are none of this measurement's used, at the plateau or over all stages.
     """
 
     run: RunDocuments
@@ -36,6 +37,7 @@ class Facts:
     busiest_cores: float | None
     bench_cores: float | None
     generator_cores: float | None
+    foreign_cores: float
     host_share: float | None
     dependency_cores: Mapping[str, float]
     dependency_busiest: Mapping[str, float]
@@ -61,13 +63,6 @@ class Facts:
         known = [value for value in values if value is not None]
         calm = _mean_ms(self.calm, endpoint)
         return float(np.mean(known)) / calm if known and calm else None
-
-    @property
-    def foreign_cores(self) -> float:
-        """Cores that the host gave to processes that are none of this measurement's."""
-        if self.host_share is None or not self.host_cores or self.bench_cores is None:
-            return 0.0
-        return max(0.0, self.host_share * self.host_cores - self.bench_cores - (self.generator_cores or 0.0))
 
     @property
     def disturbed(self) -> bool:
@@ -107,6 +102,7 @@ def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) 
         busiest_cores=_mean(top, lambda stage: stage.figure("target", "busiest_process_cores")),
         bench_cores=_mean(top, bench_cores),
         generator_cores=_mean(top, lambda stage: stage.cores("generator")),
+        foreign_cores=max(_mean(top, foreign_cores) or 0.0, _mean(stages, foreign_cores) or 0.0),
         host_share=_mean(top, lambda stage: stage.figure("host", "cpu_share_mean")),
         dependency_cores=_per_role(top, dependencies, lambda stage, role: stage.cores(role)),
         dependency_busiest=_per_role(
@@ -136,6 +132,14 @@ def bench_cores(stage: Stage) -> float | None:
     """Cores that the service and its dependencies used together."""
     target = stage.cores("target")
     return None if target is None else target + sum(stage.cores(role) or 0.0 for role in stage.dependencies)
+
+
+def foreign_cores(stage: Stage) -> float | None:
+    """Cores that the host gave to processes that are none of this measurement's."""
+    share, cores, mine = stage.figure("host", "cpu_share_mean"), stage.figure("host", "cores"), bench_cores(stage)
+    if share is None or cores is None or mine is None:
+        return None
+    return max(0.0, share * cores - mine - (stage.cores("generator") or 0.0))
 
 
 def _dependency_demand(stages: Sequence[Stage], role: str) -> ServiceDemand | Refusal:

@@ -6,6 +6,7 @@ from capacity import declared
 from capacity.demand import ServiceDemand
 from capacity.facts import Facts
 from capacity.figures import figure
+from capacity.plateau import overloaded
 from capacity.sign import AT_LIMIT, Sign
 from measurements.interval import Interval
 
@@ -19,10 +20,17 @@ def cpu(facts: Facts) -> Sign | None:
     if allotted and allotted >= 2 and several and target >= AT_LIMIT * _left_over(facts, allotted):
         said = f"the service's processes used {target:.2f} of the {_left_over(facts, allotted):.2f} cores left to them"
         return Sign("cpu_host", 0.9, [said, *_predicted(facts.target_demand, _left_over(facts, allotted), facts)])
-    if AT_LIMIT <= busiest <= 1.1:
+    if AT_LIMIT <= busiest <= 1.1 and _stays_full(facts):
         said = f"the busiest process of the service used {busiest:.2f} of one core"
         return _checked(Sign("cpu_one_core", 0.9, [said, *_predicted(facts.busiest_demand, 1.0, facts)]), facts)
     return _shared_core(facts)
+
+
+def _stays_full(facts: Facts) -> bool:
+    """A process that its core limits is at that limit in every overloaded stage, not only in the best one."""
+    seen = [stage.figure("target", "busiest_process_cores") for stage in facts.stages if overloaded(stage)]
+    known = [cores for cores in seen if cores is not None]
+    return bool(known) and sum(known) / len(known) >= 0.85 * AT_LIMIT
 
 
 def _left_over(facts: Facts, allotted: float) -> float:

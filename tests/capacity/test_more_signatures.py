@@ -87,3 +87,10 @@ def test_simple_laws_stand_beside_the_answer() -> None:
     rows = found["waiting"]
     assert len(rows) >= 3
     assert rows[-1]["kingman_ms"] == pytest.approx(rows[-1]["measured_ms"], rel=0.5)
+
+
+def test_a_core_that_is_full_in_one_overloaded_stage_of_many_is_not_what_binds() -> None:
+    measured = run(Service())
+    for stage in measured.summary["stages"][6:]:
+        stage["resources"]["target"] |= {"busiest_process_cores": 0.3, "cpu_s": 3.6}
+    assert kind_of(make_plan([measured], 120)) == "unidentified"
