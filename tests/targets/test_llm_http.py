@@ -258,6 +258,11 @@ def test_pipelined_requests_are_answered_in_order(llm: httpx.Client) -> None:
     assert got.index(b'"object": "list"') < got.index(b'"status": "ok"')
 
 
+def test_hundreds_of_pipelined_requests_are_all_answered(llm: httpx.Client) -> None:
+    last = b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n"
+    assert raw(llm, b"GET /health HTTP/1.1\r\n\r\n" * 500 + last, b"never").count(b"HTTP/1.1 200") == 501
+
+
 @pytest.mark.parametrize("garbage", [b"\x16\x03\x01\x00hello\r\n\r\n", b"GET / HTTP/1.1\r\nbad header\r\n\r\n"])
 def test_garbage_is_answered_with_400_and_closed(llm: httpx.Client, garbage: bytes) -> None:
     assert raw(llm, garbage, b"never").startswith(b"HTTP/1.1 400 ")

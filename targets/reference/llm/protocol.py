@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
         self._reading = Request()
         self._body: list[bytes] = []
         self._head_bytes = self._body_bytes = self._read_ns = 0
-        self._failed = False
+        self._failed = self._answering = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -158,22 +158,26 @@ class Connection(asyncio.Protocol):
         request.keep_alive = self._parser.should_keep_alive() and not request.http_1_0
         request.body = b"".join(self._body)
         request.received_ns = self._read_ns
-        if self._current:
-            self._queue.append(request)  # pipelined
-        else:
-            self._start(request)
+        self._queue.append(request)  # pipelined requests wait for the answers before them
+        self._answer_next()
 
     def finished(self, close: bool) -> None:
         """The current answer is complete."""
         self._current = None
         if close:
+            self._queue.clear()
             self.transport.close()
-        elif self._queue:
-            self._start(self._queue.popleft())
+        self._answer_next()
 
-    def _start(self, request: Request) -> None:
-        self._current = Exchange(self, request)
-        self._handler(request, self._current)
+    def _answer_next(self) -> None:
+        if self._answering:  # an answer given at once: the loop below goes on
+            return
+        self._answering = True
+        while self._queue and not self._current:
+            request = self._queue.popleft()
+            self._current = Exchange(self, request)
+            self._handler(request, self._current)
+        self._answering = False
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
@@ -184,8 +188,9 @@ class Connection(asyncio.Protocol):
         if self._failed:
             return
         self._failed = True
-        self.transport.write(
-            b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
-            % (status, _REASONS[status], len(reason), reason)
-        )
+        if not self._current:  # else the bytes would land in the middle of another answer
+            self.transport.write(
+                b"HTTP/1.1 %d %b\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
+                % (status, _REASONS[status], len(reason), reason)
+            )
         self.transport.close()

@@ -3,6 +3,7 @@
 import json
 import math
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -58,6 +59,9 @@ class Service:
                 raise ApiError(404, "not_found", f"Unknown URL {path.decode('utf-8', 'replace')}.")
         except ApiError as error:
             self._refuse(path, error, exchange)
+        except Exception:  # a fault of ours: seen on standard error, and by the client in its provider's shape
+            traceback.print_exc()
+            self._refuse(path, ApiError(500, "upstream", "The emulator failed; its standard error says how."), exchange)
 
     def _generate(self, dialect: Dialect, request: Request, exchange: Exchange) -> None:
         call = self._bounded(dialect.parse(read_json(request)))
