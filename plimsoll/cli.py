@@ -67,12 +67,18 @@ def run(
     command.run(command.Words(**{k: v for k, v in locals().items() if k != "command"}))
 
 
-@app.command(epilog=examples("plimsoll check targets/kakao.toml", "plimsoll check plimsoll.toml --json"))
-def check(contract: Annotated[Path, typer.Argument(help="contract file (TOML)")], json: Json = False) -> None:
+@app.command(epilog=examples("plimsoll check targets/kakao.toml", "plimsoll check targets/encar.toml --rate 50"))
+def check(
+    contract: Annotated[Path, typer.Argument(help="contract file (TOML)")],
+    rate: Annotated[
+        float | None, typer.Option(help="requests per second that you mean to send: how many clients the limits need")
+    ] = None,
+    json: Json = False,
+) -> None:
     """Preflight: the contract, one request per endpoint, limits, and what a run would cost."""
     from plimsoll.commands import check as command
 
-    command.check(contract, as_json=json)
+    command.check(contract, as_json=json, rate_rps=rate)
 
 
 @app.command(

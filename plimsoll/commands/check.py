@@ -12,23 +12,26 @@ from typing import Any
 import httpx
 
 from loadtests.judge import Judge
-from measurements.errors import Exit, PlimsollError, TargetUnreachable
+from measurements.errors import Exit, PlimsollError, TargetUnreachable, UsageError
 from measurements.sample import Outcome
 from plimsoll import money, permission
+from targets import clients
 from targets.contract import Contract, Endpoint
 from targets.contract_file import load
 from targets.payload import Payloads
 from targets.urls import base_url, resolve
 
 
-def check(path: Path, as_json: bool) -> None:
+def check(path: Path, as_json: bool, rate_rps: float | None = None) -> None:
+    if rate_rps is not None and not 0 < rate_rps <= 1_000_000:
+        raise UsageError(f"--rate {rate_rps:g}: give a rate above 0 and up to 1,000,000 per second")
     contract = load(path)
     document: dict[str, Any] = {"contract": str(path), "target": contract.target.name, "problems": [], "notes": []}
     for url in contract.target.base_urls:
         permission.check(url, resolve(url), 0.0)
     document["endpoints"] = _ask_each(contract, document)
     document["machine"] = _machine()
-    document["limits"] = _limits(contract)
+    document["limits"] = _limits(contract, document, rate_rps)
     try:
         document["estimate_per_1000_requests"] = money.estimate(contract, 1000).sentence
     except PlimsollError as error:
@@ -78,10 +81,12 @@ def _ask(
     problem = "" if outcome is Outcome.ok else why
     if outcome is Outcome.rejected:
         problem = f"{why}: a limit refused already this one request; wait, or spread the load with [users] identities"
-    return _entry(endpoint, url, answer.status_code, began, problem)
+    return _entry(endpoint, url, answer.status_code, began, problem, answer.headers.get("server", ""))
 
 
-def _entry(endpoint: Endpoint, url: str, status: int | None, began: float, problem: str) -> dict[str, Any]:
+def _entry(
+    endpoint: Endpoint, url: str, status: int | None, began: float, problem: str, server: str = ""
+) -> dict[str, Any]:
     return {
         "name": endpoint.name,
         "url": f"{url}{endpoint.path}",
@@ -89,6 +94,7 @@ def _entry(endpoint: Endpoint, url: str, status: int | None, began: float, probl
         "status": status,
         "ms": (time.perf_counter() - began) * 1000,
         "weight": endpoint.weight,
+        "server": server[:80],
         "problem": problem,
     }
 
@@ -99,25 +105,29 @@ def _machine() -> dict[str, Any]:
     return {"cores": cores, "open_files": hard, "open_files_soft": soft}
 
 
-def _limits(contract: Contract) -> list[str]:
-    limits, users = contract.limits, contract.users
-    found = []
-    for rate in limits.per_client:
-        sentence = f"{rate} per client ({limits.client_key}, per {limits.per_client_scope})"
-        if users.identities == 1:
-            sentence += "; the load comes as one client: raise [users] identities to go beyond it"
-        else:
-            sentence += f"; spread over {users.identities} clients"
-        found.append(sentence)
+def _limits(contract: Contract, document: dict[str, Any], rate_rps: float | None) -> list[str]:
+    """Each stated limit, how many clients it needs, and why the load cannot come as so many where it cannot."""
+    limits = contract.limits
+    front = _front(contract, document["endpoints"])
+    spread = clients.spread(contract, front)
+    found = [clients.sentence(contract, rate, spread, rate_rps) for rate in limits.per_client]
     for name, queue in limits.queue.items():
         found.append(
             f"queue {name}: {queue.max_concurrent} at a time, {queue.max_queue_size} waiting, {queue.timeout_s:g} s each"
         )
     if limits.front:
-        found.append(
-            f"{limits.front.proxy} in front: {limits.front.rate}, burst {limits.front.burst}, on {limits.front.paths}"
-        )
+        stated = f"{limits.front.rate}, burst {limits.front.burst}, on {limits.front.paths}"
+        seen = {True: "", False: "; it does not stand in front here", None: "; whether it stands in front was not seen"}
+        found.append(f"{limits.front.proxy} in front: {stated}{seen[front]}")
     return found
+
+
+def _front(contract: Contract, endpoints: list[dict[str, Any]]) -> bool | None:
+    """Whether the answers are signed by the contract's proxy."""
+    servers = [entry["server"].lower() for entry in endpoints if entry["server"]]
+    if contract.limits.front is None or not servers:
+        return None
+    return any(server.startswith(contract.limits.front.proxy.lower()) for server in servers)
 
 
 def _lines(document: dict[str, Any]) -> list[str]:
