@@ -23,6 +23,7 @@ BLOCKS = 20
 FEWEST_SAMPLES = 12
 FEWEST_REQUESTS = 1_000  # for "leak": a cold service grows over its first hundreds
 SETTLING = 0.6
+CACHE_SHARE = 0.2  # of the growth with new requests, still there with repeated ones: a leak
 RESOLUTION_BYTES = MIB // 2  # the kernel batches a process's page counts per core (mm percpu counters)
 
 
@@ -39,11 +40,12 @@ def growth(
     """`at_s`, `rss_bytes`: the service's RSS (all processes) over time; `done_s`: when each request completed, on the
     same clock; [start_s, end_s]: the loaded time after warm-up; `limit_bytes`: what memory may reach.
 
-    Returns verdict ("leak", "no_leak", "growing", "unknown"), a sentence `why`, slope_mib_per_1000_requests (Interval, or None
-    with `refusal`), slope_mib_per_h, growth_mib, requests, hours_to_limit (Interval; high is None where the slope's
-    low end is not above zero) and limit_mib. "leak" needs the interval to exclude zero over the whole time and over
-    its second half, growth that RSS can resolve (0.5 MiB), 1,000 requests, and a second half that grows at no less than
-    0.6 of the whole's pace: a service that warms up or fills a cache slows down, and is "growing".
+    Returns verdict ("leak", "no_leak", "growing", "unknown"; `told_from_cache` adds "cache"), a sentence `why`,
+    slope_mib_per_1000_requests (Interval, or None with `refusal`), slope_mib_per_h, growth_mib, requests,
+    hours_to_limit (Interval; high is None where the slope's low end is not above zero) and limit_mib. "leak" needs the
+    interval to exclude zero over the whole time and over its second half, growth that RSS can resolve (0.5 MiB), 1,000
+    requests, and a second half that grows at no less than 0.6 of the whole's pace: a service that warms up slows down,
+    and is "growing".
     """
     at, rss, done = np.asarray(at_s, float), np.asarray(rss_bytes, float), np.sort(np.asarray(done_s, float))
     inside = (at >= start_s) & (at <= end_s)
@@ -74,6 +76,23 @@ def growth(
         "limit_mib": None if limit_bytes is None else limit_bytes / MIB,
         "hours_to_limit": _hours_to_limit(slope, rate_rps, float(rss[-1]), limit_bytes) if leak else None,
     }
+
+
+def told_from_cache(grown: dict[str, Any], repeated: dict[str, Any]) -> dict[str, Any]:
+    """`grown`: growth under new requests; `repeated`: under the same requests sent again. A leak grows with both, a
+    cache that fills only with the first: its verdict is "cache". What leaks behind that cache stays unseen."""
+    told = {**grown, "repeated": {key: repeated[key] for key in ("verdict", "slope_mib_per_1000_requests", "requests")}}
+    slope, again = grown["slope_mib_per_1000_requests"], repeated["slope_mib_per_1000_requests"]
+    if grown["verdict"] != "leak" or again is None:
+        return told
+    if again["low"] > 0 and again["mid"] >= CACHE_SHARE * slope["mid"]:
+        return {**told, "why": f"{told['why']}: repeated requests grew it by {again['mid']:.3f} MiB per 1,000 as well"}
+    each_kib = slope["mid"] * 1024 / 1000
+    why = (
+        f"RSS grew by {each_kib:.1f} KiB with each new request and by {again['mid'] * 1024 / 1000:.1f} KiB with each "
+        "repeated one: a cache fills; give it a bound, or count that much for every entry that it may hold"
+    )
+    return {**told, "verdict": "cache", "why": why, "hours_to_limit": None}
 
 
 def per_user(rss_hold_bytes: float, rss_drained_bytes: float, rss_idle_bytes: float, users: int) -> dict[str, Any]:
@@ -122,7 +141,7 @@ def _why(verdict: str, slopes: tuple[Interval, Interval, Interval], grown: float
     whole, late, per_1000 = slopes
     shown = f"{per_1000.mid:.3f} MiB per 1,000 requests ({per_1000.low:.3f} to {per_1000.high:.3f})"
     if verdict == "leak":
-        return f"RSS grew by {shown} over {requests:,} requests and did not stop; a cache that still fills looks alike"
+        return f"RSS grew by {shown} over {requests:,} requests and did not stop"
     if verdict == "growing" and requests < FEWEST_REQUESTS:
         return (
             f"RSS grew by {shown}, over {requests:,} requests: warm-up or leak shows from {FEWEST_REQUESTS:,} requests"

@@ -128,13 +128,9 @@ def _other_cores(used: dict[str, dict[str, Any]]) -> float | None:
     return max(0.0, float(host["cpu_share_mean"]) * int(host["cores"]) - ours)
 
 
-def memory_over_time(plain: Pass, limit_bytes: float | None) -> dict[str, Any]:
-    """{"memory_over_time": {at_s, rss_mib, phases}, "growth": slope and verdict, "users": hold and drain or None}."""
+def memory_over_time(plain: Pass) -> dict[str, Any]:
+    """{"memory_over_time": {at_s, rss_mib, phases}, "users": hold and drain, or None}."""
     at_s, rss = over_time(plain.table, "target", "rss_bytes")
-    done_s = [moment - plain.start_ns / NANOSECONDS for moment in plain.done.done_s]
-    grown = growth.growth(
-        at_s.tolist(), rss.tolist(), done_s, start_s=plain.start_s, end_s=plain.end_s, limit_bytes=limit_bytes
-    )
     last_s = float(at_s[-1]) if len(at_s) else 0.0
     phases = {
         "idle": (0.0, plain.start_s),
@@ -149,7 +145,17 @@ def memory_over_time(plain: Pass, limit_bytes: float | None) -> dict[str, Any]:
         users = growth.per_user(hold, drained, idle, plain.done.connections)
     shown = {name: list(span) for name, span in phases.items()}
     series = {"at_s": at_s.tolist(), "rss_mib": (rss / growth.MIB).tolist(), "phases": shown}
-    return {"memory_over_time": series, "growth": grown, "users": users}
+    return {"memory_over_time": series, "users": users}
+
+
+def grown(loaded: Pass, stated_mib: float | None) -> dict[str, Any]:
+    """Growth of the service's RSS over the requests of one pass; `stated_mib`: the contract's memory limit."""
+    at_s, rss = over_time(loaded.table, "target", "rss_bytes")
+    done_s = [moment - loaded.start_ns / NANOSECONDS for moment in loaded.done.done_s]
+    limit = limit_bytes(loaded.table, stated_mib)
+    return growth.growth(
+        at_s.tolist(), rss.tolist(), done_s, start_s=loaded.start_s, end_s=loaded.end_s, limit_bytes=limit
+    )
 
 
 def limit_bytes(table: pa.Table, stated_mib: float | None) -> float | None:

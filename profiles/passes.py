@@ -1,6 +1,7 @@
 """The passes of `plimsoll profile`, each apart, so that no profiler touches the figures of another.
 
     plain    nothing attached: response times, CPU per request, memory over requests, hold and drain
+    repeat   only where memory grew: the same requests again, which a leak minds and a cache does not
     frames   ten snapshots of every thread while loaded
     cpu      py-spy while loaded
     memory   memray while loaded, in an instance of its own where we start the service
@@ -16,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from measurements.errors import UsageError
-from profiles import allocations, cpu, frames, ports, processes, stacks
-from profiles.measured import Pass, Service, limit_bytes, memory_over_time, observed
+from profiles import allocations, cpu, frames, growth, ports, processes, stacks
+from profiles.measured import Pass, Service, grown, memory_over_time, observed
 from profiles.memory import Agents, attached, tracing_environment
 from profiles.service import running, wait_until_calm
 from profiles.traffic import ContractLoad, Done, Load
@@ -106,7 +107,14 @@ class _Bench:
         self.say(f"plain pass: {self.duration_s:g} s at {self.rate_rps:g} requests/s, no profiler attached")
         plain = observed("plain", service, lambda: self._loaded(HOLD_S), self.folder, DRAIN_S)
         document["passes"].append(plain.as_json(None))
-        document |= memory_over_time(plain, limit_bytes(plain.table, self.contract.resources.memory_mib))
+        document |= memory_over_time(plain)
+        document["growth"] = grown(plain, self.contract.resources.memory_mib)
+        if document["growth"]["verdict"] == "leak":
+            self.say("memory grew: the same requests once more, to tell a leak from a cache that fills")
+            again = observed("repeat", service, lambda: self._loaded(again=True), self.folder)
+            document["passes"].append(again.as_json(None))
+            repeated = grown(again, self.contract.resources.memory_mib)
+            document["growth"] = growth.told_from_cache(document["growth"], repeated)
         if plain.done.sent < 0.95 * self.rate_rps * self.duration_s:
             self.say(
                 f"the service took {plain.done.sent / plain.seconds:.3g} requests/s of the {self.rate_rps:g} asked for"
@@ -220,5 +228,5 @@ class _Bench:
         self.load(self.rate_rps, self._short_s)
         wait_until_calm(service.roots)
 
-    def _loaded(self, hold_s: float = 0.0) -> Done:
-        return self.load(self.rate_rps, self.duration_s, hold_s)
+    def _loaded(self, hold_s: float = 0.0, again: bool = False) -> Done:
+        return self.load(self.rate_rps, self.duration_s, hold_s, again)

@@ -50,7 +50,9 @@ def _growth(document: dict[str, Any]) -> Iterator[str]:
     found = document.get("growth")
     if found is None:
         return
-    word = {"leak": "LEAK", "growing": "growing", "no_leak": "no leak", "unknown": "unknown"}[found["verdict"]]
+    word = {"leak": "LEAK", "growing": "growing", "no_leak": "no leak", "cache": "a cache fills", "unknown": "unknown"}[
+        found["verdict"]
+    ]
     yield f"Memory over requests: {word}: {found['why']}"
     left = found["hours_to_limit"]
     if left is not None:

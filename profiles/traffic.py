@@ -42,10 +42,10 @@ class Done:
 
 class Load(Protocol):
     """Loads the service at `rate_rps` for `duration_s`, then keeps its connections open without a request for
-    `hold_s` (0: lets them go at once). Returns when all is over.
+    `hold_s` (0: lets them go at once). `again`: the very requests of the load before. Returns when all is over.
     """
 
-    def __call__(self, rate_rps: float, duration_s: float, hold_s: float = 0.0) -> Done: ...
+    def __call__(self, rate_rps: float, duration_s: float, hold_s: float = 0.0, again: bool = False) -> Done: ...
 
 
 class ContractLoad:
@@ -61,12 +61,13 @@ class ContractLoad:
         self._payloads = Payloads(contract, seed, nonce or f"{time.time_ns():x}")
         self._only = next((e for e in contract.endpoint if e.name == endpoint), None) if endpoint else None
         self._timeout_s = max(e.timeout_s for e in contract.endpoint)
-        self._next_seq = 0
+        self._next_seq = self._last_first = 0
         self._lock = threading.Lock()
 
-    def __call__(self, rate_rps: float, duration_s: float, hold_s: float = 0.0) -> Done:
+    def __call__(self, rate_rps: float, duration_s: float, hold_s: float = 0.0, again: bool = False) -> Done:
         count = min(MOST_REQUESTS, max(1, round(rate_rps * duration_s)))
-        first, self._next_seq = self._next_seq, self._next_seq + count
+        first = self._last_first if again else self._next_seq
+        self._last_first, self._next_seq = first, max(self._next_seq, first + count)
         users = min(MOST_THREADS, count, max(4, round(4 * rate_rps)))
         todo = iter(range(count))
         done = Done(began_s=0.0, connections=users)

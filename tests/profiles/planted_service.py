@@ -18,6 +18,8 @@ HASH_ROUNDS = int(os.environ.get("HASH_ROUNDS", "0"))
 BLOCK_S = float(os.environ.get("BLOCK_S", "0"))
 BLOCK_BY = os.environ.get("BLOCK_BY", "sleep")
 KEPT: list[bytes] = []
+CACHE_BYTES = int(os.environ.get("CACHE_BYTES", "0"))
+CACHE: dict[str, bytes] = {}
 ONE_AT_A_TIME = threading.Lock()
 
 
@@ -71,6 +73,8 @@ class Handler(BaseHTTPRequestHandler):
                 innocent_hash(HASH_ROUNDS)
             if LEAK_BYTES:
                 planted_leak(LEAK_BYTES)
+            if CACHE_BYTES and self.path not in CACHE:
+                CACHE[self.path] = bytes(CACHE_BYTES)
             if BLOCK_S:
                 {"sleep": planted_sleep, "lock": planted_lock, "read": planted_read}[BLOCK_BY](BLOCK_S)
         self.send_response(200)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from profiles.growth import MIB, growth, per_user
+from profiles.growth import MIB, growth, per_user, told_from_cache
 
 RATE_RPS = 100.0
 
@@ -46,6 +46,16 @@ def test_noise_alone_is_called_a_leak_in_few_of_many_clean_services() -> None:
 def test_a_service_that_only_warms_up_does_not_leak() -> None:
     at_s, rss, done_s = readings(0.0, settle=20.0)
     assert growth(at_s, rss, done_s, start_s=0, end_s=100)["verdict"] in ("no_leak", "growing")
+
+
+def test_growth_that_stops_with_repeated_requests_is_a_cache_and_one_that_does_not_is_a_leak() -> None:
+    new = growth(*readings(20.0), start_s=5, end_s=100)
+    flat, as_before = (growth(*readings(kib, seed=2), start_s=5, end_s=100) for kib in (0.0, 20.0))
+    cache = told_from_cache(new, flat)
+    assert cache["verdict"] == "cache"
+    assert "20.0 KiB with each new request" in cache["why"]
+    assert told_from_cache(new, as_before)["verdict"] == "leak"
+    assert told_from_cache(flat, flat)["verdict"] == flat["verdict"]
 
 
 def test_growth_over_few_requests_is_not_yet_a_leak() -> None:

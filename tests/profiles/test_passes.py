@@ -42,7 +42,10 @@ def contract(port: int, **env: str) -> Contract:
                 "base_url": f"http://127.0.0.1:{port}",
                 "control": {"start": "unused", "ready": "/health", "env": env},
             },
-            "endpoint": [{"name": "work", "path": "/work"}, {"name": "health", "path": "/health", "weight": 0}],
+            "endpoint": [
+                {"name": "work", "path": "/work?{{nonce}}"},
+                {"name": "health", "path": "/health", "weight": 0},
+            ],
         }
     )
 
@@ -222,3 +225,11 @@ def test_a_clean_service_shows_no_leak_at_ten_thousand_requests(tmp_path: Path) 
     found = profiled(tmp_path, 250, 40, HASH_ROUNDS="20")
     print(found["growth"]["why"])
     assert found["growth"]["verdict"] == "no_leak"
+
+
+@pytest.mark.prove
+def test_a_cache_that_fills_is_not_called_a_leak(tmp_path: Path) -> None:
+    found = profiled(tmp_path, 250, 20, CACHE_BYTES="4000")
+    print(found["growth"]["why"])
+    assert found["growth"]["verdict"] == "cache"
+    assert found["growth"]["slope_mib_per_1000_requests"]["mid"] == pytest.approx(4.0, rel=0.15)
