@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from capacity import declared
 from capacity.demand import ServiceDemand
-from capacity.facts import Facts
+from capacity.documents import Stage
+from capacity.facts import Facts, bench_cores
 from capacity.figures import figure
 from capacity.plateau import overloaded
 from capacity.sign import AT_LIMIT, Sign
@@ -20,17 +23,20 @@ def cpu(facts: Facts) -> Sign | None:
     if allotted and allotted >= 2 and several and target >= AT_LIMIT * _left_over(facts, allotted):
         said = f"the service's processes used {target:.2f} of the {_left_over(facts, allotted):.2f} cores left to them"
         return Sign("cpu_host", 0.9, [said, *_predicted(facts.target_demand, _left_over(facts, allotted), facts)])
-    if AT_LIMIT <= busiest <= 1.1 and _stays_full(facts):
+    if AT_LIMIT <= busiest <= 1.1 and _stays_full(facts, _busiest, 1.0):
         said = f"the busiest process of the service used {busiest:.2f} of one core"
         return _checked(Sign("cpu_one_core", 0.9, [said, *_predicted(facts.busiest_demand, 1.0, facts)]), facts)
     return _shared_core(facts)
 
 
-def _stays_full(facts: Facts) -> bool:
-    """A process that its core limits is at that limit in every overloaded stage, not only in the best one."""
-    seen = [stage.figure("target", "busiest_process_cores") for stage in facts.stages if overloaded(stage)]
-    known = [cores for cores in seen if cores is not None]
-    return bool(known) and sum(known) / len(known) >= 0.85 * AT_LIMIT
+def _stays_full(facts: Facts, cores_of: Callable[[Stage], float | None], limit: float) -> bool:
+    """What CPU limits is at that limit in every overloaded stage, on average, not only in the best one."""
+    known = [cores for stage in facts.stages if overloaded(stage) and (cores := cores_of(stage)) is not None]
+    return bool(known) and sum(known) / len(known) >= 0.85 * AT_LIMIT * limit
+
+
+def _busiest(stage: Stage) -> float | None:
+    return stage.figure("target", "busiest_process_cores")
 
 
 def _left_over(facts: Facts, allotted: float) -> float:
@@ -43,6 +49,8 @@ def _shared_core(facts: Facts) -> Sign | None:
     """The cores that service and emulators share here are full, though no process of its own fills one."""
     target, together, allotted = facts.target_cores, facts.bench_cores, facts.allotted_cores
     if not target or not together or not allotted or allotted > 1.05 or together < AT_LIMIT * allotted:
+        return None
+    if not _stays_full(facts, bench_cores, allotted):
         return None
     others = ", ".join(f"{role} {cores:.2f}" for role, cores in facts.dependency_cores.items() if cores >= 0.01)
     said = f"the one core of the service is full: service {target:.2f}" + (f", {others}" if others else "")
