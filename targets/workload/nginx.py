@@ -10,12 +10,18 @@ from targets.workload.columns import KEPT_EXAMPLES, NO_TIME, Columns, Skipped, a
 from targets.workload.moments import common
 
 TEXT = rb'[^"\\\n]*+(?:\\.[^"\\\n]*+)*+'  # inside quotes; nginx writes a quote as \x22, Apache as \"
-# addr - user [time] "METHOD /path?query HTTP/1.1" status bytes "referer" "agent" …; of what follows, the first number
-# with three decimals is the time that the request took in seconds, as nginx writes $request_time.
+# Of what follows the agent, the first number with three decimals is the time that the request took in seconds, as nginx
+# writes $request_time.
+TAIL = rb'(?:[^\n]*?[ \t=]"?(\d{1,6}\.\d{3})(?![^\s"]))?+[^\n]*+$'
+# addr - user [time] "METHOD /path?query HTTP/1.1" status bytes "referer" "agent" …
 LINE = re.compile(
     rb'^[^\[\n]*+\[([^\]\n]{20,30})\] "([^ "\n]*+ ?[^ ?"\n]*+)' + TEXT + rb'" (\d{3}) (?:\d++|-)'
-    rb'(?: "' + TEXT + rb'" "' + TEXT + rb'")?+'
-    rb'(?:[^\n]*?[ \t=]"?(\d{1,6}\.\d{3})(?![^\s"]))?+[^\n]*+$',
+    rb'(?: "' + TEXT + rb'" "' + TEXT + rb'")?+' + TAIL,
+    re.MULTILINE,
+)
+# The same where no text holds a quote, a third faster; it may run over a line's end, which shows in too few matches.
+QUICK = re.compile(
+    rb'^[^\[\n]*+\[([^\]]{20,30})\] "([^ "\n]*+ ?[^ ?"\n]*+)[^"]*+" (\d{3}) (?:\d++|-) "[^"]*+" "[^"]*+"' + TAIL,
     re.MULTILINE,
 )
 HALF_A_SECOND_US = 500_000
@@ -23,7 +29,7 @@ HALF_A_SECOND_US = 500_000
 
 def read(block: bytes, header: tuple[str, ...] = ()) -> Columns:
     """Columns of a block of whole lines. The time is of the second in which the request ended."""
-    rows = LINE.findall(block)
+    rows = requests(block)
     breaks, skipped, examples = unmatched(LINE, block, len(rows))
     if not rows:
         return nothing(breaks, skipped, examples)
@@ -39,6 +45,18 @@ def read(block: bytes, header: tuple[str, ...] = ()) -> Columns:
         breaks, len(rows) + skipped, list(heads), status, at_us, offset_s.astype(np.int32), duration_s,
         skipped=skipped, examples=examples,
     )  # fmt: skip
+
+
+def requests(block: bytes) -> list[tuple[bytes, bytes, bytes, bytes]]:
+    """(time, head, status, duration) of every line that is a request.
+
+    Each match of QUICK begins a line of its own: when there are as many as lines, none has run into the next one.
+    """
+    if b'\\"' not in block:
+        rows = QUICK.findall(block)
+        if len(rows) == block.count(b"\n"):
+            return rows
+    return LINE.findall(block)
 
 
 def _moment(text: bytes) -> tuple[int, int]:

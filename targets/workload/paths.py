@@ -15,7 +15,7 @@ ID = "{id}"
 MANY = "{*}"  # a position found to be a parameter by its many values; shown as {id}
 MOST_VALUES = 100
 DEEPEST = 12
-CACHED = 50_000
+REMEMBERED = 50_000
 LONGEST_HEAD_BYTES = 512
 
 # A segment of a path that is a value, not a name. Linear in its length: a name costs one look for a digit.
@@ -40,31 +40,21 @@ SAFE = re.compile(rb"(?:/(?:\{id\})?[\w!$&'()*+,;=:@%~.-]*+)++")
 
 
 class Endpoints:
-    """Endpoints of request heads (b"GET /path"), remembered within bounds, so that each head is folded about once."""
+    """Endpoints of request heads (b"GET /path"); what was once folded is remembered, within bounds."""
 
     def __init__(self) -> None:
-        self._of_head: dict[bytes, str] = {}
-        self._of_folded: dict[bytes, str] = {}
+        self._of_shape: dict[bytes, str] = {}
 
     def of(self, heads: Collection[bytes]) -> dict[bytes, str]:
         """The endpoint of every head among `heads`. A head holds no line break."""
-        if len(self._of_head) > CACHED or len(self._of_folded) > CACHED:
-            self._of_head.clear()
-            self._of_folded.clear()
-        distinct = set(heads)
-        long = {head for head in distinct if len(head) > LONGEST_HEAD_BYTES}
-        if long:
-            cut = self.of({head[:LONGEST_HEAD_BYTES] for head in long})
-            return self.of(distinct - long) | {head: cut[head[:LONGEST_HEAD_BYTES]] for head in long}
-        fresh = [head for head in distinct if head not in self._of_head]
-        if fresh:
-            folded = IDENTIFIER.sub(b"/{id}", b"\n".join(fresh)).split(b"\n")
-            for head, shape in zip(fresh, folded, strict=True):
-                endpoint = self._of_folded.get(shape)
-                if endpoint is None:
-                    endpoint = self._of_folded[shape] = _endpoint(shape)
-                self._of_head[head] = endpoint
-        return {head: self._of_head[head] for head in distinct}
+        distinct = list(set(heads))
+        cut = b"\n".join([head[:LONGEST_HEAD_BYTES] for head in distinct])
+        shapes = IDENTIFIER.sub(b"/{id}", cut).split(b"\n") if distinct else []
+        if len(self._of_shape) > REMEMBERED:
+            self._of_shape.clear()
+        for shape in set(shapes).difference(self._of_shape):
+            self._of_shape[shape] = _endpoint(shape)
+        return dict(zip(distinct, map(self._of_shape.__getitem__, shapes), strict=True))
 
 
 def _endpoint(shape: bytes) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gc
-import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 from measurements.errors import UsageError
+from targets.workload import workers
 from targets.workload.blocks import Block, LogFile
 from targets.workload.columns import KEPT_EXAMPLES, Skipped
 from targets.workload.formats import Format, detect
@@ -21,9 +19,6 @@ from targets.workload.paths import Endpoints
 from targets.workload.shown import printable
 from targets.workload.tally import Tally, tally
 
-WORTH_PROCESSES_BYTES = 24 << 20  # below that, starting processes takes longer than parsing
-GZIP_RATIO = 8
-MOST_PROCESSES = 4  # of about 100 MB each
 BLOCKS_AHEAD = 6
 
 Progress = Callable[[int, int, int], None]  # bytes read, bytes in all (0: unknown), lines so far
@@ -62,7 +57,7 @@ def read(paths: list[Path], progress: Progress = lambda *_: None, processes: int
     """Reads every file once. UsageError for what cannot be read at all; broken lines are counted and skipped."""
     total = sum(path.stat().st_size for path in paths if path.is_file())
     reading = Reading([], Merged(), [])
-    pool = _pool(paths, processes)
+    pool = workers.pool(processes or workers.suggested(paths))
     waiting: deque[tuple[FileRead, Block, Future[Tally] | Tally]] = deque()
     read_bytes = 0
 
@@ -121,16 +116,6 @@ _known = Endpoints()  # a cache of this process: what the same heads gave in ear
 
 def _tallied(format_: Format, data: bytes) -> Tally:
     return tally(format_.read(data), _known)
-
-
-def _pool(paths: list[Path], processes: int | None) -> ProcessPoolExecutor | None:
-    if processes is None:
-        size = sum(
-            path.stat().st_size * (GZIP_RATIO if path.suffix == ".gz" else 1) for path in paths if path.is_file()
-        )
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        processes = min(cores, MOST_PROCESSES) if size > WORTH_PROCESSES_BYTES else 1
-    return ProcessPoolExecutor(processes, get_context("spawn"), gc.disable) if processes > 1 else None
 
 
 def _add(reading: Reading, file: FileRead, block: Block, made: Tally) -> None:

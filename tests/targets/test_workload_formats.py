@@ -52,6 +52,18 @@ def test_a_tail_never_reaches_into_the_next_line():
     assert np.isnan(columns.duration_s).all()
 
 
+def test_a_client_cannot_write_its_own_request_time():
+    """Apache escapes a quote in the agent as \\"; what stands behind that is still the agent."""
+    line = COMBINED.removesuffix('"curl/8.5.0"') + '"x\\" 9.999 \\"" 0.250'
+    assert one(nginx.read(line.encode() + b"\n"))[3] == 0.25
+
+
+def test_a_quote_left_open_does_not_swallow_the_next_line():
+    block = (COMBINED[:-1] + "\n" + COMBINED + "\n" + COMBINED + "\n").encode()
+    columns = nginx.read(block)
+    assert (columns.requests, columns.skipped) == (3, 0)
+
+
 @pytest.mark.parametrize(
     ("line", "head", "status"),
     [

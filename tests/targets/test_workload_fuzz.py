@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from measurements.errors import UsageError
 from targets.contract_file import load
+from targets.workload import nginx
 from targets.workload.contract_mix import usable
 from targets.workload.document import document
 from targets.workload.formats import READERS
@@ -30,8 +31,27 @@ VALID = (
     b"5,ChatGPT,472,18",
     b'{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46]}',
 )
-BROKEN = st.sampled_from([b"\x00", b"\x1b[2J", b'"', b"\\", b"[", b"]", b" ", b"{", b"}}", b"%", b"/", b"9" * 40, b"\r", b",",
-                          b"null", b"-1", b"1e999", b"\xff\xfe", "한".encode(), b"\xe2\x80\xae", b""])  # fmt: skip
+BROKEN = st.sampled_from(
+    [
+        b"\x00",
+        b"\x1b[2J",
+        b'"',
+        b"\\",
+        b"[",
+        b"]",
+        b" ",
+        b"{",
+        b"}}",
+        b"%",
+        b"/",
+        b"9" * 40,
+        b"\r",
+        b",",
+        b"null",
+        b"-1",
+    ]
+    + [b"1e999", b"\xff\xfe", "한".encode(), b"\xe2\x80\xae", b"", b'" "', b'\\"', b"\\\\", b' "', b" 9.999"]
+)
 
 
 @st.composite
@@ -64,6 +84,12 @@ def test_a_reader_accounts_for_every_line_of_any_block(name: str, block: bytes) 
     counted = tally(columns, Endpoints())
     assert sum(counted.counts.values()) == n
     assert counted.second_counts.sum() <= n
+
+
+@settings(max_examples=300, deadline=None)
+@given(block=any_block)
+def test_the_quick_way_through_an_nginx_block_gives_what_the_strict_one_gives(block: bytes) -> None:
+    assert nginx.requests(block) == nginx.LINE.findall(block)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
