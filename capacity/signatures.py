@@ -57,8 +57,8 @@ def _shared_core(facts: Facts) -> Sign | None:
     if not others or together - target < 0.05:
         return Sign("cpu_one_core", 0.8, [f"{said}, over {facts.processes or 1:.0f} processes"])
     bench = (
-        f"{said}. That the emulator shares this core is a fact of this test bench: "
-        "in production it would not stand there, so the service alone would reach more"
+        "that the emulator shares this core is a fact of this test bench: in production it would not stand there, "
+        "so the service alone would reach more"
     )
     own = _own_limit(facts)
     if own:

@@ -1,0 +1,135 @@
+"""Users, growth and dates, prices and the cost of being wrong, the next best measurement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+from planted import Bench, Service, run
+
+import capacity
+from capacity.documents import RunDocuments
+from capacity.growth import Growth
+from capacity.plan import make_plan
+from capacity.prices import PriceBook
+from measurements.errors import UsageError
+
+EXAMPLES = Path(capacity.__file__).with_name("prices.toml")
+RESOURCES = {
+    "resources": {"cpu": 1.0, "memory_mib": 2048, "workers": 1},
+    "upstream": {
+        "kind": "emulated",
+        "model": "claude-sonnet",
+        "tokens_in": 900,
+        "tokens_out": 120,
+        "calls_per_request": 0.3,
+    },
+}
+BOOK = PriceBook.parse(
+    """
+    [[machine]]
+    name = "one"
+    currency = "KRW"
+    per_vcpu_hour = 100
+    per_gib_hour = 10
+    date = "2025-01-01"
+    source = "a test"
+    [[tokens]]
+    model = "claude-sonnet"
+    currency = "USD"
+    per_million_in = 3
+    per_million_out = 15
+    date = "2025-01-01"
+    source = "a test"
+    """,
+    "prices.toml",
+)
+
+
+@pytest.fixture(scope="module")
+def measured() -> RunDocuments:
+    return run(Service(), Bench(contract=RESOURCES))
+
+
+def test_users_who_think_ask_by_littles_law(measured: RunDocuments) -> None:
+    plan = make_plan([measured], None, users=300, think_time_s=10)
+    assert plan.demand.today_rps == pytest.approx(300 / 10.1, rel=0.02)
+    assert "300 users at once" in plan.demand.note and plan.demand.given
+
+
+def test_growth_is_planned_for_at_its_horizon_and_says_when_the_line_is_reached(measured: RunDocuments) -> None:
+    growth = Growth.parse("10%/month", "12m", date(2025, 1, 1))
+    plan = make_plan([measured], 20, growth, lead_time_days=30)
+    assert plan.demand.planned_rps == [pytest.approx(20 * 1.1**12)]
+    assert plan.do_nothing is not None and plan.capacity_at_least_rps == pytest.approx(39.1, rel=0.01)
+    assert plan.do_nothing["breaks_on"] == "2025-08-02" and plan.do_nothing["order_by"] == "2025-07-03"
+
+
+class TestMoney:
+    def test_replicas_cost_by_the_hour_in_their_own_currency(self, measured: RunDocuments) -> None:
+        document = make_plan([measured], 120, prices=BOOK, peak_to_mean=3).as_json()
+        option = document["scale_out"][0]
+        cost = option["cost"][0]
+        assert cost["currency"] == "KRW" and cost["price_source"] == "a test"
+        assert cost["per_month"] == pytest.approx(option["recommended"] * (100 + 2 * 10) * 730.5)
+        assert cost["per_year"] == pytest.approx(12 * cost["per_month"])
+        requests = 120 / 3 * 730.5 * 3600
+        assert cost["per_1000_requests_within_slo"] == pytest.approx(1000 * cost["per_month"] / requests)
+        assert document["scale_up"][0]["cost"][0]["per_month"] > 0
+
+    def test_upstream_tokens_are_priced_beside(self, measured: RunDocuments) -> None:
+        upstream = make_plan([measured], 120, prices=BOOK).as_json()["upstream_cost"]
+        assert upstream["per_1000_requests"] == pytest.approx(1000 * 0.3 * (900 * 3 + 120 * 15) / 1e6)
+        assert upstream["currency"] == "USD"
+
+    def test_being_wrong_costs_money_one_way_and_requests_the_other(self, measured: RunDocuments) -> None:
+        wrong = make_plan([measured], 120, prices=BOOK).as_json()["cost_of_being_wrong"]
+        assert wrong["too_many"][0]["replicas"] >= 1
+        assert wrong["too_many"][0]["per_month"] == pytest.approx(wrong["too_many"][0]["replicas"] * 120 * 730.5)
+        assert 0 <= wrong["too_few"]["peak_share_beyond_slo"] < 1
+
+    def test_the_examples_that_are_shipped_say_that_they_are(self) -> None:
+        book = PriceBook.parse(EXAMPLES.read_text(encoding="utf-8"), str(EXAMPLES))
+        assert {price.currency for price in book.machine} == {"USD", "KRW"}
+        assert all("example" in price.source and price.date for price in [*book.machine, *book.tokens])
+
+    @pytest.mark.parametrize(
+        ("text", "place"),
+        [
+            ("[[machine]]\nname = 'x'", "machine.0.currency"),
+            (
+                "[[machine]]\nname='x'\ncurrency='won'\ndate='2025-01-01'\nsource='abc'\nper_vcpu_hour=1\nper_gib_hour=1",
+                "currency",
+            ),
+            ("[machine", "no TOML"),
+            ("[[machines]]", "machines"),
+        ],
+    )
+    def test_a_wrong_prices_file_is_refused_with_the_place(self, text: str, place: str) -> None:
+        with pytest.raises(UsageError, match=place):
+            PriceBook.parse(text, "mine.toml")
+
+
+class TestNextBestMeasurement:
+    def test_it_narrows_what_is_widest(self) -> None:
+        slots = run(Service(servers=4, service_ms=100, cpu_ms=2))  # its bracket is wide, its CPU far from binding
+        best = make_plan([slots], 1200).as_json()["next_best_measurement"]
+        assert best["command"].startswith("plimsoll search ")
+        now, after = best["replicas_now"], best["replicas_after"]
+        assert after["high"] - after["low"] < now["high"] - now["low"]
+
+    def test_nothing_is_advised_where_nothing_would_narrow_it(self, measured: RunDocuments) -> None:
+        assert make_plan([measured], 1200).as_json()["next_best_measurement"] is None
+
+    def test_where_the_upper_end_is_unknown_it_is_a_search(self) -> None:
+        best = make_plan([run(Service(servers=50, cpu_ms=2))], 150).as_json()["next_best_measurement"]
+        assert best["command"].startswith("plimsoll search")
+
+
+def test_a_searchs_bracket_takes_the_place_of_the_steps(measured: RunDocuments) -> None:
+    search = {"valid": True, "lower_rps": 43.0, "upper_rps": 45.0, "endpoints": {"all": {"confidence": 0.95}}}
+    plan = make_plan([replace(measured, search=search)], 120)
+    assert plan.capacity_rps is not None
+    assert (plan.capacity_rps.low, plan.capacity_rps.high, plan.capacity_rps.confidence) == (43.0, 45.0, 0.95)
