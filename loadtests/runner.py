@@ -25,6 +25,7 @@ class Account:
     ended: str = "completed"
     stop_reason: str = ""
     stopped_s: float | None = None  # when it was told to stop, from the run's start; what comes after is the drain
+    target_died: bool = False
     workers: list[dict[str, Any]] = field(default_factory=list)
     lost: list[dict[str, Any]] = field(default_factory=list)
     given: dict[int, int] = field(default_factory=dict)

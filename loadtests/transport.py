@@ -158,19 +158,26 @@ class Connection:
             _outbox.post(self)
 
     def _open_and_send(self, request: bytes) -> None:
+        """On a greenlet of its own; one that is no longer `_opening` (its deadline passed) changes nothing."""
+        me = gevent.getcurrent()
         try:
-            self.open((self.deadline_ns - now()) / 1e9)
+            sock, stream = self._connect((self.deadline_ns - now()) / 1e9)
         except OSError as error:
-            self._opening = None
-            if self.busy:
-                self._fail(*_connect_failure(error, self.origin))
+            if self._opening is me:
+                self._opening = None
+                if self.busy:
+                    self._fail(*_connect_failure(error, self.origin))
+            return
+        if self._opening is not me:
+            sock.close()
             return
         self._opening = None
+        self._install(sock, stream)
         self.connect_ns = now()
         self._send(request)
 
-    def open(self, timeout_s: float) -> None:
-        """Connects (and shakes hands) on the calling greenlet. OSError says why not."""
+    def _connect(self, timeout_s: float) -> tuple[Any, socket.socket | TlsStream]:
+        """(gevent's socket, the stream to use). OSError says why not."""
         origin = self.origin
         family = (
             socket.AF_UNIX
@@ -198,6 +205,10 @@ class Connection:
         except BaseException:
             sock.close()
             raise
+        return sock, stream
+
+    def _install(self, sock: Any, stream: socket.socket | TlsStream) -> None:
+        origin = self.origin
         self._gevent_socket = sock
         self.stream = stream
         self._recv_into = stream.recv_into

@@ -74,6 +74,8 @@ class _Seen:
         self.why = ""
 
     def take(self, _: int, news: dict[str, Any]) -> None:
+        if self.why:
+            return
         self.at_s += news["elapsed_s"]
         outcomes = news["outcomes"]
         ok, ended = outcomes.get("ok", 0), sum(outcomes.values())
@@ -82,8 +84,6 @@ class _Seen:
         self.answered = ended - sum(
             outcomes.get(name, 0) for name in ("timeout", "connect_error", "dropped", "abandoned")
         )
-        if self.why:
-            return
         if news["in_flight"] >= BEHIND:
             self.why = f"{news['in_flight']} requests were in flight"
         elif ended >= ENOUGH and failed_now > 0.5 * max(ended_now, 1):
