@@ -56,7 +56,7 @@ def highest_rate(discipline: Discipline, service_s: np.ndarray, goal: Goal, seed
     work = resampled(service_s, REQUESTS, seed)
     unit = poisson(1.0, REQUESTS, seed + 1)
     low, high = 0.0, 1.05 * discipline.slots * discipline.replicas / float(np.mean(service_s))
-    for _ in range(12):
+    for _ in range(10):  # to a thousandth of the range
         middle = (low + high) / 2
         found = simulate(unit / middle, work, discipline, seed).without_first(0.05)
         met = found.loss <= goal.loss and (goal.within_s is None or found.quantile_s(goal.p) <= goal.within_s)

@@ -29,7 +29,7 @@ def exponential(n: int, mean_s: float, seed: int = 99) -> np.ndarray:
 @pytest.mark.parametrize(("queue", "rho"), KNOWN)
 def test_quantiles_of_known_queues(queue: str, rho: float) -> None:
     servers = 4 if queue == "M/M/4" else 1
-    n = 400_000
+    n = 300_000
     work = np.full(n, S) if queue == "M/D/1" else exponential(n, S)
     found = simulate(poisson(rho * servers / S, n, 1), work, Discipline(servers))
     # at ρ = 0.8 an M/M/1's effective n is about n/84, so 400,000 are worth some 5,000
@@ -73,7 +73,7 @@ def test_means_of_general_queues_agree_with_kingman_and_allen_cunneen() -> None:
 
 def test_two_slots_ten_places_thirty_seconds_need_fourteen_replicas_not_ten() -> None:
     """S = 5 s, 4 requests a second, at most 1 % lost: ⌈λ/μ⌉ over two slots says 10; random routing takes 14."""
-    n = 400_000
+    n = 200_000
     arrivals, work = poisson(4.0, n, 1), exponential(n, 5.0, 2)
 
     def lost(replicas: int, routing: Routing) -> float:
