@@ -153,7 +153,7 @@ def finish(
             stop_reason=account.stop_reason,
         ),
     )
-    found = exit_code(summary, verdict, spec.shape, interrupted)
+    found = exit_code(summary, verdict, spec.shape, interrupted, account.target_died)
     close(run, document, summary, verdict, found, account)
     return Run(run, document, summary, verdict, found)
 
@@ -202,10 +202,12 @@ def close(
     run.write_json("run.json", document)
 
 
-def exit_code(summary: dict[str, Any], verdict: dict[str, Any], shape: str, interrupted: bool) -> Exit:
+def exit_code(
+    summary: dict[str, Any], verdict: dict[str, Any], shape: str, interrupted: bool, target_died: bool = False
+) -> Exit:
     codes = []
     outcomes = summary["all"]["outcomes"]
-    if outcomes and set(outcomes) <= {"connect_error"}:
+    if target_died or (outcomes and set(outcomes) <= {"connect_error"}):
         codes.append(Exit.UNREACHABLE)
     if interrupted:
         codes.append(Exit.INTERRUPTED)

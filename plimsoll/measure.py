@@ -169,7 +169,7 @@ def _drive(
 ) -> Account:  # fmt: skip
     runner = Runner(plan, run)
     ended = 0
-    slo_missed = ""
+    slo_missed = died = ""
 
     def before_start(workers: list[dict[str, Any]], start_ns: int) -> None:
         document["workers"] = workers
@@ -189,13 +189,15 @@ def _drive(
             return signals.reason()
         if max_requests is not None and ended >= max_requests:
             return f"max_usd is reached after {ended:,} requests"
-        died = deployment.died() if deployment else None
+        nonlocal died
+        died = (deployment.died() if deployment else None) or ""
         return died or slo_missed or None
 
     try:
         runner.prepare()
         signals.at_once = False
         account = runner.run(Hooks(before_start, progress, stop, signals.hurry))
+        account.target_died = bool(died) and account.stop_reason == died
     finally:
         runner.close()
         looking.stop()
