@@ -48,6 +48,9 @@ def judge(
     the number in flight (by more than 3 and a quarter) or of the response time (by more than a quarter)."""
     if dropped_at_cap:
         return "saturated"
+    # a step in the rate fills the house for about a response time before anything can be said of a trend
+    filling_ns = min(2e6 * float(np.median(response_ms)), 0.6 * (end_ns - begin_ns)) if len(response_ms) else 0.0
+    begin_ns += filling_ns
     at_ns = np.linspace(begin_ns, end_ns, POINTS + 1)[1:] - (end_ns - begin_ns) / POINTS / 2
     level = in_flight(starts_ns, ends_ns, at_ns).astype(float)
     p, direction = trend_p(level)
