@@ -11,6 +11,8 @@ from typing import Any
 
 import httpx
 
+from profiles.traffic import tls_context
+
 TIMEOUT_S = 5.0
 MOST_FAILURES = 20
 PERIODS_S = {"readiness": 5.0, "liveness": 10.0}  # the reference team's; Kubernetes' own default is 10 s for both
@@ -34,12 +36,15 @@ class HealthCheck:
 class HealthWatch:
     """`start_ns` is the run's start on `time.monotonic_ns`. Whatever goes wrong is an answer, never an error."""
 
-    def __init__(self, checks: Sequence[HealthCheck], start_ns: int, *, verify_tls: bool = True) -> None:
+    def __init__(
+        self, checks: Sequence[HealthCheck], start_ns: int, *, verify_tls: bool = True, source: str | None = None
+    ) -> None:
         self.start_ns = start_ns
         self._checks = list(checks)
-        self._client = httpx.Client(
-            timeout=TIMEOUT_S, trust_env=False, verify=verify_tls, limits=httpx.Limits(max_keepalive_connections=0)
-        )
+        limits = httpx.Limits(max_keepalive_connections=0)
+        verify = tls_context(checks[0].url, verify_tls) if checks else False
+        transport = httpx.HTTPTransport(verify=verify, limits=limits, local_address=source)
+        self._client = httpx.Client(transport=transport, timeout=TIMEOUT_S, trust_env=False)
         self._asked: dict[str, list[tuple[float, float, str]]] = {check.endpoint: [] for check in checks}
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None

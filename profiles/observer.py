@@ -145,7 +145,8 @@ class Observer:
                     known[pid] = processes.TrackedProcess(pid)
                 except psutil.Error:
                     continue
-        rows = []
+        rows: list[dict[str, Any]] = []
+        seen: dict[cgroups.Limits, dict[str, Any]] = {}
         for pid, process in list(known.items()):
             reading = process.read(with_uss=self._sweeps % USS_EVERY == 0)
             if reading is None:
@@ -153,7 +154,10 @@ class Observer:
                 self._ended_roots |= {pid} & set(roots)  # the number may come back as somebody else's process
                 continue
             if pid in self._limits and pid in roots:
-                reading.update(self._limits[pid].read())
+                limits = self._limits[pid]
+                if limits not in seen:
+                    seen[limits] = limits.read()
+                reading.update(seen[limits])
             rows.append({"at_ns": at_ns, "role": role, **reading})
         return rows
 

@@ -1,6 +1,7 @@
 """One process tree: who belongs to it, and what each of its processes has used so far."""
 
 import contextlib
+import functools
 import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
@@ -33,9 +34,11 @@ class TrackedProcess:
         """The columns of one row, null where a right is missing; None once the process has ended."""
         row: dict[str, Any] = {"pid": self.pid, "name": self.name}
         try:
-            if not self.process.is_running() or self.process.status() == psutil.STATUS_ZOMBIE:
+            if not self.process.is_running():
                 return None
             with self.process.oneshot():
+                if self.process.status() == psutil.STATUS_ZOMBIE:
+                    return None
                 times = self.process.cpu_times()
                 row["cpu_user_s"], row["cpu_system_s"] = times.user, times.system
                 row["cpu_reaped_s"] = times.children_user + times.children_system
@@ -79,11 +82,17 @@ class TrackedProcess:
 def children(process: psutil.Process) -> list[int]:
     """Direct children. Linux tells them per thread; elsewhere the whole process table is read."""
     tasks = f"{PROC}/{process.pid}/task"
-    if not (PROC / str(process.pid) / "task" / str(process.pid) / "children").exists():
+    if not _children_told():
         with contextlib.suppress(psutil.Error):
             return [child.pid for child in process.children()]
         return []
     return [int(pid) for thread in _names(tasks) for pid in _contents(f"{tasks}/{thread}/children").split()]
+
+
+@functools.cache
+def _children_told() -> bool:
+    """Whether this kernel tells a thread's children (CONFIG_PROC_CHILDREN)."""
+    return (PROC / "self" / "task" / str(os.getpid()) / "children").exists()
 
 
 def tree(roots: Sequence[int], stop_at: Collection[int] = ()) -> list[int]:

@@ -41,7 +41,8 @@ class Scraper:
 
     Every scrape uses a connection of its own: several workers behind one port then show as counters that fall, which
     `rates` tells, where one kept connection would silently show one worker as the whole service. The period doubles
-    with every million rows, so that a long soak stays bounded.
+    with every million rows, so that a long soak stays bounded. `source`: the address that it asks from, apart from the
+    load's where something counts requests by address.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Scraper:
         *,
         period_s: float = 1.0,
         verify_tls: bool = True,
+        source: str | None = None,
     ) -> None:
         self.start_ns = start_ns
         self.period_s = period_s
@@ -66,6 +68,7 @@ class Scraper:
             transport=httpx.HTTPTransport(
                 uds=urlsplit(base_url).path if unix else None,
                 verify=tls_context(base_url, verify_tls),
+                local_address=source,
                 limits=httpx.Limits(max_keepalive_connections=0),
             ),
             timeout=1.0,

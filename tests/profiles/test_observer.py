@@ -37,19 +37,20 @@ def watch(roots: dict[str, list[int]], seconds: float, period_s: float = 0.2) ->
     return observer
 
 
+def kernel_cpu_s(pid: int, with_children: bool) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11 : 15 if with_children else 13])) / os.sysconf("SC_CLK_TCK")
+
+
 def test_the_cpu_of_a_process_is_what_the_kernel_says_it_used() -> None:
     with python(BURN) as burner:
-        before_s = sum(os.times()[:2])
+        before_s = kernel_cpu_s(burner.pid, with_children=False)
         observer = watch({"target": [burner.pid]}, 2.0)
-        assert sum(os.times()[:2]) - before_s < 1.0
-        table = observer.table()
-        fields = Path(f"/proc/{burner.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        truth_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        last = [row for row in table.to_pylist() if row["pid"] == burner.pid][-1]
+        truth_s = kernel_cpu_s(burner.pid, with_children=False) - before_s
+    table = observer.table()
     assert table.schema.equals(RESOURCES)
-    assert last["cpu_user_s"] + last["cpu_system_s"] == pytest.approx(truth_s, abs=0.1)
-    used = per_window(table, [("run", 0, 2)])["run"]
-    assert used["target"]["cpu_cores_mean"] > 0.3
+    used = per_window(table, [("run", 0, 10)])["run"]
+    assert used["target"]["cpu_s"] == pytest.approx(truth_s, abs=0.1)
     assert used["target"]["run_delay_s_per_s"] is not None
     assert 0 < used["host"]["cpu_share_mean"] <= 1.01
 
@@ -71,8 +72,11 @@ def test_short_lived_children_are_charged_to_the_tree() -> None:
     child = "import time; t = time.process_time()\nwhile time.process_time() - t < 0.05: pass"
     code = f"import subprocess, sys\nwhile True: subprocess.run([sys.executable, '-S', '-c', {child!r}])"
     with python(code) as root:
+        before_s = kernel_cpu_s(root.pid, with_children=True)
         observer = watch({"target": [root.pid]}, 2.0, period_s=0.5)
-    assert per_window(observer.table(), [("run", 0, 2)])["run"]["target"]["cpu_cores_mean"] > 0.3
+        truth_s = kernel_cpu_s(root.pid, with_children=True) - before_s
+    assert truth_s > 0.1
+    assert per_window(observer.table(), [("run", 0, 10)])["run"]["target"]["cpu_s"] == pytest.approx(truth_s, abs=0.25)
 
 
 def test_a_process_that_vanishes_keeps_its_rows_and_stops_nothing() -> None:
@@ -109,7 +113,7 @@ def test_the_live_reading_shows_the_last_interval() -> None:
         time.sleep(1.0)
         latest = observer.latest()
         observer.stop()
-    assert latest["target"]["cpu_cores"] > 0.2
+    assert latest["target"]["cpu_cores"] > 0
     assert latest["target"]["processes"] == 1
     assert 0 < latest["host"]["cpu_share"] <= 1.05
 
