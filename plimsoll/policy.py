@@ -13,7 +13,7 @@ import pyarrow as pa
 from measurements.rundir import RunDirectory
 from measurements.sample import Outcome
 from plimsoll.health_checks import Asked
-from targets import limits, traps
+from targets import clients, limits, traps
 from targets.contract import Contract
 from targets.limits import Load, Refusal
 from targets.traps import TABLE, Seen, Table
@@ -43,12 +43,13 @@ def findings(directory: RunDirectory, run: Run) -> dict[str, list[dict[str, Any]
     errors = pd.read_parquet(directory.path / "errors.parquet") if directory.has("errors.parquet") else None
     measured = [stage for stage in run.stages if not stage.get("warmup")]
     inside = rows[rows["stage"].isin([stage["name"] for stage in measured]) & (rows["outcome"] != Outcome.dropped.name)]
+    front = _front(run.contract, run.asked)
     load = Load(
         seconds=sum(float(stage["duration_s"]) for stage in measured),
         requests={str(name): int(count) for name, count in inside["endpoint"].value_counts().items() if count},
-        clients=_clients(run.contract, inside),
+        clients=min(clients.spread(run.contract, front).clients, _came_as(run.contract, inside)),
         processes=run.replicas * run.workers,
-        front=_front(run.contract, run.asked),
+        front=front,
     )
     found = limits.find(run.contract, load, _refusals(inside, errors))
     seen = Seen(
@@ -82,8 +83,8 @@ def _reason(text: str) -> str:
     return reason if status.startswith("status ") else text
 
 
-def _clients(contract: Contract, rows: pd.DataFrame) -> int:
-    """As how many clients the load came: users of a locustfile are one each, up to the contract's number."""
+def _came_as(contract: Contract, rows: pd.DataFrame) -> int:
+    """As how many of the contract's clients the load came: users of a locustfile are one each."""
     identities = contract.users.identities
     if contract.target.locustfile:
         return max(1, min(identities, len(rows[["worker", "user"]].drop_duplicates())))

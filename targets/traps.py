@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from targets.contract import Contract
+from targets.contract import Contract, Endpoint
 from targets.limits import LimitFound, Load, amount_and_window, rate_rps
 
 DAY_S = 86_400.0
@@ -150,10 +150,10 @@ def limit_per_process(contract: Contract, seen: Seen) -> TrapFound | None:
     amount, _ = amount_and_window(rate)
     real = f"{amount * copies}/{rate.split('/', 1)[1]}"
     binds = seen.load.processes > 1 and any(found.kind == "client" and found.binds for found in seen.limits)
+    deployed = f"{resources.replicas} × {resources.workers}"
     sentence = (
-        f"the limit of {rate} is counted in each process: as deployed ({resources.replicas} replicas of "
-        f"{resources.workers} workers) one client may send up to {real}, and every scale-out raises it; count where all "
-        "processes see it"
+        f"the limit of {rate} is counted in each process: as deployed (replicas × workers: {deployed}) one client may send "
+        f"up to {real}, and every scale-out raises it; count where all processes see it"
     )
     return TrapFound("limit_per_process", "binds" if binds else "declared", sentence, {"copies": copies})
 
@@ -163,9 +163,7 @@ def proxy_limits_health(contract: Contract, seen: Seen) -> TrapFound | None:
     front = contract.limits.front
     if front is None:
         return None
-    covered = [
-        e for e in contract.endpoint if e.kind == "health" and e.enabled and e.path.startswith(front.paths.rstrip("*"))
-    ]
+    covered = _covered(contract)
     if not covered:
         return None
     failed = [e for e in covered if (seen.health.get(e.name) or {}).get("failed")]
@@ -184,7 +182,7 @@ def proxy_limits_health(contract: Contract, seen: Seen) -> TrapFound | None:
 def health_fails_under_load(contract: Contract, seen: Seen) -> TrapFound | None:
     """A check that says ill because the service is busy: who restarts on it makes an outage of a full house."""
     failed = {name: told for name, told in seen.health.items() if told.get("failed")}
-    if not failed:
+    if not failed or (seen.load.front and set(failed) <= {endpoint.name for endpoint in _covered(contract)}):
         return None
     said = ", ".join(
         f"{name} {told['failed']} of {told['asked']} times ({told['failed_in_a_row']} in a row)"
@@ -198,6 +196,13 @@ def health_fails_under_load(contract: Contract, seen: Seen) -> TrapFound | None:
     )
     trap = "full_queue_is_unhealthy" if full else "health_fails_under_load"
     return TrapFound(trap, "binds", sentence, {"failed": sum(told["failed"] for told in failed.values())})
+
+
+def _covered(contract: Contract) -> list[Endpoint]:
+    """Health checks on the paths that the proxy limits."""
+    front = contract.limits.front
+    health = [endpoint for endpoint in contract.endpoint if endpoint.kind == "health" and endpoint.enabled]
+    return [e for e in health if e.path.startswith(front.paths.rstrip("*"))] if front else []
 
 
 def _copies(contract: Contract) -> int:

@@ -4,6 +4,7 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,19 @@ class Limited:
 
 @pytest.fixture
 def service() -> Iterator[tuple[Limited, str]]:
+    with served() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Limited, Run]]:
+    """One run, looked at by several tests."""
+    with served() as (limited, url):
+        yield limited, loaded(contract(url), tmp_path_factory.mktemp("runs"))
+
+
+@contextmanager
+def served() -> Iterator[tuple[Limited, str]]:
     limited = Limited()
 
     class Handler(BaseHTTPRequestHandler):
@@ -99,11 +113,8 @@ def loaded(made: Contract, out: Path) -> Run:
     return measure(Spec(contract=made, rate_rps=20, duration_s=2, seed=3, out=out))
 
 
-def test_a_run_names_the_limit_that_bound_and_what_its_health_checks_will_cost(
-    service: tuple[Limited, str], tmp_path: Path
-):
-    limited, url = service
-    made = loaded(contract(url), tmp_path)
+def test_a_run_names_the_limit_that_bound_and_what_its_health_checks_will_cost(ran: tuple[Limited, Run]):
+    made = ran[1]
     summary = made.summary
     refused = summary["endpoints"]["ask"]["outcomes"]["rejected"]
     count = summary["endpoints"]["ask"]["count"]
@@ -122,11 +133,8 @@ def test_a_run_names_the_limit_that_bound_and_what_its_health_checks_will_cost(
     assert json.loads((made.directory.path / "run.json").read_text())["health_checks"][0]["calls"] == 1
 
 
-def test_the_services_own_metrics_stand_in_server_parquet_and_in_the_summary(
-    service: tuple[Limited, str], tmp_path: Path
-):
-    limited, url = service
-    made = loaded(contract(url), tmp_path)
+def test_the_services_own_metrics_stand_in_server_parquet_and_in_the_summary(ran: tuple[Limited, Run]):
+    limited, made = ran
     table = pq.read_table(made.directory.path / observed.FILE).to_pandas()
     hits = table[(table["name"] == "cache_total") & table["labels"].str.contains("hit")]
     assert len(hits) >= 2
@@ -138,11 +146,8 @@ def test_the_services_own_metrics_stand_in_server_parquet_and_in_the_summary(
     assert by_stage is not None and by_stage["steady"]["cache_hit_ratio"][0]["ratio"] == pytest.approx(0.25)
 
 
-def test_scrapes_and_health_checks_come_from_addresses_that_are_not_the_loads(
-    service: tuple[Limited, str], tmp_path: Path
-):
-    limited, url = service
-    loaded(contract(url), tmp_path)
+def test_scrapes_and_health_checks_come_from_addresses_that_are_not_the_loads(ran: tuple[Limited, Run]):
+    limited, _ = ran
     assert "127.0.0.2" in limited.sources["/metrics"]
     assert "127.0.0.3" in limited.sources["/health"]
     assert limited.sources["/ask"] == {"127.0.0.1"}
