@@ -5,6 +5,7 @@ from __future__ import annotations
 from time import monotonic_ns as now
 
 from gevent import get_hub
+from gevent.event import Event
 
 from loadtests.origin import Origin
 from loadtests.recorder import Recorder
@@ -96,12 +97,23 @@ class Session:
         )  # fmt: skip
 
     def abandon_all(self, why: str) -> None:
-        """Whatever is still open at the end becomes a row of its own."""
+        """Whatever is still open at the end becomes a row of its own.
+
+        On the loop, as every other end: from the main greenlet a switch to a user's would not come back.
+        """
         self.closing = why
-        for origin in self.origins:
-            for connection in list(origin.open_connections):
-                if connection.busy:  # type: ignore[attr-defined]
-                    connection.abandon(why)  # type: ignore[attr-defined]
+        done = Event()
+        get_hub().loop.run_callback(self._abandon_open, why, done)
+        done.wait()
+
+    def _abandon_open(self, why: str, done: Event) -> None:
+        try:
+            for origin in self.origins:
+                for connection in list(origin.open_connections):
+                    if connection.busy:  # type: ignore[attr-defined]
+                        connection.abandon(why)  # type: ignore[attr-defined]
+        finally:
+            done.set()
 
     def close(self) -> None:
         self._sweep.stop()
