@@ -100,7 +100,7 @@ def test_a_cost_per_prompt_is_told_from_a_cost_per_step() -> None:
 
 
 def test_standard_errors_are_neither_boast_nor_excuse() -> None:
-    fits = [fit_recording(recorded(ENGINE, jitter_ms=2, seed=seed)) for seed in range(12)]
+    fits = [fit_recording(recorded(ENGINE, jitter_ms=2, seed=seed)) for seed in range(8)]
     inside = 0
     for name, value in {"alpha": 9, "beta": 0.6, "base": 12, "per_token": 0.15}.items():
         estimates = [fitted.estimates[name] for fitted in fits]

@@ -274,16 +274,20 @@ def test_an_http_1_0_client_gets_a_stream_that_ends_with_the_connection(llm: htt
     assert b"chunked" not in got and got.endswith(b"data: [DONE]\n\n")
 
 
-def test_a_port_in_use_is_one_sentence_and_exit_code_4() -> None:
+def refusal(capsys: pytest.CaptureFixture[str], code: int, **options: Any) -> str:
+    """What serving with these options says before it ends with this exit code."""
+    with pytest.raises(SystemExit, match=str(code)):
+        serve(**options)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_a_port_in_use_is_one_sentence_and_exit_code_4(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        command = [sys.executable, "-m", "targets.reference.llm", "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 4
-    assert (
-        done.stderr
-        == f"llm: port {port} on 127.0.0.1 is in use; choose another with --port, or --port 0 for a free one.\n"
-    )
+        said = refusal(capsys, 4, port=port)
+    assert said == f"llm: port {port} on 127.0.0.1 is in use; choose another with --port, or --port 0 for a free one.\n"
 
 
 @pytest.mark.parametrize(
@@ -294,13 +298,10 @@ def test_a_port_in_use_is_one_sentence_and_exit_code_4() -> None:
         ("[batching", "is not valid TOML"),
     ],
 )
-def test_a_bad_parameter_file_is_one_sentence_and_exit_code_2(tmp_path: Path, text: str, sentence: str) -> None:
-    command = [sys.executable, "-m", "targets.reference.llm", "--port", "0"]
-    done = subprocess.run(
-        [*command, "--config", parameter_file(tmp_path, text)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 2
-    assert sentence in done.stderr and done.stderr.count("\n") == 1
+def test_a_bad_parameter_file_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, sentence: str
+) -> None:
+    assert sentence in refusal(capsys, 2, config=Path(parameter_file(tmp_path, text)))
 
 
 @pytest.mark.parametrize(
@@ -314,10 +315,7 @@ def test_a_bad_parameter_file_is_one_sentence_and_exit_code_2(tmp_path: Path, te
 def test_a_bad_option_is_one_sentence_and_exit_code_2(
     capsys: pytest.CaptureFixture[str], options: dict[str, str], sentence: str
 ) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        serve(options=options)
-    said = capsys.readouterr().err
-    assert sentence in said and said.count("\n") == 1
+    assert sentence in refusal(capsys, 2, options=options)
 
 
 def test_single_parameters_can_be_set_over_a_shape() -> None:

@@ -1,8 +1,6 @@
 """Recording a provider and serving the recording: same answers, same times, no secrets, no surprise bill."""
 
 import json
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from email.message import Message
@@ -14,7 +12,7 @@ import httpx
 import pytest
 from llm_process import parameter_file, running_llm
 
-from targets.reference.llm import redaction
+from targets.reference.llm import recorder, redaction, serve
 from targets.reference.llm.recording import RecordingError, content_of, read, request_hash, usage_of
 
 PROVIDER = """
@@ -61,6 +59,14 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, l
             answers.append(timed(proxy, "/v1/embeddings", {"model": "m", "input": "환불", "api_key": SECRET})[0])
             timed(proxy, "/v1/chat/completions", CHAT | {"max_tokens": 3})
     yield out, answers
+
+
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A quick emulator to record."""
+    config = '[batching]\nmode = "independent"\n[prefill]\nbase_ms = 1\n[decode]\nbase_ms = 2\n'
+    with running_llm("--config", parameter_file(tmp_path_factory.mktemp("provider"), config)) as url:
+        yield url
 
 
 def test_every_exchange_is_written_with_its_tokens_times_and_cost(recorded: tuple[Path, list[bytes]]) -> None:
@@ -113,24 +119,18 @@ def test_an_unrecorded_request_is_refused_with_its_hash_or_emulated_when_told_so
         assert httpx.post(f"{url}/v1/chat/completions", json=other).json()["usage"]["completion_tokens"] == 5
 
 
-def test_several_recordings_of_one_request_take_turns(tmp_path: Path) -> None:
-    config = parameter_file(
-        tmp_path, '[batching]\nmode = "independent"\n[prefill]\nbase_ms = 1\n[decode]\nbase_ms = 1\n'
-    )
+def test_several_recordings_of_one_request_take_turns(tmp_path: Path, provider: str) -> None:
     out = tmp_path / "twice.jsonl"
-    with (
-        running_llm("--config", config) as provider,
-        running_llm("--record", provider, "--record-to", str(out)) as proxy,
-    ):
+    with running_llm("--record", provider, "--record-to", str(out)) as proxy:
         asked = [httpx.post(f"{proxy}/v1/chat/completions", json=CHAT).json()["id"] for _ in range(2)]
     with running_llm("--replay", str(out)) as url:
         got = [httpx.post(f"{url}/v1/chat/completions", json=CHAT).json()["id"] for _ in range(4)]
     assert got == asked * 2
 
 
-def test_a_client_that_leaves_early_is_not_recorded(tmp_path: Path) -> None:
+def test_a_client_that_leaves_early_is_not_recorded(tmp_path: Path, provider: str) -> None:
     out = tmp_path / "left.jsonl"
-    with running_llm() as provider, running_llm("--record", provider, "--record-to", str(out)) as proxy:
+    with running_llm("--record", provider, "--record-to", str(out)) as proxy:
         with httpx.stream("POST", f"{proxy}/v1/chat/completions", json=STREAMED | {"max_tokens": 500}) as response:
             next(response.iter_raw())
         until = time.monotonic() + 2
@@ -146,12 +146,11 @@ def test_an_upstream_that_does_not_answer_is_a_502_in_the_providers_shape(tmp_pa
     assert (response.status_code, response.json()["error"]["type"]) == (502, "api_error")
 
 
-def test_the_budget_ends_the_recording_before_it_is_overspent(tmp_path: Path) -> None:
+def test_the_budget_ends_the_recording_before_it_is_overspent(tmp_path: Path, provider: str) -> None:
     out = tmp_path / "paid.jsonl"
-    with running_llm() as provider:
-        options = ("--record", provider, "--record-to", str(out), "--price", "0,1", "--max-usd", "0.02")
-        with running_llm(*options) as proxy:
-            status = [httpx.post(f"{proxy}/v1/chat/completions", json=CHAT).status_code for _ in range(4)]
+    options = ("--record", provider, "--record-to", str(out), "--price", "0,1", "--max-usd", "0.02")
+    with running_llm(*options) as proxy:
+        status = [httpx.post(f"{proxy}/v1/chat/completions", json=CHAT).status_code for _ in range(4)]
     assert status == [200, 200, 429, 429]  # 8 tokens at 1 USD per 1,000: the third could end above 0.02
     assert sum(exchange.cost_usd or 0 for exchange in read(out).exchanges) <= 0.02
 
@@ -159,21 +158,55 @@ def test_the_budget_ends_the_recording_before_it_is_overspent(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("options", "code", "sentence"),
     [
-        (("--record", "https://192.0.2.1.invalid", "--record-to", "x"), 5, "costs money; give its prices"),
-        (("--record", "ftp://host", "--record-to", "x"), 2, "is not an address to record"),
-        (("--record", "http://127.0.0.1:9"), 2, "give --record-to FILE"),
-        (("--replay", "nowhere.jsonl"), 2, "nowhere.jsonl: cannot be read"),
-        (("--replay", "a", "--fit", "b"), 2, "replay and fit exclude each other"),
-        (("--replay", "a", "--workers", "2"), 2, "replay works with one worker; leave --workers at 1"),
+        ({"record": "https://192.0.2.1.invalid", "record_to": "x"}, 5, "costs money; give its prices"),
+        ({"record": "https://8.8.8.8", "record_to": "x", "price": "1,2"}, 5, "costs money; give its prices"),
+        ({"record": "ftp://host", "record_to": "x"}, 2, "is not an address to record"),
+        ({"record": "http://127.0.0.1:9"}, 2, "give --record-to FILE"),
+        ({"record": "http://127.0.0.1:9", "record_to": "x", "price": "1"}, 2, "option price"),
+        ({"replay": "nowhere.jsonl"}, 2, "nowhere.jsonl: cannot be read"),
+        ({"replay": "a", "fit": "b"}, 2, "replay and fit exclude each other"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence(
-    tmp_path: Path, options: tuple[str, ...], code: int, sentence: str
+    capsys: pytest.CaptureFixture[str], options: dict[str, str], code: int, sentence: str
 ) -> None:
-    command = [sys.executable, "-m", "targets.reference.llm", "--port", "0", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == code
-    assert sentence in done.stderr and done.stderr.count("\n") == 1
+    with pytest.raises(SystemExit, match=str(code)):
+        serve(options=options)
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
+
+
+def test_a_recording_has_one_reader(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        serve(workers=2, replay=Path("a"))
+    assert "replay works with one worker; leave --workers at 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("upstream", "path", "joined"),
+    [
+        ("https://api.openai.com", "/v1/models", "https://api.openai.com/v1/models"),
+        ("https://api.openai.com/v1", "/v1/chat/completions", "https://api.openai.com/v1/chat/completions"),
+        ("https://gateway/openai", "/v1/models?limit=1", "https://gateway/openai/v1/models?limit=1"),
+    ],
+)
+def test_a_base_url_may_end_in_the_version(upstream: str, path: str, joined: str) -> None:
+    assert recorder._join(upstream, path) == joined
+
+
+@pytest.mark.parametrize(
+    ("url", "private"),
+    [
+        ("http://127.0.0.1:9", True),
+        ("http://localhost", True),
+        ("http://10.1.2.3", True),
+        ("http://[::1]:80", True),
+        ("http://8.8.8.8", False),
+        ("http://no-such-host.invalid", False),
+    ],
+)
+def test_only_private_addresses_are_free(url: str, private: bool) -> None:
+    assert recorder.is_private(url) == private
 
 
 def test_a_recording_cut_by_a_kill_is_read_up_to_the_cut(tmp_path: Path, recorded: tuple[Path, list[bytes]]) -> None:

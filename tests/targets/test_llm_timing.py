@@ -33,7 +33,7 @@ ms_per_token = 0.5
 base_ms = 6
 ms_per_running = 1
 """
-TOKENS = 40
+TOKENS = 25
 
 
 class Client:
