@@ -16,7 +16,7 @@ from typing import Any
 import gevent
 from gevent import get_hub, getcurrent
 from locust import User
-from locust.exception import StopUser
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, TaskSet
 
 from loadtests.clock import StageClock
@@ -24,17 +24,19 @@ from loadtests.session import Session
 from targets.payload import draw, fraction
 
 PICK = object()
+MAX_EMPTY_TASKS = 20
 POOL_EXHAUSTED = "no free user: the pool is at its cap"
 
 
 class Journey:
-    """One arrival on its way: `seq`, `stage`, the intended time of its next step, and how many steps it has made."""
+    """One arrival on its way: `seq`, `stage`, the intended time of its next step, how many steps it has made, and how
+    many tasks it went through that made no request."""
 
-    __slots__ = ("began", "next_intended_ns", "over", "seq", "stage", "step")
+    __slots__ = ("began", "empty_tasks", "next_intended_ns", "over", "seq", "stage", "step")
 
     def __init__(self, seq: int, stage: int, intended_ns: int) -> None:
         self.seq, self.stage, self.next_intended_ns = seq, stage, intended_ns
-        self.step = 0
+        self.step = self.empty_tasks = 0
         self.began = self.over = False
 
 
@@ -140,6 +142,12 @@ class Pace:
         user._state = LOCUST_STATE_RUNNING
 
     def finish_journey(self, user: Any, journey: Journey, task: object, error: BaseException | None) -> None:
+        """A task that made no request (it leaves its TaskSet, it only looks around) hands its arrival to the next one."""
+        passed_on = error is None or isinstance(error, InterruptTaskSet | RescheduleTask | RescheduleTaskImmediately)
+        if journey.step == 0 and passed_on and journey.empty_tasks < MAX_EMPTY_TASKS:
+            journey.empty_tasks += 1
+            journey.began = False
+            return
         journey.over = True
         self.journeys -= 1
         if journey.step == 0:
@@ -151,14 +159,14 @@ class Pace:
                 journey.seq, journey.stage, endpoint, user.number, journey.next_intended_ns, why[:500]
             )
 
-    def _pick(self, tasks: list[Any], seq: int, depth: int) -> Any:
-        return tasks[0] if len(tasks) == 1 else tasks[draw(self._seed, seq, 13, depth) % len(tasks)]
+    def _pick(self, tasks: list[Any], seq: int, depth: int, again: int = 0) -> Any:
+        return tasks[0] if len(tasks) == 1 else tasks[draw(self._seed, seq, 13, depth, again) % len(tasks)]
 
-    def pick(self, taskset: TaskSet, seq: int) -> Any:
+    def pick(self, taskset: TaskSet, journey: Journey) -> Any:
         depth, parent = 0, taskset.parent
         while isinstance(parent, TaskSet):
             depth, parent = depth + 1, parent.parent
-        return self._pick(taskset.tasks, seq, depth)
+        return self._pick(taskset.tasks, journey.seq, depth, journey.empty_tasks)
 
     def remember_first(self, task: object, endpoint: str) -> None:
         self._first_endpoint.setdefault(task, endpoint)
@@ -189,7 +197,7 @@ def install(pace: Pace) -> Callable[[], None]:
             journey = pace.next_journey(user)
         task = taskset._task_queue.popleft()
         if task is PICK:
-            task = pace.pick(taskset, journey.seq)
+            task = pace.pick(taskset, journey)
         if isinstance(task, type) or journey.began:
             taskset.execute_task(task)
             return
@@ -206,7 +214,7 @@ def install(pace: Pace) -> Callable[[], None]:
 
     def wait(taskset: TaskSet) -> None:
         journey = taskset.user.journey
-        between = journey is None or journey.over
+        between = journey is None or journey.over or not journey.began
         if pace.closed and between and journey is not None and journey.step:
             seconds = taskset.wait_time()
             if seconds > 0:  # a wait of 0 needs no turn of the loop: the request before it took one

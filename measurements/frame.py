@@ -12,7 +12,7 @@ from measurements.rundir import RunDirectory
 from measurements.sample import CENSORED, NULL, OUTCOMES, TIMED, Outcome
 
 TIMES = ("intended_ns", "sent_ns", "connect_ns", "first_token_ns", "done_ns")
-COLUMNS = ["seq", "step", "stage", "endpoint", "outcome", "tokens_in", "tokens_out", *TIMES]
+COLUMNS = ["seq", "step", "stage", "endpoint", "user", "outcome", "tokens_in", "tokens_out", *TIMES]
 TIMED_CODES = [int(Outcome[name]) for name in TIMED]
 CENSORED_CODES = [int(Outcome[name]) for name in CENSORED]
 
@@ -25,6 +25,7 @@ class Frame:
     step: np.ndarray
     stage: np.ndarray
     endpoint: np.ndarray
+    user: np.ndarray
     outcome: np.ndarray
     tokens_in: np.ndarray
     tokens_out: np.ndarray
@@ -57,6 +58,16 @@ class Frame:
     def timed(self) -> np.ndarray:
         """Rows that percentiles are over: ok, timeout, abandoned."""
         return np.isin(self.outcome, TIMED_CODES) & (self.done_ns != NULL)
+
+    @property
+    def dropped(self) -> np.ndarray:
+        """Arrivals that found no free user; those of a task that made no request had one."""
+        return (self.outcome == Outcome.dropped) & (self.user == NULL)
+
+    @property
+    def without_request(self) -> np.ndarray:
+        """Arrivals whose task made no request: the locustfile's doing."""
+        return (self.outcome == Outcome.dropped) & (self.user != NULL)
 
     @property
     def censored(self) -> np.ndarray:

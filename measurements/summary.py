@@ -107,7 +107,7 @@ class _Entries:
         ok_in_time = in_time & (frame.outcome == Outcome.ok)
         grid = np.arange(begin_ns, end_ns, max((end_ns - begin_ns) / 200, 1e6))
         level = steadiness.in_flight(on_the_way.intended_ns, on_the_way.done_ns, grid)
-        dropped = int((mine.outcome == Outcome.dropped).sum())
+        dropped = int(mine.dropped.sum())
         response_ms = ((mine.done_ns - mine.intended_ns) / 1e6)[mine.timed]
         offered = int((mine.step == 0).sum())
         prefix, duration_s = f"stages.{window.name}", window.duration_s

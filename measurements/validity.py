@@ -107,14 +107,18 @@ def _accounting(frame: Frame, facts: Circumstances) -> Check:
 
 
 def _delivered(frame: Frame, facts: Circumstances) -> Check:
-    """Not sent for the generator's own reasons: its own faults, or lost with a worker that nobody agreed to lose."""
+    """Not sent for the generator's own reasons: its own faults, lost with a worker that nobody agreed to lose, or
+    given to a task that made no request."""
     lost = 0 if facts.allow_degraded else int((frame.outcome == Outcome.lost).sum())
-    missing = lost + sum(facts.own_faults.values())
+    idle = int(frame.without_request.sum())
+    missing = lost + idle + sum(facts.own_faults.values())
     share = missing / len(frame) if len(frame) else 0.0
+    remedy = "mend the tasks of the locustfile that make no request (errors.parquet names them)" if idle else ""
+    if missing > idle:
+        remedy = "give the generator more cores (--workers) or a lower rate"
     return Check(
         "load_delivered", "run", INVALID if share > 0.01 else NOTE if missing else OK, share, 0.01,
-        f"{missing} of {len(frame)} intended requests were not sent for the generator's own reasons",
-        "give the generator more cores (--workers) or a lower rate" if missing else "",
+        f"{missing} of {len(frame)} intended requests were not sent for the generator's own reasons", remedy,
     )  # fmt: skip
 
 

@@ -19,14 +19,14 @@ TEN_SECONDS = [Window("steady", 0.0, 10.0, 10.0, 10.0)]
 def row(
     intended_ms: float, response_ms: float | None = 10.0, outcome: str = "ok", *, late_ms: float = 0.0,
     endpoint: str = "generate", stage: str = "steady", step: int = 0, token_ms: list[tuple[float, int]] | None = None,
-    seq: int | None = None, connect_ms: float | None = None,
+    seq: int | None = None, connect_ms: float | None = None, user: int = NULL,
 ) -> dict[str, Any]:  # fmt: skip
     """One request; `response_ms` None: never sent. `token_ms`: (ms after intended, tokens) of each content event."""
     return {
         "seq": seq, "step": step, "stage": stage, "endpoint": endpoint, "outcome": outcome, "intended_ms": intended_ms,
         "sent_ms": None if response_ms is None else intended_ms + late_ms,
         "done_ms": None if response_ms is None else intended_ms + response_ms,
-        "connect_ms": connect_ms, "token_ms": token_ms or [],
+        "user": user, "connect_ms": connect_ms, "token_ms": token_ms or [],
     }  # fmt: skip
 
 
@@ -45,7 +45,7 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> RunDirectory:
         packed[number]["stage"] = stages.index(entry["stage"])
         packed[number]["endpoint"] = endpoints.index(entry["endpoint"])
         packed[number]["outcome"] = Outcome[entry["outcome"]]
-        packed[number]["tokens_source"] = 0
+        packed[number]["tokens_source"], packed[number]["user"] = 0, entry["user"]
         for name in ("intended", "sent", "done"):
             if entry[f"{name}_ms"] is not None:
                 packed[number][f"{name}_ns"] = round(entry[f"{name}_ms"] * 1e6)

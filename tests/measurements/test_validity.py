@@ -73,6 +73,14 @@ def test_arrivals_dropped_at_a_pool_that_was_large_enough_are_a_finding_and_at_a
     assert check(verdict(tmp_path, steady(), pool_cap=59, pool_needed=60), "dropped_arrivals")["state"] == "ok"
 
 
+def test_a_task_that_made_no_request_is_the_locustfiles_doing_and_no_full_pool(tmp_path: Path) -> None:
+    rows = [*steady(), *(row(k, None, "dropped", user=3) for k in range(10))]
+    found = verdict(tmp_path, rows)
+    assert check(found, "dropped_arrivals")["state"] == "ok"
+    delivered = check(found, "load_delivered")
+    assert delivered["state"] == "invalid" and "locustfile" in delivered["remedy"]
+
+
 @pytest.mark.parametrize(("late_ms", "state"), [(0.4, "ok"), (9.0, "invalid")])
 def test_what_the_generator_added_is_invalid_over_a_millisecond_and_five_percent(
     tmp_path: Path, late_ms: float, state: str
