@@ -6,8 +6,7 @@ A key is looked for as it is written here, and with a dot as an object in an obj
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -46,86 +45,40 @@ DURATION_S = {  # key: what one of its unit is in seconds; a text may carry its 
 UNITS_S = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "": 0.0}
 WITH_UNIT = re.compile(r"\s*(\d{1,15}(?:\.\d{1,15})?)\s*(ns|us|µs|μs|ms|s|)\s*", re.ASCII)
 LONGEST_S = 604_800.0
-CACHED_BYTES = 8_192  # keys of longer lines are looked up anew: what is kept stays small
+MOST_PLANS = 1_000
+REMEMBERED_BYTES = 8_192  # the keys of longer lines are looked up anew: what is remembered stays small
+QUERY = re.compile(rb"\?[^\n]*+")
 
-Get = Callable[[dict[str, Any]], Any]
-
-
-def read(block: bytes, header: tuple[str, ...] = ()) -> Columns:
-    """Columns of a block of whole lines; a line without path or status is skipped, one without method is a GET."""
-    heads: list[bytes] = []
-    statuses: list[int] = []
-    moments: list[Moment] = []
-    durations: list[float] = []
-    started = False
-    number, skipped, examples = 1, 0, list[Skipped]()
-    for number, line in enumerate(block.split(b"\n"), 1):
-        if not line or line.isspace():
-            continue
-        try:
-            row = orjson.loads(line)
-            named = tuple(row), tuple(k for k, v in row.items() if type(v) is dict)
-            keys = _keys(*named) if len(line) < CACHED_BYTES else _Keys(*named)
-            head, status = _head(row, keys), _status(keys.status(row))
-        except (ValueError, TypeError, AttributeError) as error:
-            skipped += 1
-            if len(examples) < KEPT_EXAMPLES:
-                examples.append(skipped_line(number, _reason(error), line))
-            continue
-        heads.append(head)
-        statuses.append(status)
-        moments.append(_moment(keys.time(row)))
-        durations.append(_duration_s(keys.duration(row), keys.duration_unit_s))
-        started = started or keys.started
-    if not heads:
-        return nothing(number - 1, skipped, examples)
-    at_us = np.fromiter((moment[0] for moment in moments), np.int64, len(moments))
-    duration_s = np.array(durations)
-    return Columns(
-        number - 1,
-        len(heads) + skipped,
-        heads,
-        np.array(statuses, np.int16),
-        at_us if started else arrived_us(at_us, duration_s),
-        np.fromiter((moment[1] for moment in moments), np.int32, len(moments)),
-        duration_s,
-        finer_than_s=bool(((at_us % 1_000_000 != 0) & (at_us != NO_TIME)).any()),
-        skipped=skipped,
-        examples=examples,
-    )
+Getter = Callable[[dict[str, Any]], Any]
 
 
 class _Keys:
-    """How to get at time, method, path, status and duration of an object with these keys."""
+    """Where objects with these keys have time, method, path, status and duration.
 
-    def __init__(self, flat: tuple[str, ...], objects: tuple[str, ...]) -> None:
-        plain, nests = set(flat) - set(objects), set(objects)
+    `path`, `method`, `status`, `time` and `duration` are keys of the object itself, None where there is none such; the
+    getters also find what lies deeper, and are asked where the key's value is of the wrong type.
+    """
 
-        def first(names: tuple[str, ...]) -> str | None:
-            return next((n for n in names if n in plain or ("." in n and n.split(".")[0] in nests)), None)
+    def __init__(self, keys: Iterable[str]) -> None:
+        have = set(keys)
 
-        time = first(TIME)
-        self.started = time in STARTED
-        self.time = _get(time)
-        self.status = _get(first(STATUS))
-        self.method = [_get(name) for name in METHOD if first((name,))]
-        self.path = [_get(name) for name in PATH if first((name,))]
-        self.request = _get(first(REQUEST))
-        duration = first(tuple(DURATION_S))
-        self.duration = _get(duration)
-        self.duration_unit_s = DURATION_S[duration] if duration else 0.0
+        def found(names: Iterable[str]) -> list[str]:
+            return [name for name in names if name in have or ("." in name and name.split(".")[0] in have)]
+
+        paths, methods, statuses, times, durations = map(found, (PATH, METHOD, STATUS, TIME, DURATION_S))
+        self.path, self.method, self.status, self.time, self.duration = (
+            next((name for name in names[:1] if name in have), None)
+            for names in (paths, methods, statuses, times, durations)
+        )
+        self.paths, self.methods, self.statuses = (
+            [_getter(name) for name in names] for names in (paths, methods, statuses)
+        )
+        self.requests = [_getter(name) for name in found(REQUEST)]
+        self.started = self.time in STARTED
+        self.unit_s = DURATION_S[self.duration] if self.duration else 0.0
 
 
-@lru_cache(1024)
-def _keys(flat: tuple[str, ...], objects: tuple[str, ...]) -> _Keys:
-    return _Keys(flat, objects)
-
-
-def _get(name: str | None) -> Get:
-    if name is None:
-        return lambda row: None
-    if "." not in name:
-        return lambda row: row.get(name)
+def _getter(name: str) -> Getter:
     parts = name.split(".")
 
     def nested(row: Any) -> Any:
@@ -138,22 +91,96 @@ def _get(name: str | None) -> Get:
     return nested
 
 
-def _head(row: dict[str, Any], keys: _Keys) -> bytes:
-    path = next((p for get in keys.path if isinstance(p := get(row), str)), None)
-    if path is None:
-        request = keys.request(row)
-        if not isinstance(request, str):
-            raise ValueError("no path")
-        method, _, path = request.partition(" ")
-        path = path.rpartition(" HTTP/")[0] or path
-    else:
-        method = next((m for get in keys.method if isinstance(m := get(row), str)), "GET")
-    head = f"{method} {path.partition('?')[0]}"
-    return head.replace("\n", "%0A").encode("utf-8", "replace")
+class _Plans:
+    """`_Keys` by the keys of an object, remembered within bounds."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], _Keys] = {}
+
+    def of(self, names: tuple[str, ...], size: int) -> _Keys:
+        keys = self._known.get(names)
+        if keys is None:
+            keys = _Keys(names)
+            if len(self._known) < MOST_PLANS and size < REMEMBERED_BYTES:
+                self._known[names] = keys
+        return keys
 
 
-def _status(value: Any) -> int:
-    status = int(value)
+_PLANS = _Plans()
+
+
+def read(block: bytes, header: tuple[str, ...] = ()) -> Columns:
+    """Columns of a block of whole lines; a line without path or status is skipped, one without method is a GET."""
+    heads, statuses, moments, durations = list[str](), list[int](), list[Moment](), list[float]()
+    started, skipped, examples = False, 0, list[Skipped]()
+    number, plans = 1, _PLANS
+    for number, line in enumerate(block.split(b"\n"), 1):
+        if not line or line.isspace():
+            continue
+        try:
+            row = orjson.loads(line)
+            keys = plans.of(tuple(row), len(line))
+            path, status = row.get(keys.path), row.get(keys.status)
+            head = (
+                f"{method} {path}"
+                if type(path) is str and type(method := row.get(keys.method)) is str
+                else _head(row, keys)
+            )
+            status = status if type(status) is int and 0 <= status <= 999 else _status(row, keys)
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            skipped += 1
+            if len(examples) < KEPT_EXAMPLES:
+                examples.append(skipped_line(number, _reason(error), line))
+            continue
+        heads.append(head)
+        statuses.append(status)
+        moments.append(_moment(row.get(keys.time)))
+        took = row.get(keys.duration)
+        durations.append(took * keys.unit_s if type(took) is float else _duration_s(took, keys.unit_s))
+        started = started or keys.started
+    if not heads:
+        return nothing(number - 1, skipped, examples)
+    at_us, offset_s = np.array(moments, np.int64).T
+    duration_s = np.array(durations)
+    duration_s[~((duration_s >= 0) & (duration_s <= LONGEST_S))] = np.nan
+    return Columns(
+        number - 1,
+        len(heads) + skipped,
+        _without_queries(heads),
+        np.array(statuses, np.int16),
+        at_us if started else arrived_us(at_us, duration_s),
+        offset_s.astype(np.int32),
+        duration_s,
+        finer_than_s=bool(((at_us % 1_000_000 != 0) & (at_us != NO_TIME)).any()),
+        skipped=skipped,
+        examples=examples,
+    )
+
+
+def _without_queries(heads: list[str]) -> list[bytes]:
+    """ "METHOD /path?query" to b"METHOD /path", without line breaks."""
+    whole = "\n".join(heads).encode("utf-8", "replace")
+    if whole.count(b"\n") != len(heads) - 1:
+        whole = "\n".join(head.replace("\n", "%0A") for head in heads).encode("utf-8", "replace")
+    return QUERY.sub(b"", whole).split(b"\n")
+
+
+def _head(row: dict[str, Any], keys: _Keys) -> str:
+    path = next((p for get in keys.paths if isinstance(p := get(row), str)), None)
+    if path is not None:
+        method = next((m for get in keys.methods if isinstance(m := get(row), str)), "GET")
+        return f"{method} {path}"
+    request = next((r for get in keys.requests if isinstance(r := get(row), str)), None)
+    if request is None:
+        raise ValueError("no path")
+    return request.rpartition(" HTTP/")[0] or request
+
+
+def _status(row: dict[str, Any], keys: _Keys) -> int:
+    given = next((s for get in keys.statuses if isinstance(s := get(row), int | float | str)), None)
+    if given is None:
+        raise ValueError("no status")
+    status = int(given)
     if not 0 <= status <= 999:
         raise ValueError("no status")
     return status
@@ -174,7 +201,7 @@ def _duration_s(value: Any, unit_s: float) -> float:
         value, unit_s = float(match[1]), UNITS_S[match[2]] or unit_s
     if isinstance(value, bool) or not isinstance(value, int | float):
         return np.nan
-    return value * unit_s if 0 <= value * unit_s <= LONGEST_S else np.nan
+    return float(value) * unit_s
 
 
 def _reason(error: Exception) -> str:

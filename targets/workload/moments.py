@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 
 MONTHS = {name: k for k, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
-ISO = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?\d*\s*(Z|UTC|[+-]\d\d:?\d\d)?", re.ASCII)
+SECOND = re.compile(r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)", re.ASCII)
+AFTER_SECOND = re.compile(r"(?:[.,](\d{1,12}))?\s*(Z|UTC|[+-]\d\d:?\d\d)?\s*", re.ASCII)
 COMMON = re.compile(rb"(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d:\d\d):00 ([+-])(\d\d)(\d\d)")
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 
@@ -48,22 +49,33 @@ def common(text: bytes) -> Moment:
 
 
 @lru_cache(8192)
-def _iso_minute_s(day: str, hour: str, minute: str) -> int:
-    year, month, date = day.split("-")
-    return _midnight_s(int(year), int(month), int(date)) + _seconds(int(hour), int(minute), 0)
+def _iso_second_us(second: str) -> int:
+    match = SECOND.fullmatch(second)
+    if match is None:
+        raise ValueError("not a time as in 2026-11-21T19:39:45.123+09:00")
+    year, month, day, *time = map(int, match.groups())
+    return (_midnight_s(year, month, day) + _seconds(*time)) * 1_000_000
+
+
+@lru_cache(256)
+def _zone_s(zone: str) -> int:
+    """Z, UTC, +0900 or +09:00."""
+    if zone[0] not in "+-":
+        return 0
+    return (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60) * (-1 if zone[0] == "-" else 1)
 
 
 def iso(text: str) -> Moment:
     """ISO 8601, with a space or T, any number of decimals; without a zone it is taken as UTC. ValueError else."""
-    match = ISO.fullmatch(text.strip())
+    at_us = _iso_second_us(text[:19])
+    match = AFTER_SECOND.fullmatch(text, 19)
     if match is None:
         raise ValueError("not a time as in 2026-11-21T19:39:45.123+09:00")
-    day, hour, minute, second, fraction, zone = match.groups()
-    offset_s = 0
-    if zone and zone not in ("Z", "UTC"):
-        offset_s = (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60) * (-1 if zone[0] == "-" else 1)
-    micros = int((fraction or "0").ljust(6, "0")[:6])
-    return (_iso_minute_s(day, hour, minute) + _seconds(0, 0, int(second)) - offset_s) * 1_000_000 + micros, offset_s
+    fraction, zone = match.groups()
+    if fraction:
+        at_us += int(fraction[:6].ljust(6, "0"))
+    offset_s = _zone_s(zone) if zone else 0
+    return at_us - offset_s * 1_000_000, offset_s
 
 
 def epoch(number: float) -> Moment:

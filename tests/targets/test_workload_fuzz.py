@@ -31,27 +31,10 @@ VALID = (
     b"5,ChatGPT,472,18",
     b'{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46]}',
 )
-BROKEN = st.sampled_from(
-    [
-        b"\x00",
-        b"\x1b[2J",
-        b'"',
-        b"\\",
-        b"[",
-        b"]",
-        b" ",
-        b"{",
-        b"}}",
-        b"%",
-        b"/",
-        b"9" * 40,
-        b"\r",
-        b",",
-        b"null",
-        b"-1",
-    ]
-    + [b"1e999", b"\xff\xfe", "한".encode(), b"\xe2\x80\xae", b"", b'" "', b'\\"', b"\\\\", b' "', b" 9.999"]
-)
+BROKEN = st.sampled_from([
+    b"\x00", b"\x1b[2J", b'"', b"\\", b"[", b"]", b" ", b"{", b"}}", b"%", b"/", b"\r", b",", b"null", b"-1", b"1e999", b"",
+    b"\xff\xfe", b"\xe2\x80\xae", "한".encode(), b"9" * 40, b'" "', b'\\"', b"\\\\", b' "', b" 9.999",
+])  # fmt: skip
 
 
 @st.composite
