@@ -73,7 +73,7 @@ def profiled(
 
 
 def test_a_cpu_hog_is_named_among_four_workers_and_all_four_are_in_the_capture(tmp_path: Path) -> None:
-    found = profiled(tmp_path, 80, 3, want="cpu", HOG_ROUNDS="60000", HASH_ROUNDS="300", WORKERS="4")
+    found = profiled(tmp_path, 30, 3, want="cpu", HOG_ROUNDS="300000", HASH_ROUNDS="300", WORKERS="4")
     hog = found["cpu"]["functions"][0]
     assert (hog["function"], hog["file"]) == ("planted_hog", str(SERVICE))
     assert hog["self_share"] > 0.5
