@@ -1,7 +1,8 @@
 """How much to aim at when nobody named a rate: arrivals that grow by half until the service falls behind; also a warm-up.
 
 Open loop, so that a slow service is not asked more slowly: a closed loop of a few users would only measure how long
-they wait. The run that follows aims at the step that was too much, so its last stages lie past the edge, not far.
+they wait. The run that follows aims at the step that was too much, so its last stages lie past the edge, not far; where
+a backlog was left, at twice what the service worked off of it, since a backlog is seen late.
 """
 
 from __future__ import annotations
@@ -11,26 +12,34 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from loadtests.arrivals import Process, Stage
 from loadtests.runner import Hooks, Runner
+from measurements import frame
 from measurements.errors import Interrupted, Refused, TargetUnreachable
 from measurements.rundir import RunDirectory
+from measurements.sample import Outcome
 from plimsoll.placement import Placement
 from plimsoll.spec import Spec, load_plan
 
 FIRST_RPS, GROWTH, STEPS, STEP_S = 2.0, 1.5, 22, 1.5
+ABOVE = 2.0
 BEHIND = 64  # requests in flight: far more than a service in balance holds at these rates
 ENOUGH = 20
 
 
 @dataclass(frozen=True)
 class Probe:
-    """`rate_rps` is the step at which the probe stopped, `why` says what stopped it."""
+    """`why` says what stopped the probe at `reached_rps`; `drained_rps` is what was answered afterwards, None where the
+    service was through at once. All in arrivals."""
 
     rate_rps: float
     why: str
     seconds: float
     ok: int
+    reached_rps: float = 0.0
+    drained_rps: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,7 +71,32 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
             "try: plimsoll check, or name a rate with --rate"
         )
     reached = steps[min(int(seen.at_s / STEP_S), STEPS - 1)].start_rps
-    return Probe(_two_digits(reached), seen.why or "the highest step was carried", seen.at_s, seen.ok)
+    drained = _drained(run)
+    aim = reached if drained is None else min(reached, max(FIRST_RPS, ABOVE * drained))
+    why = seen.why or "the highest step was carried"
+    return Probe(_two_digits(aim), why, seen.at_s, seen.ok, reached, drained)
+
+
+def _drained(run: RunDirectory) -> float | None:
+    run.finish_shards()
+    found = frame.read(run)
+    return drained_rps(found.step, found.intended_ns, found.done_ns, found.outcome)
+
+
+def drained_rps(step: np.ndarray, intended_ns: np.ndarray, done_ns: np.ndarray, outcome: np.ndarray) -> float | None:
+    """Arrivals a second that were answered well after the last one came, None where all were answered.
+
+    A saturated service works off its backlog at its own pace, which is its capacity; one that is only slow gives
+    in-flight / latency, which by Little's law is what was offered a little earlier.
+    """
+    left = outcome == Outcome.abandoned
+    if not left.any() or not (step == 0).any():
+        return None
+    last_ns, end_ns = intended_ns[step == 0].max(), done_ns[left].max()
+    ok = (outcome == Outcome.ok) & (done_ns > last_ns)
+    requests_per_arrival = len(step) / np.count_nonzero(step == 0)
+    seconds = max(float(end_ns - last_ns) / 1e9, 1e-3)
+    return float(np.count_nonzero(ok)) / seconds / requests_per_arrival
 
 
 class _Seen:

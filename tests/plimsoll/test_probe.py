@@ -1,0 +1,101 @@
+"""The rate that a run aims at when nobody named one: near what the service can do, whatever it is like."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from measurements.errors import TargetUnreachable
+from measurements.sample import Outcome
+from plimsoll import probe
+from plimsoll.placement import place
+from plimsoll.spec import Spec
+from targets.contract_file import parse
+
+
+@contextmanager
+def served(answer: Any) -> Iterator[str]:
+    """Each request gets the status that `answer()` returns, when it returns."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        wbufsize = -1
+
+        def do_GET(self) -> None:
+            status = answer()
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        request_queue_size = 512
+
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def probed(url: str, out: Path) -> probe.Probe:
+    document = {"target": {"name": "t", "base_url": url}, "endpoint": [{"name": "ask", "path": "/", "timeout_s": 20}]}
+    spec = Spec(contract=parse(document, out / "contract"), out=out, seed=1)
+    return probe.rate(spec, [url], place(1, True), out / "probe", lambda: None)
+
+
+def test_a_service_with_few_places_is_not_aimed_at_many_times_what_it_can_do(tmp_path: Path):
+    places = threading.Semaphore(2)
+
+    def two_at_a_time() -> int:
+        with places:
+            time.sleep(0.25)
+        return 200
+
+    with served(two_at_a_time) as url:
+        found = probed(url, tmp_path)
+    assert found.drained_rps is not None
+    assert 4 < found.drained_rps < 11  # 2 places of 250 ms: 8 a second
+    assert found.rate_rps == pytest.approx(2 * found.drained_rps, rel=0.1)
+    assert found.rate_rps < found.reached_rps
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_service_that_answers_with_its_limit_only_is_there_and_gets_a_rate(status: int, tmp_path: Path):
+    with served(lambda: status) as url:
+        found = probed(url, tmp_path)
+    assert found.ok == 0
+    assert "failed or were refused" in found.why
+    assert 2 <= found.rate_rps < 50
+
+
+def test_a_service_that_answers_nothing_is_unreachable(tmp_path: Path):
+    with served(lambda: time.sleep(60) or 200) as url, pytest.raises(TargetUnreachable, match="answered nothing"):
+        probed(url, tmp_path)
+
+
+def rows(*each: tuple[int, float, float, Outcome]) -> list[np.ndarray]:
+    step, intended_s, done_s, outcome = zip(*each, strict=True)
+    nanoseconds = [np.array([int(at * 1e9) for at in times]) for times in (intended_s, done_s)]
+    return [np.array(step), *nanoseconds, np.array([int(o) for o in outcome])]
+
+
+def test_what_is_worked_off_counts_arrivals_from_the_last_one_on():
+    done = [(0, 10.0 + k / 100, 11.1 + k / 10, Outcome.ok) for k in range(10)]  # 10 in the 2 s after the last arrival
+    early, left = (0, 1.0, 2.0, Outcome.ok), (0, 10.1, 12.1, Outcome.abandoned)
+    assert probe.drained_rps(*rows(early, *done, left)) == pytest.approx(5.0)
+    second_steps = [(1, 10.0, 11.5, Outcome.timeout)] * 12  # two requests an arrival: half as many arrivals
+    assert probe.drained_rps(*rows(early, *done, left, *second_steps)) == pytest.approx(2.5)
+
+
+def test_a_service_that_was_through_at_once_left_nothing_to_work_off():
+    assert probe.drained_rps(*rows((0, 1.0, 2.0, Outcome.ok), (0, 2.0, 2.1, Outcome.rejected))) is None
