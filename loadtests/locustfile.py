@@ -43,7 +43,7 @@ def _import(path: Path) -> ModuleType:
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = next((f" (line {t.lineno})" for t in _frames(error) if t.filename == str(path)), "")
         raise UsageError(f"{path}{line} cannot be imported: {type(error).__name__}: {error}") from error
     return module
