@@ -79,14 +79,18 @@ def to_parquet(source: Path, target: Path, schema: pa.Schema, **options: Any) ->
     rows = 0
     partial = target.with_suffix(".partial")
     held: list[pa.RecordBatch] = []
-    with pq.ParquetWriter(partial, schema, compression="zstd", **options) as writer:
-        for batch in batches(source):
-            held.append(batch)
-            rows += batch.num_rows
-            if sum(b.num_rows for b in held) >= 131_072:
+    try:
+        with pq.ParquetWriter(partial, schema, compression="zstd", **options) as writer:
+            for batch in batches(source):
+                held.append(batch)
+                rows += batch.num_rows
+                if sum(b.num_rows for b in held) >= 131_072:
+                    writer.write_table(pa.Table.from_batches(held).unify_dictionaries())
+                    held.clear()
+            if held:
                 writer.write_table(pa.Table.from_batches(held).unify_dictionaries())
-                held.clear()
-        if held:
-            writer.write_table(pa.Table.from_batches(held).unify_dictionaries())
+    except OSError:
+        partial.unlink(missing_ok=True)  # a full disk: the journal stays as it is
+        raise
     partial.rename(target)
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -258,6 +259,16 @@ def main(arguments: list[str] | None = None) -> Any:
     except PlimsollError as error:
         print(f"plimsoll: {error}", file=sys.stderr)
         raise SystemExit(int(error.exit_code)) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(
+            f"plimsoll: no space left on the disk{where}; the rows written so far are kept: free some space, then finish "
+            "the run with: plimsoll recover runs/latest (or the folder given with --out)",
+            file=sys.stderr,
+        )
+        raise SystemExit(int(Exit.INVALID)) from None
     except KeyboardInterrupt:
         print("plimsoll: interrupted", file=sys.stderr)
         raise SystemExit(int(Exit.INTERRUPTED)) from None
