@@ -13,7 +13,7 @@ from typing import BinaryIO, cast
 from measurements.errors import UsageError
 from targets.workload.columns import Skipped, skipped_line
 
-BLOCK_BYTES = 4 << 20
+BLOCK_BYTES = 2 << 20
 LONGEST_LINE_BYTES = 1 << 20
 GZIP = b"\x1f\x8b"
 UTF8_BOM = b"\xef\xbb\xbf"
