@@ -29,6 +29,7 @@ from plimsoll.probe import Probe
 from plimsoll.spec import Spec, pool_needed
 from plimsoll.watch import Watch
 from profiles.usage import per_window
+from targets.contract_file import without_credentials
 
 if TYPE_CHECKING:
     from plimsoll.measure import Run
@@ -55,7 +56,7 @@ def first_document(
         "run": run.identity,
         "name": spec.target_name,
         "command": spec.command or " ".join(sys.argv),
-        "contract": contract,
+        "contract": without_credentials(contract),
         "contract_path": str(spec.contract_path) if spec.contract_path else None,
         "limits": spec.limits() or slo.DEFAULT,
         "timeouts_s": spec.timeouts_s(),

@@ -16,6 +16,7 @@ from measurements.errors import ContractError, UsageError
 from targets.contract import Contract
 from targets.sources import DataField
 
+CREDENTIAL_NAME = re.compile(r"(?i)authorization|cookie|token|secret|api[-_]?key|passw|credential")
 DATA_KEYS = ("repeat", "seed")
 FORMS = {  # by the key's last part: what a string there must look like
     "name": "it must not be empty, over 80 characters or hold control characters",
@@ -66,13 +67,35 @@ def secrets_filled(value: str, fill: Callable[[str], str] = str) -> str:
 
 
 def secret_values(contract: Contract) -> list[str]:
-    """Every value that must appear in no artefact: what ${env:NAME} stands for, and the identities' tokens."""
-    texts = [value for endpoint in contract.endpoint for value in endpoint.header.values()]
-    texts += contract.users.header.values()
-    found = [os.environ[name] for text in texts for name in ENV.findall(text) if name in os.environ]
+    """Every value that must appear in no artefact: what ${env:NAME} stands for, credentials written out, and the
+    identities' tokens."""
+    headers = [*(endpoint.header for endpoint in contract.endpoint), contract.users.header]
+    found = []
+    for name, text in ((name, text) for header in headers for name, text in header.items()):
+        found += [os.environ[variable] for variable in ENV.findall(text) if variable in os.environ]
+        if _is_literal_credential(name, text):
+            found += [text, text.rpartition(" ")[2]]
     if contract.users.tokens:
         found += contract.beside(contract.users.tokens).read_text(encoding="utf-8").split()
     return found
+
+
+def without_credentials(document: Any) -> Any:
+    """A contract as it may be written to disk: credentials that stand in headers or env as plain text become ***."""
+    if isinstance(document, list):
+        return [without_credentials(entry) for entry in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: {name: "***" if _is_literal_credential(name, text) else text for name, text in value.items()}
+        if key in ("header", "env") and isinstance(value, dict)
+        else without_credentials(value)
+        for key, value in document.items()
+    }
+
+
+def _is_literal_credential(name: str, text: Any) -> bool:
+    return isinstance(text, str) and bool(CREDENTIAL_NAME.search(name)) and not ENV.search(text) and "{{" not in text
 
 
 def _environment(contract: Contract) -> list[str]:

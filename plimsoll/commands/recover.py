@@ -12,7 +12,7 @@ from loadtests.plan import LoadPlan
 from loadtests.runner import Account
 from measurements import frame as frames
 from measurements import streams, validity
-from measurements.errors import Exit, UsageError
+from measurements.errors import Exit, FormatError, UsageError
 from measurements.rundir import RunDirectory
 from measurements.summary import RunFacts, Window, summarise
 from measurements.validity import INVALID, Check, Circumstances
@@ -22,7 +22,7 @@ from plimsoll.finish import close, merge_evidence
 def recover(run_dir: Path, as_json: bool) -> None:
     run = RunDirectory.open(run_dir)
     document = run.read_json("run.json")
-    if run.has("summary.json"):
+    if _is_finished(run):
         raise UsageError(
             f"{run.path} is finished already; open {run.path}/report.html or run: plimsoll report {run.path}"
         )
@@ -31,6 +31,14 @@ def recover(run_dir: Path, as_json: bool) -> None:
         print(json.dumps(summary, ensure_ascii=False))
     else:
         print(f"recovered {summary['all']['count']:,} rows in {run.path}; the run is INVALID: it did not end by itself")
+
+
+def _is_finished(run: RunDirectory) -> bool:
+    """A summary that cannot be read is none."""
+    try:
+        return run.has("summary.json") and bool(run.read_json("summary.json"))
+    except FormatError:
+        return False
 
 
 def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, Any]:

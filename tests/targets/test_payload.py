@@ -158,6 +158,11 @@ def test_secrets_are_filled_from_the_environment_only_when_the_request_is_built(
     assert sent == "Bearer s3cret-{{seq}} 4"  # a secret is no template
 
 
+def test_a_credential_written_out_in_the_contract_is_a_secret_too(tmp_path: Path) -> None:
+    made = contract(tmp_path, {"header": {"Authorization": "Bearer abc123", "X-Api-Key": "k-9", "Accept": "text/plain"}})
+    assert {"abc123", "k-9"} <= set(secret_values(made)) and "text/plain" not in secret_values(made)
+
+
 def test_data_cannot_read_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PLIMSOLL_TEST_KEY", "s3cret")
     made = request(tmp_path, {"header": {"X": "{{q}}"}}, data={"q": {"choice": ["${env:PLIMSOLL_TEST_KEY}"]}})

@@ -1,0 +1,80 @@
+"""plimsoll check: one request per enabled endpoint, judged as a run would, and what lies ahead."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from command_line import Said, said, written
+from servers import Scripted, answer, raw, silent
+
+
+def asked(
+    capsys: pytest.CaptureFixture[str], folder: Path, server: Scripted, *endpoints: dict[str, Any], **more: Any
+) -> Said:
+    return said(capsys, "check", written(folder, server.url, *endpoints, **more))
+
+
+def test_a_service_that_answers_as_expected_is_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Scripted({"/search": answer(), "/ask": answer(422)}) as server:
+        done = asked(
+            capsys, tmp_path, server, {"name": "search", "path": "/search", "expect": {"json_path": "$.ok"}},
+            {"name": "ask", "method": "POST", "path": "/ask", "json": {"q": "{{seq}}"}, "expect": {"status": [422]}},
+            {"name": "off", "path": "/off", "enabled": False},
+        )  # fmt: skip
+    assert done.code == 0 and done.out.rstrip().endswith("ready to run")
+    assert sorted(one.path for one in server.aside) == ["/ask", "/search"]
+    assert all(one.header["host"].startswith("127.0.0.1") for one in server.aside)
+
+
+@pytest.mark.parametrize(
+    ("script", "part"),
+    [
+        (answer(500), "status 500"),
+        (answer(429), "a limit refused already this one request"),
+        (answer(302, b"", Location="http://203.0.113.9/x"), "redirects to http://203.0.113.9/x, which is not followed"),
+        (answer(body=b"{}"), "no value at the expected JSON path"),
+        (raw(b"nonsense\r\n"), "RemoteProtocolError"),
+        (silent(2.0), "ReadTimeout within 0.2 s"),
+    ],
+)
+def test_each_problem_is_named_and_ends_with_1(
+    script: Any, part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    endpoint = {"name": "search", "path": "/search", "timeout_s": 0.2, "expect": {"json_path": "$.ok"}}
+    with Scripted({"/search": script}) as server:
+        done = asked(capsys, tmp_path, server, endpoint)
+    assert done.code == 1 and part in done.out and "1 problem(s)" in done.out
+    assert "Traceback" not in done.err
+
+
+def test_with_json_only_the_document_is_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Scripted({"/search": answer()}) as server:
+        done = said(capsys, "check", written(tmp_path, server.url), "--json")
+    document = json.loads(done.out)
+    assert done.code == 0 and done.err == "" and document["problems"] == []
+    assert document["endpoints"][0]["status"] == 200
+
+
+def test_limits_and_money_ahead_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    upstream = {
+        "paid": True, "usd_per_1k_tokens_in": 1.0, "usd_per_1k_tokens_out": 2.0, "tokens_in": 100, "tokens_out": 50,
+        "max_usd": 500.0,
+    }  # fmt: skip
+    with Scripted({"/search": answer()}) as server:
+        contract = written(tmp_path, server.url, limits={"per_client": ["10/minute"]}, upstream=upstream)
+        done = said(capsys, "check", contract)
+    assert "10/minute per client" in done.out
+    assert "1,000 upstream calls, 150,000 tokens, 200.00 USD" in done.out
+
+
+def test_a_secret_is_sent_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLIMSOLL_TEST_KEY", "canary-8Zq1")
+    with Scripted({"/search": answer(500, b"bad key canary-8Zq1")}) as server:
+        done = asked(
+            capsys, tmp_path, server, {"name": "s", "path": "/search", "header": {"X-Key": "${env:PLIMSOLL_TEST_KEY}"}}
+        )
+    assert server.aside[0].header["x-key"] == "canary-8Zq1"
+    assert "canary-8Zq1" not in done.out + done.err
