@@ -5,9 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import Scripted, answer
 
 from measurements.errors import Refused, UsageError
 from plimsoll import money, permission
+from plimsoll.measure import measure
+from plimsoll.spec import Spec
 from targets.contract import Contract
 from targets.contract_file import parse
 
@@ -111,3 +114,27 @@ def test_a_damaged_record_is_a_sentence(line: str, home: Path) -> None:
     home.write_text(line + "\n")
     with pytest.raises(UsageError, match="is damaged"):
         permission.check("http://x", "8.8.8.8", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "error", "part"),
+    [
+        (
+            {**PRICED, "max_usd": 5.0},
+            UsageError,
+            "probing for a rate would spend without counting; name one with --rate",
+        ),
+        (PRICED, Refused, "max_usd in [upstream]"),
+    ],
+)
+def test_no_request_is_sent_at_a_paid_upstream_before_its_cost_is_known(
+    upstream: dict[str, Any], error: type[Exception], part: str, tmp_path: Path
+) -> None:
+    with Scripted({"/": answer()}) as server:
+        made = contract(**upstream)
+        made = made.model_copy(update={"target": made.target.model_copy(update={"base_url": server.url})})
+        with pytest.raises(error) as caught:
+            measure(Spec(contract=made, out=tmp_path))
+    assert part in str(caught.value)
+    assert server.asked == [] and server.paths() == []
+    assert not list(tmp_path.glob("*-t-*"))
