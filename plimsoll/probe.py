@@ -80,23 +80,27 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
 def _drained(run: RunDirectory) -> float | None:
     run.finish_shards()
     found = frame.read(run)
-    return drained_rps(found.step, found.intended_ns, found.done_ns, found.outcome)
+    return drained_rps(found.step, found.endpoint, found.intended_ns, found.done_ns, found.outcome)
 
 
-def drained_rps(step: np.ndarray, intended_ns: np.ndarray, done_ns: np.ndarray, outcome: np.ndarray) -> float | None:
+def drained_rps(
+    step: np.ndarray, endpoint: np.ndarray, intended_ns: np.ndarray, done_ns: np.ndarray, outcome: np.ndarray
+) -> float | None:
     """Arrivals a second that were answered well after the last one came, None where all were answered.
 
     A saturated service works off its backlog at its own pace, which is its capacity; one that is only slow gives
-    in-flight / latency, which by Little's law is what was offered a little earlier.
+    in-flight / latency, which by Little's law is what was offered a little earlier. Told by the endpoints that were
+    left open, each arrival having its mean number of requests to them: the others had no backlog.
     """
     left = outcome == Outcome.abandoned
-    if not left.any() or not (step == 0).any():
+    arrivals = np.count_nonzero(step == 0)
+    if not left.any() or not arrivals:
         return None
+    slow = np.isin(endpoint, np.unique(endpoint[left]))
     last_ns, end_ns = intended_ns[step == 0].max(), done_ns[left].max()
-    ok = (outcome == Outcome.ok) & (done_ns > last_ns)
-    requests_per_arrival = len(step) / np.count_nonzero(step == 0)
-    seconds = max(float(end_ns - last_ns) / 1e9, 1e-3)
-    return float(np.count_nonzero(ok)) / seconds / requests_per_arrival
+    ok = np.count_nonzero((outcome == Outcome.ok) & (done_ns > last_ns) & slow)
+    requests_per_arrival = np.count_nonzero(slow) / arrivals
+    return ok / max(float(end_ns - last_ns) / 1e9, 1e-3) / requests_per_arrival
 
 
 class _Seen:

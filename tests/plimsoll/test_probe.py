@@ -83,19 +83,26 @@ def test_a_service_that_answers_nothing_is_unreachable(tmp_path: Path):
         probed(url, tmp_path)
 
 
-def rows(*each: tuple[int, float, float, Outcome]) -> list[np.ndarray]:
-    step, intended_s, done_s, outcome = zip(*each, strict=True)
-    nanoseconds = [np.array([int(at * 1e9) for at in times]) for times in (intended_s, done_s)]
-    return [np.array(step), *nanoseconds, np.array([int(o) for o in outcome])]
+def drained(*each: tuple[str, int, float, float, Outcome]) -> float | None:
+    endpoint, step, intended_s, done_s, outcome = zip(*each, strict=True)
+    codes = np.array([sorted(set(endpoint)).index(name) for name in endpoint])
+    intended_ns, done_ns = (np.array([int(at * 1e9) for at in times]) for times in (intended_s, done_s))
+    return probe.drained_rps(np.array(step), codes, intended_ns, done_ns, np.array([int(o) for o in outcome]))
 
 
-def test_what_is_worked_off_counts_arrivals_from_the_last_one_on():
-    done = [(0, 10.0 + k / 100, 11.1 + k / 10, Outcome.ok) for k in range(10)]  # 10 in the 2 s after the last arrival
-    early, left = (0, 1.0, 2.0, Outcome.ok), (0, 10.1, 12.1, Outcome.abandoned)
-    assert probe.drained_rps(*rows(early, *done, left)) == pytest.approx(5.0)
-    second_steps = [(1, 10.0, 11.5, Outcome.timeout)] * 12  # two requests an arrival: half as many arrivals
-    assert probe.drained_rps(*rows(early, *done, left, *second_steps)) == pytest.approx(2.5)
+WORKED_OFF = [("ask", 0, 10.0 + k / 100, 11.1 + k / 10, Outcome.ok) for k in range(10)]  # 10 in 2 s after the last one
+EARLY = ("ask", 0, 1.0, 2.0, Outcome.ok)
+LEFT = ("ask", 0, 10.1, 12.1, Outcome.abandoned)
+
+
+def test_what_is_worked_off_counts_from_the_last_arrival_on():
+    assert drained(EARLY, *WORKED_OFF, LEFT) == pytest.approx(5.0)
+
+
+def test_endpoints_without_a_backlog_do_not_dilute_what_is_worked_off():
+    quick = [("search", 0, 10.0 + k / 1000, 10.05, Outcome.ok) for k in range(36)]
+    assert drained(EARLY, *WORKED_OFF, LEFT, *quick) == pytest.approx(5.0 * 4)  # an arrival in four asks
 
 
 def test_a_service_that_was_through_at_once_left_nothing_to_work_off():
-    assert probe.drained_rps(*rows((0, 1.0, 2.0, Outcome.ok), (0, 2.0, 2.1, Outcome.rejected))) is None
+    assert drained(("ask", 0, 1.0, 2.0, Outcome.ok), ("ask", 0, 2.0, 2.1, Outcome.rejected)) is None

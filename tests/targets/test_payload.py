@@ -159,7 +159,9 @@ def test_secrets_are_filled_from_the_environment_only_when_the_request_is_built(
 
 
 def test_a_credential_written_out_in_the_contract_is_a_secret_too(tmp_path: Path) -> None:
-    made = contract(tmp_path, {"header": {"Authorization": "Bearer abc123", "X-Api-Key": "k-9", "Accept": "text/plain"}})
+    made = contract(
+        tmp_path, {"header": {"Authorization": "Bearer abc123", "X-Api-Key": "k-9", "Accept": "text/plain"}}
+    )
     assert {"abc123", "k-9"} <= set(secret_values(made)) and "text/plain" not in secret_values(made)
 
 
