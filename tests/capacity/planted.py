@@ -109,7 +109,8 @@ def _frame(
     intended_ns, done_ns = np.round(arrivals * 1e9).astype(np.int64), np.round(done * 1e9).astype(np.int64)
     nothing = np.full(n, -1, dtype=np.int64)
     frame = Frame(
-        seq=np.arange(n), step=np.zeros(n, dtype=np.int64), stage=stage, endpoint=endpoint, outcome=outcome,
+        seq=np.arange(n), step=np.zeros(n, dtype=np.int64), stage=stage, endpoint=endpoint, user=np.arange(n),
+        outcome=outcome,
         tokens_in=nothing, tokens_out=nothing, intended_ns=intended_ns, sent_ns=intended_ns, connect_ns=nothing,
         first_token_ns=nothing, done_ns=done_ns, stages=[window.name for window in windows], endpoints=names,
     )  # fmt: skip
