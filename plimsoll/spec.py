@@ -33,6 +33,7 @@ class Spec:
     warmup_s: float = 0.0
     process: Process = field(default_factory=Process)
     shape: str = "load"
+    planned: tuple[Stage, ...] = ()  # stages of one's own instead of the shape's
     endpoint: str | None = None
     workers: int = 1
     seed: int | None = None
@@ -170,6 +171,8 @@ def _stages(spec: Spec, rate_rps: float) -> list[Stage]:
         span_s = max(min(spec.duration_s, times_s[-1] + 1e-9), 1e-3)
         mean_rps = sum(at_s < span_s for at_s in times_s) / span_s
         return [Stage("replay", span_s, mean_rps, mean_rps)]
+    if spec.planned:
+        return list(spec.planned)
     if spec.shape == "smoke":
         return stages("smoke", spec.rate_rps or 1.0, spec.duration_s, spec.warmup_s)
     return stages(spec.shape, rate_rps, spec.duration_s, spec.warmup_s)

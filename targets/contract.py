@@ -39,7 +39,10 @@ class Need(Section):
 
 
 class Control(Section):
-    start: str = Field(description="command; {port}, {workers} and {<need>_url} are filled in")
+    start: str = Field(
+        description="command; {port}, {workers}, {<need>_url} and {queue_<name>_max_concurrent} (_max_queue_size, _timeout_s) of "
+        "[limits.queue.<name>] are filled in"
+    )
     stop: str | None = Field(None, description="command that stops it; absent: SIGTERM, then SIGKILL after 10 s")
     ready: Path_ = Field("/health", description="path that answers 2xx once the service can serve")
     ready_timeout_s: Seconds = 60

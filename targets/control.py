@@ -17,6 +17,7 @@ from targets.contract import Contract
 from targets.process import STOP_PATIENCE_S, Process, describe_exit
 
 UNSAFE = re.compile(r"[^\w.-]+")  # in a file's name
+NOT_A_NAME = re.compile(r"\W+")
 
 Say = Callable[[str], None]
 
@@ -111,7 +112,7 @@ class Deployment:
 
     def _start(self, role: str, name: str, start: str, ready: str, env: dict[str, str], urls: dict[str, str]) -> str:
         port = free_port()
-        values = {"port": str(port), "workers": str(self._workers), **urls}
+        values = {"port": str(port), "workers": str(self._workers), **queue_values(self._contract), **urls}
         if role == "target" and self._control.stop:
             fill(self._control.stop, {**values, "pid": ""})
         process = Process(
@@ -142,6 +143,16 @@ class Deployment:
         while process.exit_code is None and asking.exit_code in (None, 0) and time.monotonic() < until:
             time.sleep(0.02)
         asking.stop(patience_s=0.0)
+
+
+def queue_values(contract: Contract) -> dict[str, str]:
+    """{queue_<name>_max_concurrent} and its kin: the queue limits as the contract states them, for a start command that
+    passes them on; a contract with other limits then starts a service with other limits."""
+    return {
+        f"queue_{NOT_A_NAME.sub('_', name)}_{field}": f"{value:g}"
+        for name, queue in contract.limits.queue.items()
+        for field, value in queue.model_dump().items()
+    }
 
 
 def fill(template: str, values: dict[str, str]) -> str:
