@@ -1,16 +1,50 @@
-"""What the service said about itself in a run, per stage: for the summary and for the plan."""
+"""What a run observed, as the summary and the plan want it: from a run directory's files, here once for `run` and `plan`."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from measurements import frame as frames
+from measurements.errors import FormatError
 from measurements.rundir import RunDirectory
+from measurements.sample import NULL
 from profiles.rates import per_window
 
+if TYPE_CHECKING:
+    from capacity.documents import RunDocuments
+
 FILE = "server.parquet"
+MOST_ERRORS = 200
+MOST_TIMES = 20_000  # of an endpoint: evenly thinned, for a simulation to draw from
+
+
+def documents(directory: RunDirectory) -> RunDocuments:
+    """All that `capacity` reads of one finished run; what was not observed stays None."""
+    from capacity import documents as capacity_documents
+    from capacity import service_times
+
+    bare = capacity_documents.RunDocuments(
+        directory.read_json("run.json"), directory.read_json("summary.json"), directory.read_json("validity.json"),
+        path=_shown(directory.path),
+    )  # fmt: skip
+    rows = frames.read(directory)
+    return capacity_documents.RunDocuments(
+        bare.run, bare.summary, bare.validity, bare.path,
+        server=server(directory),
+        search=directory.read_json("search.json") if directory.has("search.json") else None,
+        service_times_s={
+            endpoint: times_s[:: 1 + len(times_s) // MOST_TIMES].tolist()
+            for endpoint, times_s in service_times.from_rows(rows, capacity_documents.stages_of([bare])).items()
+        } or None,
+        errors=_errors(directory),
+        replica_times=_replica_times(directory, bare.summary) if bare.replicas > 1 else None,
+    )  # fmt: skip
 
 
 def server(directory: RunDirectory) -> dict[str, dict[str, Any]] | None:
@@ -26,3 +60,33 @@ def in_brief(table: pa.Table, start_s: float, end_s: float) -> dict[str, Any]:
     """For summary.json: cache hit ratios, the upstream engine's load, and what could not be had."""
     found = per_window(table, [("run", start_s, end_s)])["run"]
     return {key: found[key] for key in ("cache_hit_ratio", "upstream", "refusals")}
+
+
+def _shown(path: Path) -> str:
+    """As a person here would type it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _errors(directory: RunDirectory) -> list[dict[str, Any]]:
+    """The most frequent rows of errors.parquet."""
+    if not directory.has("errors.parquet"):
+        return []
+    try:
+        return pq.read_table(directory.path / "errors.parquet").slice(0, MOST_ERRORS).to_pylist()
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"{directory.path}/errors.parquet is damaged ({error}); run again") from error
+
+
+def _replica_times(directory: RunDirectory, summary: Mapping[str, Any]) -> dict[str, dict[str, Any]] | None:
+    """Quantiles of each replica's answers over all stages but the warm-up: requests are dealt out in turn, so that
+    every replica had the same load at the same time."""
+    from capacity.service_times import by_replica
+
+    warm = [stage["name"] for stage in summary.get("stages") or [] if stage.get("warmup")]
+    rows = directory.table("samples", ["seq", "stage", "replica", "outcome", "intended_ns", "done_ns"]).to_pandas()
+    rows = rows[(rows["seq"] >= 0) & ~rows["stage"].isin(warm) & rows["done_ns"].notna() & rows["replica"].notna()]
+    if rows["replica"].nunique() < 2:
+        return None
+    response_ms = ((rows["done_ns"] - rows["intended_ns"]) / 1e6).to_numpy(dtype=float)
+    replica = rows["replica"].fillna(NULL).to_numpy(dtype=np.int64)
+    return by_replica(replica, (rows["outcome"] == "ok").to_numpy(), response_ms) or None

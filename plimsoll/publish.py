@@ -24,10 +24,9 @@ def publish(run: Run, lang: str, with_plan: bool) -> list[str]:
 
 
 def _plan(run: Run) -> dict[str, Any]:
-    from capacity.plan import RunDocuments, make_plan
+    from capacity.plan import make_plan
 
-    documents = RunDocuments(run.document, run.summary, run.validity, server=observed.server(run.directory))
-    plan = dict(make_plan([documents], None).as_json())
+    plan = dict(make_plan([observed.documents(run.directory)], None).as_json())
     run.directory.write_json("plan.json", plan)
     return plan
 

@@ -14,7 +14,7 @@ def plan(
     run_dirs: list[Path], demand: float | None, users: int | None, growth: str | None, horizon: str | None,
     prices: Path | None, out: Path | None, lang: str, as_json: bool,
 ) -> None:  # fmt: skip
-    from capacity.plan import RunDocuments, make_plan
+    from capacity.plan import make_plan
     from reports.render import render
     from reports.terminal import summary_lines
 
@@ -24,13 +24,7 @@ def plan(
         if given is not None:
             raise UsageError(f"{word} is not built yet; plan for a peak rate with --demand RPS")
     runs = [RunDirectory.open(path) for path in run_dirs]
-    documents = [
-        RunDocuments(
-            run.read_json("run.json"), run.read_json("summary.json"), run.read_json("validity.json"),
-            server=observed.server(run),
-        )
-        for run in runs
-    ]  # fmt: skip
+    documents = [observed.documents(run) for run in runs]
     made = make_plan(documents, demand)
     document = made.as_json()
     home = runs[-1]
