@@ -165,9 +165,9 @@ def test_a_metrics_page_that_fails_and_a_health_check_that_fails_are_told_and_en
     told = made.summary["health"]["health"]
     assert told["failed"] == told["asked"] >= 1
     assert told["failures"][0]["said"] == "status 503"
-    assert {trap["trap"] for trap in made.summary["traps"]} == {
-        "health_fails_under_load"
-    }  # nothing counted: nothing accused
+    accused = {trap["trap"] for trap in made.summary["traps"]}
+    three_in_a_row = told["failed_in_a_row"] >= 3  # as an orchestrator counts
+    assert accused == ({"health_fails_under_load"} if three_in_a_row else set())  # nothing counted: nothing accused
 
 
 def test_a_health_check_is_not_charged_with_what_other_traffic_moves(service: tuple[Limited, str]):
