@@ -32,6 +32,21 @@ def examples(*lines: str) -> str:
     return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
 
 
+@app.command(
+    epilog=examples("plimsoll init http://127.0.0.1:8000", "plimsoll init localhost:8080 -o orders.toml --force")
+)
+def init(
+    url: Annotated[str, typer.Argument(help="where the service listens", show_default=False)],
+    output: Annotated[Path, typer.Option("-o", "--output", help="contract file to write")] = Path("plimsoll.toml"),
+    force: Annotated[bool, typer.Option("--force", help="write over a file that is there")] = False,
+    json: Json = False,
+) -> None:
+    """Write a contract from a running service's /openapi.json; enables only what cannot do harm."""
+    from plimsoll.commands import init as command
+
+    command.init(url, output, force, json)
+
+
 @app.command(epilog=examples("plimsoll run targets/kakao.toml --start --shape breakpoint --duration 100",
                              "plimsoll run -f loadtests/scenarios/kakao.py --host http://127.0.0.1:8000 --rate 5"))  # fmt: skip
 def run(
@@ -242,7 +257,6 @@ def _later(name: str, purpose: str) -> None:
 
 
 for _name, _purpose in (
-    ("init", "writes a contract from a service's /openapi.json"),
     ("search", "finds the highest rate that meets an SLO"),
     ("verify", "tests a plan against what is measured"),
     ("gate", "compares two versions in one paired run"),

@@ -19,7 +19,6 @@ from typer.testing import CliRunner
 
 from measurements.errors import UsageError
 from plimsoll.cli import app
-from targets.contract_file import load
 from tests.docs import pages
 
 BIN = Path(sys.executable).parent
@@ -69,13 +68,6 @@ def test_what_the_readme_calls_not_built_says_so_itself(line: str) -> None:
     assert isinstance(found.exception, UsageError) and "not built yet" in str(found.exception), (
         f"take {line} off the list"
     )
-
-
-def test_the_contract_of_the_readme_is_valid(tmp_path: Path) -> None:
-    contract = re.search(r"<<'TOML'\n(.*?)^TOML$", README, re.MULTILINE | re.DOTALL)
-    assert contract is not None
-    (tmp_path / "plimsoll.toml").write_text(contract[1], encoding="utf-8")
-    assert load(tmp_path / "plimsoll.toml").target.name == "my-service"
 
 
 class Answers(BaseHTTPRequestHandler):
