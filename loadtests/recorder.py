@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from loadtests.evidence import Evidence
+from loadtests.timing_notes import SUFFIX, TimingNotes
 from measurements import sample
 from measurements.journal import JournalWriter
 from measurements.rundir import RunDirectory
@@ -38,6 +39,7 @@ class Recorder:
         self._token_key: list[tuple[int, int, int]] = []
         self._token_at, self._token_count = array("q"), array("i")
         self.listeners: list[Callable[[np.ndarray], None]] = []
+        self.timings = TimingNotes(sidecar(run, "timings", worker).with_suffix(SUFFIX))
 
     @property
     def rows(self) -> int:
@@ -72,6 +74,7 @@ class Recorder:
 
     def flush(self) -> None:
         self._flush_tokens()
+        self.timings.flush()
         if not self._offset:
             return
         packed = np.frombuffer(bytes(self._buffer[: self._offset]), dtype=PACKED).copy()
@@ -107,6 +110,7 @@ class Recorder:
         finally:
             self._samples.close()
             self._tokens.close()
+            self.timings.close()
             self.evidence.close()
 
 

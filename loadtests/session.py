@@ -25,6 +25,7 @@ class Session:
         self.origins, self.recorder = origins, recorder
         self.heads = HeadBuilder(run)
         self.in_flight = 0
+        self._looks_after = 0
         self.own_faults: dict[str, int] = {}
         self.stale = 0
         self.closing = ""
@@ -74,6 +75,9 @@ class Session:
             first_token_ns, c.done_ns, c.status, outcome, error_number, c.bytes_out, c.bytes_in, tokens_in, tokens_out,
             source, attempt,
         )  # fmt: skip
+        self._looks_after -= 1
+        if self._looks_after <= 0 and seq >= 0 and c.head:
+            self._looks_after = self.recorder.timings.take(c.head, seq, step)
         response_ns = c.done_ns - intended_ns
         if evidence.wants(outcome, response_ns):
             start = self.recorder.start_ns

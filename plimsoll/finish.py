@@ -22,7 +22,7 @@ from measurements.errors import Exit
 from measurements.rundir import RunDirectory
 from measurements.sample import SCHEMA_VERSION
 from measurements.summary import RunFacts, Window, summarise
-from plimsoll import observed, policy
+from plimsoll import observed, policy, told
 from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement
 from plimsoll.probe import Probe
@@ -127,6 +127,7 @@ def finish(
     )
     summary = summarise(frame, tokens, facts)
     summary |= _looked(spec, run, summary, looking, measured)
+    summary["where_time_went"] = told.where_time_went(run, plan.workers, looking.spans)
     hot, longest, highest = validity.hot_windows(account.progress)
     endpoint_names = {e.name for e in spec.contract.endpoint} if spec.contract else set()
     verdict = validity.judge(
@@ -167,6 +168,12 @@ def _looked(
     if table.num_rows:
         pq.write_table(table, run.path / observed.FILE, compression="zstd")
     found: dict[str, Any] = {"server": {"failures": looking.failures()}, "health": looking.health()}
+    if looking.snapshots is not None:
+        from capacity.documents import RunDocuments
+
+        stacks = looking.snapshots.document()
+        run.write_json(observed.SNAPSHOTS, stacks)
+        found["blocked_frames"] = observed.blocked(stacks, RunDocuments({}, summary, {}))
     if table.num_rows and measured:
         found["server"] |= observed.in_brief(table, measured[0].start_s, measured[-1].end_s)
     if spec.contract is not None:

@@ -11,10 +11,11 @@ from typing import Any
 
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks, Runner
+from loadtests.shapes import FINDING
 from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.rundir import RunDirectory
-from plimsoll import finish, health_checks, money, permission, probe, watch
+from plimsoll import finish, health_checks, money, permission, probe, told, watch
 from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement, place
 from plimsoll.spec import Spec, checked, load_plan
@@ -61,6 +62,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         if before:
             before(run)
         stack.callback(watcher.end)
+        spec, spans = told.listening(spec, run.identity, stack)
         urls, roots, services, deployment = _target(spec, run, placement, watcher, stack)
         engines = watch.engines(deployment.needs) if deployment else {}
         asked = _ask_health(spec, urls[0], engines)
@@ -79,7 +81,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
             watcher.phase(f"ahead: {cost.sentence}")
         document = finish.first_document(spec, plan, run, placement, services, cost.sentence, probed, asked)
         run.write_json("run.json", document)
-        looking = Watch(spec.contract, urls, roots, engines, asked)
+        looking = Watch(spec.contract, urls, roots, engines, asked, spans, overload=spec.shape in FINDING)
         account = _drive(spec, plan, run, document, looking, deployment, watcher, signals, cost.max_requests)
         watcher.phase("reading the rows")
         return finish.finish(spec, plan, run, document, account, looking, signals.interrupted)
@@ -174,12 +176,13 @@ def _drive(
     def before_start(workers: list[dict[str, Any]], start_ns: int) -> None:
         document["workers"] = workers
         run.write_json("run.json", document)
-        looking.start(start_ns, runner.pids)
+        looking.start(start_ns, runner.pids, sum(stage.duration_s for stage in plan.stages))
         watcher.begin(plan, run)
 
     def progress(worker: int, news: dict[str, Any]) -> None:
         nonlocal ended, slo_missed
         ended += news["ended"]
+        looking.progress(worker, news)
         if spec.abort_on_slo and not slo_missed:
             slo_missed = _live_miss(spec, news)
         watcher.progress(worker, news)
@@ -195,6 +198,7 @@ def _drive(
 
     try:
         runner.prepare()
+        looking.before()
         signals.at_once = False
         account = runner.run(Hooks(before_start, progress, stop, signals.hurry))
         account.target_died = bool(died) and account.stop_reason == died

@@ -14,12 +14,14 @@ from measurements import frame as frames
 from measurements.errors import FormatError
 from measurements.rundir import RunDirectory
 from measurements.sample import NULL
+from profiles import snapshots
 from profiles.rates import per_window
 
 if TYPE_CHECKING:
     from capacity.documents import RunDocuments
 
 FILE = "server.parquet"
+SNAPSHOTS = "profiles/snapshots.json"
 MOST_ERRORS = 200
 MOST_TIMES = 20_000  # of an endpoint: evenly thinned, for a simulation to draw from
 
@@ -37,6 +39,7 @@ def documents(directory: RunDirectory) -> RunDocuments:
     return capacity_documents.RunDocuments(
         bare.run, bare.summary, bare.validity, bare.path,
         server=server(directory),
+        blocked_frames=_blocked_frames(directory, bare),
         search=directory.read_json("search.json") if directory.has("search.json") else None,
         service_times_s={
             endpoint: times_s[:: 1 + len(times_s) // MOST_TIMES].tolist()
@@ -60,6 +63,34 @@ def in_brief(table: pa.Table, start_s: float, end_s: float) -> dict[str, Any]:
     """For summary.json: cache hit ratios, the upstream engine's load, and what could not be had."""
     found = per_window(table, [("run", start_s, end_s)])["run"]
     return {key: found[key] for key in ("cache_hit_ratio", "upstream", "refusals")}
+
+
+def _blocked_frames(directory: RunDirectory, bare: RunDocuments) -> dict[str, float] | None:
+    if not directory.has(SNAPSHOTS):
+        return None
+    return snapshots.shares(directory.read_json(SNAPSHOTS), _plateau(bare)) or None
+
+
+def blocked(document: dict[str, Any], bare: RunDocuments) -> dict[str, Any]:
+    """For summary.json: what serving threads were seen doing in the stages of the plateau, `document` of snapshots.json."""
+    spans = _plateau(bare)
+    places = snapshots.places(document, spans)
+    nowhere = "no stage was overloaded" if not spans else "no thread was seen serving a request there"
+    return {
+        "shares": snapshots.shares(document, spans),
+        "places": places,
+        "snapshots": sum(any(a <= one["at_s"] <= b for a, b in spans) for one in document["snapshots"]),
+        "why_not": None if places else document["why_not"] or nowhere,
+    }
+
+
+def _plateau(bare: RunDocuments) -> list[tuple[float, float]]:
+    """When the stages of the plateau were, in seconds of the run."""
+    from capacity.documents import stages_of
+    from capacity.plateau import find
+
+    plateau = find(stages_of([bare]))
+    return [(stage.start_s, stage.start_s + stage.duration_s) for stage in plateau.stages] if plateau else []
 
 
 def _shown(path: Path) -> str:

@@ -17,18 +17,24 @@ from plimsoll.health_checks import Asked
 from profiles.health import HealthWatch
 from profiles.observer import Observer
 from profiles.scrape import SERVER, Scraper
+from profiles.snapshots import Snapshots
+from profiles.spans import SpanReceiver
 from targets.contract import Contract
 
 MOST_PAGES = 8
 
 
 class Watch:
-    """`roots`: role → pids. `engines`: need → base URL of an engine started with the service."""
+    """`roots`: role → pids. `engines`: need → base URL of an engine started with the service. `overload`: the load is
+    meant to go beyond what the service can do, so stacks are looked at once it does."""
 
     def __init__(
         self, contract: Contract | None, urls: Sequence[str], roots: Mapping[str, Sequence[int]],
-        engines: Mapping[str, str], asked: Sequence[Asked],
+        engines: Mapping[str, str], asked: Sequence[Asked], spans: SpanReceiver | None = None, *,
+        overload: bool = False,
     ) -> None:  # fmt: skip
+        self.spans = spans
+        self.snapshots = Snapshots(roots.get("target", [])) if overload and roots.get("target") else None
         self._roots, self.asked = roots, list(asked)
         self.observer: Observer | None = None
         self._scrapers = _scrapers(contract, urls, engines)
@@ -36,8 +42,20 @@ class Watch:
         verify = contract.target.verify_tls if contract else True
         self._health = HealthWatch(checks, 0, verify_tls=verify, source=_aside(urls[0], 3))
 
-    def start(self, start_ns: int, generator: Sequence[int]) -> None:
+    def before(self) -> None:
+        """While nothing is loaded yet; may take a second."""
+        if self.snapshots is not None:
+            self.snapshots.calm()
+
+    def progress(self, worker: int, news: Mapping[str, Any]) -> None:
+        """What a load process tells once a second."""
+        if self.snapshots is not None:
+            self.snapshots.progress(worker, int(news["in_flight"]))
+
+    def start(self, start_ns: int, generator: Sequence[int], load_s: float) -> None:
         """Returns within milliseconds: the first arrival is near. `generator`: pids of the load processes."""
+        if self.snapshots is not None:
+            self.snapshots.start(start_ns, load_s)
         self.observer = Observer({**self._roots, "generator": list(generator)}, start_ns)
         self.observer.start()
         for scraper in self._scrapers:
@@ -52,6 +70,8 @@ class Watch:
         for scraper in self._scrapers:
             scraper.stop()
         self._health.stop()
+        if self.snapshots is not None:
+            self.snapshots.stop()
 
     def server(self) -> pa.Table:
         """What the service and its engines said about themselves; schema `profiles.scrape.SERVER`."""

@@ -89,7 +89,7 @@ def capture(
         time.sleep(max(0.0, began_s + moment_s - time.monotonic()))
         threads: list[dict[str, Any]] = []
         for pid in filter(is_python, tree(roots, stop_at=skip)):
-            found, why_not = _dump(spy, pid)
+            found, why_not = dump(spy, pid)
             threads += found
         taken.append(threads)
     if not any(taken):
@@ -165,7 +165,8 @@ def classify(thread: dict[str, Any]) -> tuple[str, tuple[str, str, int]]:
     return ("idle" if waits_for_work and kind != "sleep" else kind), place
 
 
-def _dump(spy: str, pid: int) -> tuple[list[dict[str, Any]], str | None]:
+def dump(spy: str, pid: int) -> tuple[list[dict[str, Any]], str | None]:
+    """Every thread of one process, with the kernel's word; or a sentence why not."""
     command = [spy, "dump", "--pid", str(pid), "--nonblocking", "--json", "--full-filenames"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=DUMP_S, check=False)

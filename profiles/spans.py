@@ -18,6 +18,7 @@ from io import BytesIO
 
 import pyarrow as pa
 
+from measurements.errors import UsageError
 from profiles.otlp import CLIENT, Span, spans
 
 MOST_BODY_BYTES = 4 << 20
@@ -40,12 +41,18 @@ SPANS = pa.schema(
 class SpanReceiver:
     """Listens on 127.0.0.1 for OTLP over HTTP; keeps the spans of one run's traces, bounded; counts what it refused."""
 
-    def __init__(self, trace_prefix: str) -> None:
+    def __init__(self, trace_prefix: str, port: int = 0) -> None:
         self.refused: Counter[str] = Counter()
         self._prefix = trace_prefix.lower()
         self._spans: list[Span] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        try:
+            self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
+        except OSError as error:
+            raise UsageError(
+                f"port {port} of [target.observe] otlp cannot be listened on ({error.strerror}); stop what uses it, or "
+                "name another"
+            ) from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="spans", daemon=True)
 

@@ -56,6 +56,10 @@ class Observe(Section):
     container: str | None = None
     prometheus: str | None = Field(None, description="path or URL of the metrics page")
     json_: dict[str, list[str]] = Field({}, alias="json", description="path = the dotted keys to keep")
+    otlp: Annotated[int, Field(ge=1, le=65_535)] | None = Field(
+        None,
+        description="listen here for the service's OpenTelemetry spans (OTLP over HTTP); with --start it is told so",
+    )
 
 
 class Target(Section):

@@ -12,6 +12,7 @@ import pytest
 from measurements import quantiles, sample, slo, validity
 from measurements.errors import Exit
 from plimsoll.finish import ERRORS
+from profiles.breakdown import PARTS
 from profiles.resources import RESOURCES
 from profiles.scrape import SERVER
 from tests.docs import pages
@@ -45,8 +46,8 @@ def test_what_the_contract_page_calls_unread_is_read_nowhere() -> None:
 
 @pytest.mark.parametrize(
     "schema",
-    [sample.SAMPLES, sample.TOKENS, RESOURCES, ERRORS, SERVER],
-    ids=["samples", "tokens", "resources", "errors", "server"],
+    [sample.SAMPLES, sample.TOKENS, RESOURCES, ERRORS, SERVER, PARTS],
+    ids=["samples", "tokens", "resources", "errors", "server", "timing"],
 )
 def test_every_column_on_disk_is_defined(schema: object) -> None:
     text = FORMAT.read_text(encoding="utf-8")

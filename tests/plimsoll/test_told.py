@@ -1,0 +1,63 @@
+"""Where requests' time went, in real runs: the service's header, its spans, or a sentence that it said nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+
+from measurements.errors import UsageError
+from plimsoll import told
+from targets.control import free_port
+from tests.loadtests.real_runs import contract, run
+from tests.servers import Asked, Line, Scripted, answer
+
+ENDPOINTS = [{"name": "search", "path": "/search", "weight": 1}, {"name": "mute", "path": "/mute", "weight": 1}]
+
+
+def test_headers_are_read_after_the_run_and_an_endpoint_without_is_told_apart(tmp_path: Path) -> None:
+    timed = answer(after_s=0.01, Server_Timing="retrieval;dur=6, rest;dur=1")
+    with Scripted({"/search": timed, "/mute": answer()}) as server:
+        made = run(contract(server.url, ENDPOINTS), tmp_path, rate_rps=60.0)
+    found = made.summary["where_time_went"]
+    assert {part["name"]: part["ms_mean"] for part in found["search"]["parts"]} == {"retrieval": 6.0, "rest": 1.0}
+    assert found["search"]["n"] == made.summary["endpoints"]["search"]["ok"]
+    assert found["search"]["outside_ms_mean"] >= 3.0
+    assert "Server-Timing" in found["mute"]["why_not"]
+    assert pq.read_table(made.directory.path / told.FILE).num_rows == 2 * found["search"]["n"]
+    assert list((made.directory.path / "samples").glob("*.timing")) == []
+
+
+def exporting(port: int, name: str, took_ns: int) -> Any:
+    """A service that exports a span for each request, as an instrumented one does, joined by traceparent."""
+
+    def script(line: Line, asked: Asked) -> None:
+        if "traceparent" in asked.header:
+            _, trace, parent, _ = asked.header["traceparent"].split("-")
+            span = {"traceId": trace, "spanId": "00000000000000aa", "parentSpanId": parent, "name": name, "kind": 3,
+                    "startTimeUnixNano": "1000", "endTimeUnixNano": str(1000 + took_ns)}  # fmt: skip
+            body = {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
+            where = f"http://127.0.0.1:{port}/v1/traces"
+            httpx.post(where, content=json.dumps(body), headers={"Content-Type": "application/json"})
+        answer()(line, asked)
+
+    return script
+
+
+def test_spans_that_the_service_exports_stand_in_for_the_header(tmp_path: Path) -> None:
+    port = free_port()
+    with Scripted({"/search": exporting(port, "vector query", 5_000_000)}) as server:
+        made = contract(server.url, ENDPOINTS[:1], target={"observe": {"otlp": port}})
+        finished = run(made, tmp_path, rate_rps=30.0)
+    found = finished.summary["where_time_went"]["search"]
+    assert found["source"] == "spans"
+    assert [(part["name"], part["ms_mean"]) for part in found["parts"]] == [("vector query", pytest.approx(5.0))]
+
+
+def test_a_port_for_spans_that_is_taken_is_a_sentence(tmp_path: Path) -> None:
+    with Scripted({"/search": answer()}) as server:
+        made = contract(server.url, ENDPOINTS[:1], target={"observe": {"otlp": server.port}})
+        with pytest.raises(UsageError, match="otlp cannot be listened on"):
+            run(made, tmp_path, rate_rps=5.0)
