@@ -50,12 +50,13 @@ class RunDocuments:
     @property
     def replicas(self) -> int:
         """Replicas that carried the load: the base URLs that the client balanced over."""
-        url = (self.contract.get("target") or {}).get("base_url")
+        url = self.run.get("base_urls") or (self.contract.get("target") or {}).get("base_url")
         return max(1, len(url)) if isinstance(url, list) else 1
 
     @property
     def workers(self) -> int:
-        return int(self.section("resources").get("workers") or 1)
+        """Processes of one replica: as started, else as the contract says."""
+        return int(self.run.get("service_workers") or self.section("resources").get("workers") or 1)
 
     def section(self, name: str) -> Json:
         found = self.contract.get(name)

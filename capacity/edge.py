@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from scipy import stats
 
+from capacity.crossing import crossing
 from capacity.documents import CONFIDENCE, RunDocuments, Stage, between
 from capacity.figures import figure
 from measurements import slo
@@ -93,7 +94,8 @@ def _says(finding: Mapping[str, Any]) -> str:
 
 
 def find(stages: Sequence[Stage]) -> Edge:
-    """The bracket. Its ends are moved outward to stages whose verdict is sure; where none is, it is indicative.
+    """The bracket. Its ends are moved outward to stages whose verdict is sure; where none is, it is indicative. Its middle is
+    where the first figure crosses its limit.
 
     One run's bracket holds the sampling error inside the run; the spread from run to run is not in it.
     """
@@ -120,7 +122,9 @@ def find(stages: Sequence[Stage]) -> Edge:
     if not beyond:
         return Edge(judged, None, low, None, True, [_never_fails(run, last_pass, bool(misses))])
     high = min([one.stage.rate_rps for one in beyond if one.sure] or [one.stage.rate_rps for one in beyond])
-    middle = (max(one.stage.rate_rps for one in below) + min(one.stage.rate_rps for one in beyond)) / 2
+    last, first = max(one.stage.rate_rps for one in below), min(one.stage.rate_rps for one in beyond)
+    crossed = crossing([one.stage for one in judged])
+    middle = crossed if crossed is not None and last < crossed < first else (last + first) / 2
     unsure = not (any(one.sure for one in below) and any(one.sure for one in beyond))
     return Edge(judged, between(low, middle, high, CONFIDENCE), low, high, unsure, [])
 

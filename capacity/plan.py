@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from capacity import appendix, ask, grade, model, options, words
+from capacity import appendix, ask, grade, machine, model, options, predictions, words
 from capacity.ask import Ask, Demand
 from capacity.bottleneck import Bottleneck
 from capacity.documents import RunDocuments
 from capacity.growth import Growth
 from capacity.ledger import Entry
+from capacity.machine import Machine
 from capacity.model import Model
 from capacity.prices import PriceBook
 from measurements.interval import Interval, Refusal
@@ -77,15 +78,21 @@ def make_plan(
     lead_time_days: float = 0.0,
     prices: PriceBook | None = None,
     track_record: Sequence[Entry] = (),
+    on: Machine | None = None,
 ) -> Plan:
     """`demand_rps`: peak arrivals per second today; None plans for `users`, or else for the capacity found and twice
     that. `track_record`: past predictions, by which intervals are scaled. Never raises for what the data cannot
-    carry: those fields are None and `refusals` says why.
+    carry: those fields are None and `refusals` says why. `on`: another machine than the one measured, as calibrated there.
     """
     asked = Ask(demand_rps, users, think_time_s, growth, peak_to_mean, lead_time_days)
     fitted = model.fit(runs, track_record)
     if isinstance(fitted, list):
         return _refused(runs, fitted, demand_rps)
+    if on is not None:
+        moved = machine.moved(fitted, on)
+        if isinstance(moved, Refusal):
+            return _refused(runs, [moved], demand_rps)
+        fitted = moved
     wanted = ask.demand(asked, fitted)
     bought = options.make(fitted, wanted.planned_rps)
     extra = appendix.of(fitted, asked, tuple(track_record))
@@ -93,7 +100,10 @@ def make_plan(
     extra["next_best_measurement"] = appendix.narrower(fitted, planned)
     if prices is not None:
         extra |= appendix.money(fitted, asked, bought, prices)
+    extra["predictions"] = predictions.of(fitted)
     grading, reasons = grade.grade(fitted.run)
+    if on is not None:
+        grading, reasons = "C", [machine.said(fitted, on), *(reasons if grading == "C" else [])]
     plan = Plan(
         indicative=_indicative(fitted),
         evidence_grade=grading,

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from capacity import slowing
 from capacity.documents import between
+from capacity.figures import figure
 from capacity.model import Model
 from capacity.options import CONTENTION, SHARED
 from capacity.queue_options import QueueModel
@@ -20,6 +22,12 @@ from capacity.simulation import Routing
 from measurements.interval import Interval, Refusal
 
 SEEDS = (1, 2, 3)
+SLOWING = (
+    1.0,
+    0.5,
+    1.5,
+)  # how service times grow with what runs at once: as fitted, half and one and a half times that
+MULTIPLIED = ("cpu_one_core", "cpu_host", "memory", "concurrency_limit", "connection_pool")
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,10 @@ class Variation:
     workers: int | None = None
     queues: Mapping[str, QueueSetting] = field(default_factory=dict)
     routing: Routing = "round_robin"
+
+    @property
+    def is_nothing(self) -> bool:
+        return not (self.replicas or self.workers or self.queues)
 
     def __str__(self) -> str:
         parts = [f"{self.replicas} replicas"] if self.replicas else []
@@ -55,27 +67,39 @@ def predict(model: Model, change: Variation) -> Prediction | Refusal:
     kind, line = model.bottleneck.kind, model.capacity_rps
     if line is None:
         return Refusal("prediction", "the line itself is not known", _search(model))
+    if change.is_nothing:
+        return _made(model, change, line, "line", ["the same deployment, measured again"])
     copies = (change.replicas or model.run.replicas) / model.run.replicas
     widths = (change.workers or model.run.workers) / model.run.workers
-    if change.queues or (kind == "concurrency_limit" and model.queues):
+    if change.queues or (kind == "concurrency_limit" and model.queues and widths == 1):
         return _simulated(model, change, line)
-    if kind in SHARED or (kind == "unidentified" and copies * widths == 1):
+    if kind in SHARED:
         return _made(model, change, line, kind, [f"what binds is shared ({kind}): more of the service gains 0"])
-    if kind in ("cpu_one_core", "cpu_host", "memory", "concurrency_limit", "connection_pool"):
-        predicted = line.scaled(copies)
-        said = ["each replica has cores of its own and an equal share of the load"]
-        if widths != 1:
-            worst = 1 / (1 + CONTENTION * (widths - 1)) if widths > 1 else 1.0
-            predicted = between(
-                predicted.low * widths * worst, predicted.mid * widths * (1 + worst) / 2, predicted.high * widths
-            )
-            said.append(f"workers slow each other by 0 to {CONTENTION:.0%} each")
-        return _made(model, change, predicted, kind, said)
+    if kind in MULTIPLIED and (widths == 1 or kind.startswith("cpu")):
+        return _multiplied(model, change, line, copies, widths)
+    if kind == "unidentified":
+        return Refusal(
+            "prediction",
+            "what binds is not identified, so nobody knows what more of the service would change",
+            f"plimsoll profile {model.run.contract_path} --rate {figure(model.highest_rps)} --cpu",
+        )
     return Refusal(
         "prediction",
-        "what binds is not identified, so nobody knows what more of the service would change",
-        f"plimsoll profile {model.run.contract_path} --rate {model.highest_rps:.0f} --cpu",
+        f"whether each worker has a {kind.replace('_', ' ')} of its own was not shown",
+        f"plimsoll run {model.run.contract_path} --start --service-workers {change.workers} --shape breakpoint",
     )
+
+
+def _multiplied(model: Model, change: Variation, line: Interval, copies: float, widths: float) -> Prediction:
+    predicted = line.scaled(copies)
+    said = ["each replica has cores of its own and an equal share of the load"]
+    if widths != 1:
+        worst = 1 / (1 + CONTENTION * (widths - 1)) if widths > 1 else 1.0
+        predicted = between(
+            predicted.low * widths * worst, predicted.mid * widths * (1 + worst) / 2, predicted.high * widths
+        )
+        said.append(f"workers slow each other by 0 to {CONTENTION:.0%} each")
+    return _made(model, change, predicted, model.bottleneck.kind, said)
 
 
 def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | Refusal:
@@ -84,49 +108,61 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
     if unknown:
         known = ", ".join(queue.name for queue in model.queues) or "none"
         return Refusal("prediction", f"queue {unknown[0]} was not measured (known: {known})", _search(model))
-    before = [_carried(queue, queue.setting, model.run.replicas, change.routing, SEEDS) for queue in model.queues]
-    after = [
-        _carried(
-            queue,
-            change.queues.get(queue.name, queue.setting),
-            change.replicas or model.run.replicas,
-            change.routing,
-            SEEDS,
-        )
-        for queue in model.queues
-    ]
-    ratios = np.min(after, axis=0) / np.maximum(np.min(before, axis=0), 1e-9)
-    low, mid, high = float(ratios.min()), float(np.median(ratios)), float(ratios.max())
+    replicas = change.replicas or model.run.replicas
+    gains, slower = [], []
+    for share in SLOWING:
+        before, after = [], []
+        for queue in model.queues:
+            changed = change.queues.get(queue.name, queue.setting)
+            slows = slowing.of(model, queue).scaled(share)
+            factors = (
+                slows.at(queue.setting.max_concurrent, model.run.replicas),
+                slows.at(changed.max_concurrent, replicas),
+            )
+            slower.append(factors[1] / factors[0])
+            seeds = SEEDS if share == 1 else SEEDS[:1]
+            before.append(_carried(queue, queue.setting, model.run.replicas, change.routing, seeds, factors[0]))
+            after.append(_carried(queue, changed, replicas, change.routing, seeds, factors[1]))
+        gains += (np.min(after, axis=0) / np.maximum(np.min(before, axis=0), 1e-9)).tolist()
+    low, mid, high = min(gains), float(np.median(gains[: len(SEEDS)])), max(gains)
     predicted = between(line.low * low, line.mid * mid, line.high * high)
     said = [
-        "service times without waiting stay as measured; Poisson arrivals; the ratio of two simulations scales the line",
-        f"the simulation says {mid:.3g} times ({low:.3g} to {high:.3g} over {len(SEEDS)} seeds)",
+        "Poisson arrivals; the ratio of two simulations on measured service times scales the line",
+        f"the simulation says {figure(mid)} times ({figure(low)} to {figure(high)})",
     ]
-    cores = (model.facts.allotted_cores or 0.0) * (change.replicas or model.run.replicas) / model.run.replicas
+    if max(slower) > 1.01:
+        said.append(f"service times grow by {figure(100 * (slower[0] - 1))} % as more run at once, as they did here")
+    if model.run.section("upstream"):
+        said.append("the upstream gives what it gave here to more at once; its own end was not seen")
+    cores = (model.facts.allotted_cores or 0.0) * replicas / model.run.replicas
     limit = model.cost.rate_at(cores) if model.cost and cores else None
     if limit is not None and limit.mid < predicted.mid:
         predicted = between(min(predicted.low, limit.low), limit.mid, min(predicted.high, limit.high))
-        said.append(f"CPU ends it earlier: {cores:.3g} core(s) carry {limit.mid:.3g} rps by the utilisation law")
+        said.append(
+            f"CPU ends it earlier: {figure(cores)} core(s) carry {figure(limit.mid)} rps by the utilisation law"
+        )
     return _made(model, change, predicted, "queue_simulation", said)
 
 
 def _carried(
-    queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seeds: tuple[int, ...]
+    queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seeds: tuple[int, ...], slower: float
 ) -> list[float]:
-    """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each."""
+    """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each and
+    `slower` times as long."""
     discipline = replace(
         queue.discipline, slots=setting.max_concurrent, queue=setting.max_queue_size, timeout_s=setting.timeout_s,
         replicas=replicas, routing=routing,
     )  # fmt: skip
     found = []
     for seed in seeds:
-        drawn = np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
+        drawn = slower * np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
         found.append(highest_rate(discipline, drawn, queue.goal, seed) / queue.share)
     return found
 
 
 def _made(model: Model, change: Variation, predicted: Interval, name: str, said: list[str]) -> Prediction:
-    return Prediction(f"capacity with {change}", predicted, name, predicted.mid / model.highest_rps, said)
+    what = "capacity as measured" if change.is_nothing else f"capacity with {change}"
+    return Prediction(what, predicted, name, predicted.mid / model.highest_rps, said)
 
 
 def _search(model: Model) -> str:

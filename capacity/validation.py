@@ -88,7 +88,9 @@ def _compose(name: str, text: str, run: Run) -> Validated:
 def _kubernetes(name: str, text: str, run: Run) -> Validated:
     kubernetes_validate, yaml = _library("kubernetes_validate"), _library("yaml")
     if kubernetes_validate is None or yaml is None:
-        return Validated(name, "not validated", "kubernetes-validate", "not installed; pip install kubernetes-validate")
+        return Validated(
+            name, "not validated", "kubernetes-validate", "not installed; pip install 'plimsoll[validate]'"
+        )
     kinds = []
     for document in yaml.safe_load_all(text):
         kinds.append(str(document.get("kind")))
@@ -106,7 +108,7 @@ def _kubernetes(name: str, text: str, run: Run) -> Validated:
 def _ecs(name: str, text: str, run: Run) -> Validated:
     session, checks = _library("botocore.session"), _library("botocore.validate")
     if session is None or checks is None:
-        return Validated(name, "not validated", "botocore", "not installed; pip install botocore")
+        return Validated(name, "not validated", "botocore", "not installed; pip install 'plimsoll[validate]'")
     operation = "RegisterTaskDefinition" if "task" in name else "CreateService"
     shape = session.get_session().get_service_model("ecs").operation_model(operation).input_shape
     report = checks.ParamValidator().validate(json.loads(text), shape)
@@ -123,10 +125,15 @@ def _unknown(name: str, text: str, run: Run) -> Validated:
 
 def _by_tool(name: str, tool: str, done: Ran | None, note: str) -> Validated:
     if done is None:
-        return Validated(name, "not validated", tool, f"{tool.split(maxsplit=1)[0]} is not installed here")
+        return Validated(name, "not validated", tool, _not_here(tool.split(maxsplit=1)[0]))
     if done.exit_code == 0:
         return Validated(name, "valid", tool, note)
     return Validated(name, "invalid", tool, " ".join(done.says.split())[:500])
+
+
+def _not_here(program: str) -> str:
+    package = {"promtool": "; it is in Debian's package prometheus"}.get(program, "")
+    return f"{program} is not installed here{package}"
 
 
 def _library(name: str) -> Any:

@@ -129,18 +129,31 @@ def plan(
     demand: Annotated[float | None, typer.Option(help="peak requests per second to plan for")] = None,
     users: Annotated[int | None, typer.Option(help="or concurrent users")] = None,
     growth: Annotated[str | None, typer.Option(help="e.g. 10%/month")] = None,
-    horizon: Annotated[str | None, typer.Option(help="e.g. 12m")] = None,
-    prices: Annotated[Path | None, typer.Option(help="prices file (TOML)")] = None,
+    horizon: Annotated[
+        str | None, typer.Option(help="how far to plan: 12m (the default with --growth), 90d, 1y")
+    ] = None,
+    peak_to_mean: Annotated[
+        float, typer.Option("--peak-to-mean", help="peak demand over the month's average, for money per request")
+    ] = 1.0,
+    lead_time: Annotated[float, typer.Option("--lead-time", help="days from an order to its use")] = 0.0,
+    prices: Annotated[
+        Path | None, typer.Option(help="prices file (TOML); absent: the examples that come along")
+    ] = None,
+    machine: Annotated[
+        Path | None, typer.Option(help="plan for another machine: what plimsoll doctor --calibrate --json said there")
+    ] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="folder for plan.json; absent: the last run directory")
+        Path | None, typer.Option("--out", help="folder for plan.json, report and deployment files as well")
     ] = None,
     lang: Lang = "en",
     json: Json = False,
 ) -> None:
-    """From measurements to what to buy, as intervals, or a refusal with the missing measurement."""
+    """From measurements to what to buy, as intervals, with deployment files; or a refusal with the missing measurement."""
     from plimsoll.commands import plan as command
+    from plimsoll.planning import Wish
 
-    command.plan(run_dirs, demand, users, growth, horizon, prices, out, lang, json)
+    wish = Wish(demand, users, growth, horizon, peak_to_mean, lead_time, prices, machine)
+    command.plan(run_dirs, wish, out, lang, json)
 
 
 @app.command(epilog=examples("plimsoll report runs/latest", "plimsoll report runs/latest --lang ko"))

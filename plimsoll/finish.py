@@ -82,6 +82,7 @@ def first_document(
         "git_commit": host.git_commit(Path.cwd()),
         "placement": placement.as_json(),
         "services": services,
+        "service_workers": spec.service_workers,
         "probe": probed.as_json() if probed else None,
         "health_checks": [one.as_json() for one in asked],
         "estimate": cost,

@@ -24,11 +24,11 @@ def publish(run: Run, lang: str, with_plan: bool) -> list[str]:
 
 
 def _plan(run: Run) -> dict[str, Any]:
-    from capacity.plan import make_plan
+    from plimsoll import planning
 
-    plan = dict(make_plan([observed.documents(run.directory)], None).as_json())
-    run.directory.write_json("plan.json", plan)
-    return plan
+    made = planning.plan([run.directory], [observed.documents(run.directory)], planning.Wish(), files=False)
+    run.directory.write_json("plan.json", made.document)
+    return made.document
 
 
 def _kept(make: Callable[..., T], *arguments: object) -> T | None:
