@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import dataclass
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from time import monotonic_ns as now
@@ -13,7 +14,7 @@ import orjson
 from gevent import get_hub, getcurrent
 
 from loadtests.identities import Identity
-from loadtests.judge import Judge, header, refused
+from loadtests.judge import ALL_WELL, Judge, header, refused
 from loadtests.origin import Origin
 from loadtests.response import Response
 from loadtests.tokens import TokenStream
@@ -24,9 +25,19 @@ from measurements.sample import Outcome
 
 MAX_REDIRECTS = 5
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
-JSON = {"Content-Type": "application/json"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON, FORM = "application/json", "application/x-www-form-urlencoded"
+OK = Outcome.ok
 SAFE = "/:?#[]@!$&'()*+,;=%~-._"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What is known of the requests of one name: the endpoint's number, its judge and its timeout."""
+
+    name: str
+    endpoint: int
+    judge: Judge | None
+    timeout_ns: int
 
 
 class Place(Protocol):
@@ -36,11 +47,10 @@ class Place(Protocol):
 
     def enter(self, user: Any) -> tuple[int, Identity]: ...
     def origin(self, user: Any) -> Origin: ...
-    def judge(self, name: str) -> Judge | None: ...
-    def timeout_s(self, name: str) -> float: ...
+    def named(self, name: str) -> Named: ...
     def began(self, user: Any, name: str) -> tuple[int, int, int]: ...
     def ended(
-        self, user: Any, connection: Connection, method: str, name: str, place: tuple[int, int, int],
+        self, user: Any, connection: Connection, method: str, named: Named, place: tuple[int, int, int],
         verdict: tuple[Outcome, str], stream: TokenStream | None,
     ) -> None: ...  # fmt: skip
 
@@ -52,7 +62,7 @@ class Client:
         self._user, self._place = user, place
         self._origin = place.origin(user)
         self._idle: list[Connection] = []
-        self._heads: dict[tuple[str, str], bytes] = {}
+        self._heads: dict[tuple[str, str, str], bytes] = {}
         self._cookies: dict[str, str] = {}
         self.base_url = self._origin.url
         self.headers: dict[str, str] = {}
@@ -73,33 +83,32 @@ class Client:
         """Sends and waits. Failures are recorded and returned, never raised. `timeout` is (first byte, total) or total."""
         name = name or url
         place, user = self._place, self._user
-        step = place.began(user, name)
-        body, kind = _body(json, data) if json is None else (orjson.dumps(json), JSON)
+        named, step = place.named(name), place.began(user, name)
+        body, kind = (orjson.dumps(json), JSON) if json is not None else _body(data)
         prepared = None
         if not (headers or params or auth or self._cookies or self.headers):
-            prepared = self._heads.get((method, url))
+            prepared = self._heads.get((method, url, kind))
         if prepared is None:
             prepared = self._prepare(method, url, kind, headers, params, auth)
         request = place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
-        first_byte_s, total_s = timeout if isinstance(timeout, tuple) else (None, timeout or place.timeout_s(name))
+        first_byte_ns, timeout_ns = _limits(timeout) if timeout else (0, named.timeout_ns)
         connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
         connection.sink = tokens = TokenStream() if stream else None
-        deadline_ns = now() + int(total_s * 1e9)
-        self._exchange(connection, request, deadline_ns, first_byte_s, method == "HEAD")
-        if 300 <= connection.status < 400 and allow_redirects and connection.status in REDIRECTS:
-            self._follow(connection, method, url, body, kind, headers, step, deadline_ns)
+        self._exchange(connection, request, timeout_ns, first_byte_ns, method == "HEAD")
+        if connection.status in REDIRECTS and allow_redirects:
+            self._follow(connection, method, url, body, kind, headers, step)
         if b"ookie:" in connection.head:
             self._keep_cookies(connection.head)
-        verdict = self._verdict(connection, name, tokens)
+        verdict = _verdict(connection, named.judge, tokens)
         response = Response(url, connection, verdict, tokens)
         if not catch_response:
             self._idle.append(connection)
-            place.ended(user, connection, method, name, step, verdict, tokens)
+            place.ended(user, connection, method, named, step, verdict, tokens)
             return response
 
         def report(outcome: Outcome, error: str) -> None:
             self._idle.append(connection)  # not earlier: its times are needed until the with-block ends
-            place.ended(user, connection, method, name, step, (outcome, error), tokens)
+            place.ended(user, connection, method, named, step, (outcome, error), tokens)
 
         response.report = report
         return response
@@ -111,10 +120,10 @@ class Client:
     # ------------------------------------------------------------------ parts
 
     def _exchange(
-        self, connection: Connection, request: bytes, deadline_ns: int, first_byte_s: float | None, no_body: bool
+        self, connection: Connection, request: bytes, timeout_ns: int, first_byte_ns: int, no_body: bool
     ) -> None:
         connection.finish = getcurrent().switch
-        connection.start(request, deadline_ns, first_byte_s, no_body)
+        connection.start(request, timeout_ns, first_byte_ns, no_body)
         switch = get_hub().switch
         try:
             while connection.busy:
@@ -126,21 +135,21 @@ class Client:
             raise
 
     def _prepare(
-        self, method: str, url: str, kind: dict[str, str] | None, headers: dict[str, str] | None,
+        self, method: str, url: str, kind: str, headers: dict[str, str] | None,
         params: dict[str, Any] | None, auth: tuple[str, str] | None,
     ) -> bytes:  # fmt: skip
         """The request's head up to the arrival's part; kept for the next time where nothing but the body can differ."""
         path = self._path(url)
         if params:
             path += ("&" if "?" in path else "?") + urlencode(params, doseq=True)
-        sent = {**(kind or {}), **self.headers, **(headers or {})}
+        sent = {**({"Content-Type": kind} if kind else {}), **self.headers, **(headers or {})}
         if auth:
             sent["Authorization"] = "Basic " + b64encode(":".join(auth).encode()).decode()
         if self._cookies:
             sent.setdefault("Cookie", "; ".join(f"{key}={value}" for key, value in self._cookies.items()))
         prepared = self._place.heads.prepare(method, path, self._origin, sent)
         if not (headers or params or auth or self._cookies or self.headers) and len(self._heads) < 1_000:
-            self._heads[method, url] = prepared
+            self._heads[method, url, kind] = prepared
         return prepared
 
     def _path(self, url: str) -> str:
@@ -155,10 +164,11 @@ class Client:
         return quote(url, safe=SAFE) if url.startswith("/") else "/" + quote(url, safe=SAFE)
 
     def _follow(
-        self, connection: Connection, method: str, url: str, body: bytes | None, kind: dict[str, str] | None,
-        headers: dict[str, str] | None, step: tuple[int, int, int], deadline_ns: int,
+        self, connection: Connection, method: str, url: str, body: bytes | None, kind: str,
+        headers: dict[str, str] | None, step: tuple[int, int, int],
     ) -> None:  # fmt: skip
         """Redirects within the host; the row spans the chain. Another host is never followed."""
+        deadline_ns = connection.total_deadline_ns
         sent_ns, connect_ns, out, into = (
             connection.sent_ns,
             connection.connect_ns,
@@ -176,32 +186,16 @@ class Client:
                 connection.error = f"redirect to another host ({target.netloc[:80]}) not followed"
                 break
             if connection.status in (301, 302, 303) and method != "HEAD":
-                method, body, kind = "GET", None, None
+                method, body, kind = "GET", None, ""
             url = target.path + (f"?{target.query}" if target.query else "")
             prepared = self._prepare(method, url, kind, headers, None, None)
             request = self._place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
-            self._exchange(connection, request, deadline_ns, None, method == "HEAD")
+            self._exchange(connection, request, deadline_ns - now(), 0, method == "HEAD")
             out, into = out + connection.bytes_out, into + connection.bytes_in
             if connection.status not in REDIRECTS or connection.outcome is not Outcome.ok:
                 break
         connection.sent_ns, connection.connect_ns = sent_ns, connect_ns
         connection.bytes_out, connection.bytes_in = out, into
-
-    def _verdict(self, connection: Connection, name: str, tokens: TokenStream | None) -> tuple[Outcome, str]:
-        if connection.outcome is not Outcome.ok:
-            return connection.outcome, connection.error
-        if tokens is not None and connection.status < 400:
-            verdict = tokens.verdict()
-            if verdict[0] is not Outcome.ok:
-                return verdict
-        judge = self._place.judge(name)
-        if judge is not None:
-            return judge(connection.status, connection.head, connection.body, tokens.counts()[0] if tokens else 0)
-        return (
-            refused(connection.status, connection.head, connection.body)
-            if connection.status >= 400
-            else (Outcome.ok, "")
-        )
 
     def _keep_cookies(self, head: bytes) -> None:
         for line in head.split(b"\r\n"):
@@ -215,11 +209,28 @@ class Client:
                 }
 
 
-def _body(json: Any, data: Any) -> tuple[bytes | None, dict[str, str] | None]:
-    if json is not None:
-        return orjson.dumps(json), JSON
+def _verdict(connection: Connection, judge: Judge | None, tokens: TokenStream | None) -> tuple[Outcome, str]:
+    status = connection.status
+    if connection.outcome is not OK:
+        return connection.outcome, connection.error
+    if tokens is not None and status < 400:
+        verdict = tokens.verdict()
+        if verdict[0] is not OK:
+            return verdict
+    if judge is not None:
+        return judge(status, connection.head, connection.body, tokens.counts()[0] if tokens else 0)
+    return ALL_WELL if status < 400 else refused(status, connection.head, connection.body)
+
+
+def _limits(timeout: float | tuple[float, float]) -> tuple[int, int]:
+    """(until the first byte, in all) in nanoseconds; 0 where there is no limit for the first byte."""
+    first_byte_s, total_s = timeout if isinstance(timeout, tuple) else (0, timeout)
+    return int(first_byte_s * 1e9), int(total_s * 1e9)
+
+
+def _body(data: Any) -> tuple[bytes | None, str]:
     if data is None:
-        return None, None
+        return None, ""
     if isinstance(data, dict | list | tuple):
         return urlencode(data, doseq=True).encode(), FORM
-    return (data.encode() if isinstance(data, str) else bytes(data)), None
+    return (data.encode() if isinstance(data, str) else bytes(data)), ""

@@ -95,7 +95,7 @@ class Evidence:
         return found
 
     def wants(self, outcome: int, response_ns: int) -> bool:
-        return self.first[outcome] > 0 or response_ns > self.slow_ns
+        return response_ns > self.slow_ns or self.first[outcome] > 0
 
     def example(self, outcome: int, response_ns: int, document: dict[str, Any], body: bytes) -> None:
         document = {

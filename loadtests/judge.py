@@ -14,6 +14,7 @@ from measurements.sample import Outcome
 from targets.contract import Expect
 
 STEP = re.compile(r"\.([\w-]+)|\[(\d+)\]")
+ALL_WELL = (Outcome.ok, "")
 REJECTED = (429, 503)
 MAY_BE_A_LIMIT = (429, 502, 503, 504)
 REASON_KEYS = ("detail", "error", "message", "reason")
@@ -75,7 +76,7 @@ class Judge:
                 return Outcome.unexpected_body, error
         if tokens_out < self._min_tokens:
             return Outcome.unexpected_body, f"{max(tokens_out, 0)} tokens, fewer than {self._min_tokens} expected"
-        return Outcome.ok, ""
+        return ALL_WELL
 
     def _look_inside(self, head: bytes, body: bytes) -> str:
         try:

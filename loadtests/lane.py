@@ -22,6 +22,7 @@ from measurements.sample import Outcome
 from targets.contract import Contract, Endpoint
 from targets.payload import Payloads, fraction
 
+OK = Outcome.ok
 RETRIED = (Outcome.connect_error, Outcome.rejected)
 POOL_EXHAUSTED = "no free user: the pool is at its cap"
 
@@ -39,12 +40,12 @@ class Route:
         self.streamed = endpoint.stream == "sse"
         self._constant = payloads.is_constant(endpoint)
         self._cache: dict[tuple[int, tuple[tuple[str, str], ...], str], bytes] = {}
-        self._built: dict[int, tuple[bytes, bytes | None]] = {}
+        self._around: dict[int, tuple[bytes, bytes]] = {}
 
     def request(self, seq: int, replica: int) -> bytes:
-        if self._constant and replica in self._built:
-            prepared, body = self._built[replica]
-            return self._session.heads.head(prepared, seq, 0, body)
+        if replica in self._around:
+            before, behind = self._around[replica]
+            return b"%b%016x%b" % (before, seq, behind)
         request = self._payloads.request(self.endpoint, seq)
         key = (replica, tuple(request.header.items()), request.path)
         prepared_head = self._cache.get(key)
@@ -54,7 +55,7 @@ class Route:
             if len(self._cache) < 4_096:
                 self._cache[key] = prepared_head
         if self._constant:
-            self._built[replica] = (prepared_head, request.body)
+            self._around[replica] = self._session.heads.around(prepared_head, request.body, request.method in HAS_BODY)
         return self._session.heads.head(prepared_head, seq, 0, request.body, request.method in HAS_BODY)
 
 
@@ -91,19 +92,19 @@ class Slot:
             connection.sink = self.stream = None
         connection.keep_body = route.judge.needs_body
         self.lane.session.in_flight += 1
-        self.attempt, self.deadline_ns = 1, now() + route.timeout_ns
-        connection.start(route.request(seq, connection.origin.replica), self.deadline_ns, no_body=route.no_body)
+        self.attempt = 1
+        connection.start(route.request(seq, connection.origin.replica), route.timeout_ns, 0, route.no_body)
 
     def ended(self) -> None:
         connection, stream, lane = self.connection, self.stream, self.lane
         verdict = (connection.outcome, connection.error)
-        if connection.outcome is Outcome.ok:
+        if verdict[0] is OK:
             if stream is not None:
                 verdict = stream.verdict()
                 tokens = stream.counts()[0]
             else:
                 tokens = 0
-            if verdict[0] is Outcome.ok or connection.status >= 400:
+            if verdict[0] is OK or connection.status >= 400:
                 verdict = self.route.judge(connection.status, connection.head, connection.body, tokens)
         if self.attempt > 1:
             connection.sent_ns = self.first_sent_ns  # the row spans all attempts
@@ -125,6 +126,7 @@ class Slot:
         """Sends once more after a pause; False when the pause would pass the deadline."""
         asked = header(self.connection.head, b"retry-after")
         pause_s = float(asked) if asked.isdigit() else 0.1 * 2 ** (self.attempt - 1)
+        self.deadline_ns = self.connection.total_deadline_ns
         if now() + int(pause_s * 1e9) >= self.deadline_ns or self.lane.stopped:
             return False
         self.first_sent_ns = self.connection.sent_ns
@@ -141,7 +143,7 @@ class Slot:
         if self.stream is not None:
             self.connection.sink = self.stream = TokenStream()
         request = self.route.request(self.seq, self.connection.origin.replica)
-        self.connection.start(request, self.deadline_ns, no_body=self.route.no_body)
+        self.connection.start(request, self.deadline_ns - now(), 0, self.route.no_body)
 
 
 class Lane:

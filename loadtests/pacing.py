@@ -17,7 +17,7 @@ import gevent
 from gevent import get_hub, getcurrent
 from locust import User
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopUser
-from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, TaskSet
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, DefaultTaskSet, TaskSet
 
 from loadtests.clock import StageClock
 from loadtests.session import Session
@@ -143,26 +143,29 @@ class Pace:
 
     def finish_journey(self, user: Any, journey: Journey, task: object, error: BaseException | None) -> None:
         """A task that made no request (it leaves its TaskSet, it only looks around) hands its arrival to the next one."""
+        if journey.step:
+            journey.over = True
+            self.journeys -= 1
+            return
         passed_on = error is None or isinstance(error, InterruptTaskSet | RescheduleTask | RescheduleTaskImmediately)
-        if journey.step == 0 and passed_on and journey.empty_tasks < MAX_EMPTY_TASKS:
+        if passed_on and journey.empty_tasks < MAX_EMPTY_TASKS:
             journey.empty_tasks += 1
             journey.began = False
             return
         journey.over = True
         self.journeys -= 1
-        if journey.step == 0:
-            why = f"the task {getattr(task, '__name__', task)} made no request"
-            if error is not None:
-                why += f": {type(error).__name__}: {error}"
-            endpoint = self._session.recorder.endpoint(getattr(task, "__name__", "task"))
-            self._session.never_sent(
-                journey.seq, journey.stage, endpoint, user.number, journey.next_intended_ns, why[:500]
-            )
+        why = f"the task {getattr(task, '__name__', task)} made no request"
+        if error is not None:
+            why += f": {type(error).__name__}: {error}"
+        endpoint = self._session.recorder.endpoint(getattr(task, "__name__", "task"))
+        self._session.never_sent(journey.seq, journey.stage, endpoint, user.number, journey.next_intended_ns, why[:500])
 
     def _pick(self, tasks: list[Any], seq: int, depth: int, again: int = 0) -> Any:
         return tasks[0] if len(tasks) == 1 else tasks[draw(self._seed, seq, 13, depth, again) % len(tasks)]
 
     def pick(self, taskset: TaskSet, journey: Journey) -> Any:
+        if type(taskset) is DefaultTaskSet:
+            return self._pick(taskset.user.tasks, journey.seq, 0, journey.empty_tasks)
         depth, parent = 0, taskset.parent
         while isinstance(parent, TaskSet):
             depth, parent = depth + 1, parent.parent
@@ -186,31 +189,13 @@ class _Waiting:
 def install(pace: Pace) -> Callable[[], None]:
     """Replaces the methods; returns the function that puts Locust's own back."""
     own = {name: getattr(TaskSet, name) for name in ("execute_next_task", "get_next_task", "wait")}
+    own_default = DefaultTaskSet.get_next_task
 
     def get_next_task(taskset: TaskSet) -> Any:
         return PICK if taskset.tasks else own["get_next_task"](taskset)
 
-    def execute_next_task(taskset: TaskSet) -> None:
-        user: Any = taskset.user
-        journey = user.journey
-        if journey is None or journey.over:
-            journey = pace.next_journey(user)
-        task = taskset._task_queue.popleft()
-        if task is PICK:
-            task = pace.pick(taskset, journey)
-        if isinstance(task, type) or journey.began:
-            taskset.execute_task(task)
-            return
-        journey.began = True
-        user.current_task = task
-        error: BaseException | None = None
-        try:
-            taskset.execute_task(task)
-        except BaseException as raised:
-            error = raised
-            raise
-        finally:
-            pace.finish_journey(user, journey, task, error)
+    def get_next_task_of_user(taskset: TaskSet) -> Any:
+        return PICK if taskset.user.tasks else own_default(taskset)
 
     def wait(taskset: TaskSet) -> None:
         journey = taskset.user.journey
@@ -226,15 +211,51 @@ def install(pace: Pace) -> Callable[[], None]:
         elif taskset.user._state == LOCUST_STATE_STOPPING:
             raise StopUser()
 
-    TaskSet.execute_next_task, TaskSet.get_next_task, TaskSet.wait = execute_next_task, get_next_task, wait
+    TaskSet.execute_next_task, TaskSet.get_next_task, TaskSet.wait = _executor(pace, wait), get_next_task, wait
+    DefaultTaskSet.get_next_task = get_next_task_of_user
     put_sleep_back = _count_sleep()
 
     def restore() -> None:
         for name, method in own.items():
             setattr(TaskSet, name, method)
+        DefaultTaskSet.get_next_task = own_default
         put_sleep_back()
 
     return restore
+
+
+def _executor(pace: Pace, wait: Callable[[TaskSet], None]) -> Callable[[TaskSet], None]:
+    def execute_next_task(taskset: TaskSet) -> None:
+        """A user's own tasks follow one another here; what they raise goes to Locust's loop, which calls again."""
+        user: Any = taskset.user
+        queue = taskset._task_queue
+        one_after_another = type(taskset) is DefaultTaskSet
+        while True:
+            journey = user.journey
+            if journey is None or journey.over:
+                journey = pace.next_journey(user)
+            task: Any = queue.popleft() if queue else PICK
+            if task is PICK:
+                task = pace.pick(taskset, journey)
+            if isinstance(task, type) or journey.began:
+                taskset.execute_task(task)
+                return
+            journey.began = True
+            user.current_task = task
+            try:
+                if one_after_another:
+                    task(user)
+                else:
+                    taskset.execute_task(task)
+            except BaseException as raised:
+                pace.finish_journey(user, journey, task, raised)
+                raise
+            pace.finish_journey(user, journey, task, None)
+            if queue or not one_after_another:
+                return
+            wait(taskset)
+
+    return execute_next_task
 
 
 def _count_sleep() -> Callable[[], None]:

@@ -7,10 +7,12 @@ from time import monotonic_ns as now
 from typing import Any
 
 from loadtests.buckets import bucketed
+from loadtests.client import Named
 from loadtests.identities import Identities, Identity
 from loadtests.judge import Judge
 from loadtests.origin import Origin
 from loadtests.pacing import Journey, Pace
+from loadtests.recorder import MAX_NAMES
 from loadtests.session import Session
 from loadtests.tokens import TokenStream
 from loadtests.transport import Connection
@@ -38,8 +40,8 @@ class RunPlace:
         self._payloads, self._timeout_s, self._setup_stage = payloads, timeout_s, setup_stage
         self._listeners = listeners
         endpoints = contract.endpoint if contract else []
-        self._judges = {endpoint.name: Judge(endpoint.expect) for endpoint in endpoints}
-        self._timeouts = {endpoint.name: endpoint.timeout_s for endpoint in endpoints}
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._named: dict[str, Named] = {}
         self._identities = Identities(contract, payloads) if contract else None
 
     def enter(self, user: Any) -> tuple[int, Identity]:
@@ -52,11 +54,16 @@ class RunPlace:
     def origin(self, user: Any) -> Origin:
         return self._session.origins[user.number % len(self._session.origins)]
 
-    def judge(self, name: str) -> Judge | None:
-        return self._judges.get(name)
-
-    def timeout_s(self, name: str) -> float:
-        return self._timeouts.get(name, self._timeout_s)
+    def named(self, name: str) -> Named:
+        found = self._named.get(name)
+        if found is None:
+            endpoint, number = self._endpoints.get(name), self._session.recorder.endpoint(name)
+            judge = Judge(endpoint.expect) if endpoint else None
+            timeout_s = endpoint.timeout_s if endpoint else self._timeout_s
+            found = Named(name, number, judge, int(timeout_s * 1e9))
+            if len(self._named) < MAX_NAMES:
+                self._named[name] = found
+        return found
 
     def began(self, user: Any, name: str) -> Step:
         self._session.in_flight += 1
@@ -71,20 +78,20 @@ class RunPlace:
         return journey.seq, step, journey.next_intended_ns
 
     def ended(
-        self, user: Any, connection: Connection, method: str, name: str, place: Step, verdict: tuple[Outcome, str],
-        stream: TokenStream | None,
+        self, user: Any, connection: Connection, method: str, named: Named, place: Step,
+        verdict: tuple[Outcome, str], stream: TokenStream | None,
     ) -> None:  # fmt: skip
-        self._session.in_flight -= 1
+        session = self._session
+        session.in_flight -= 1
         seq, step, intended_ns = place
         journey: Journey | None = user.journey
         stage = self._setup_stage
         if seq >= 0 and journey is not None:
             stage = journey.stage
             journey.next_intended_ns = max(journey.next_intended_ns, connection.done_ns)
-        index = self._session.recorder.endpoint(name)
-        self._session.finished(connection, seq, step, stage, index, user.number, intended_ns, verdict, stream)
+        session.finished(connection, seq, step, stage, named.endpoint, user.number, intended_ns, verdict, stream)
         for listener in self._listeners:
-            _fire(listener, connection, method, name, verdict)
+            _fire(listener, connection, method, named.name, verdict)
 
     def data(self, user: Any, field: str, turn: int = 0) -> Any:
         if self._payloads is None:
@@ -121,21 +128,18 @@ class LocustPlace:
     def origin(self, user: Any) -> Origin:
         return self._origin
 
-    def judge(self, name: str) -> Judge | None:
-        return None
-
-    def timeout_s(self, name: str) -> float:
-        return 30.0
+    def named(self, name: str) -> Named:
+        return Named(name, 0, None, 30_000_000_000)
 
     def began(self, user: Any, name: str) -> Step:
         self._count += 1
         return self._count, 0, now()
 
     def ended(
-        self, user: Any, connection: Connection, method: str, name: str, place: Step, verdict: tuple[Outcome, str],
-        stream: TokenStream | None,
+        self, user: Any, connection: Connection, method: str, named: Named, place: Step,
+        verdict: tuple[Outcome, str], stream: TokenStream | None,
     ) -> None:  # fmt: skip
-        _fire(self._environment.events.request.fire, connection, method, name, verdict)
+        _fire(self._environment.events.request.fire, connection, method, named.name, verdict)
 
     def data(self, user: Any, field: str, turn: int = 0) -> Any:
         if self._payloads is None:

@@ -22,6 +22,9 @@ MAX_NAMES = 2_000
 OTHER = "(more names)"
 TIMES = ("intended_ns", "sent_ns", "connect_ns", "first_byte_ns", "first_token_ns", "done_ns")
 
+ROW_BYTES = PACKED.itemsize
+FULL_BYTES = CAPACITY * ROW_BYTES
+
 _pack_into = struct.Struct(sample.PACK_FORMAT).pack_into
 
 
@@ -34,7 +37,7 @@ class Recorder:
         self._index: dict[str, int] = {}
         self._samples = JournalWriter(run.journal_path("samples", worker), sample.SAMPLES)
         self._tokens = JournalWriter(run.journal_path("tokens", worker), sample.TOKENS)
-        self._buffer = bytearray(CAPACITY * PACKED.itemsize)
+        self._buffer = bytearray(FULL_BYTES)
         self._offset = 0
         self._token_key: list[tuple[int, int, int]] = []
         self._token_at, self._token_count = array("q"), array("i")
@@ -43,7 +46,7 @@ class Recorder:
 
     @property
     def rows(self) -> int:
-        return self._samples.rows + self._offset // PACKED.itemsize
+        return self._samples.rows + self._offset // ROW_BYTES
 
     def endpoint(self, name: str) -> int:
         """The number of an endpoint's name; past 2,000 names they share one, so that memory stays bounded."""
@@ -57,11 +60,19 @@ class Recorder:
             self.endpoints.append(name)
         return found
 
-    def row(self, *fields: int) -> None:
+    def row(
+        self, seq: int, step: int, stage: int, endpoint: int, user: int, replica: int, intended_ns: int, sent_ns: int,
+        connect_ns: int, first_byte_ns: int, first_token_ns: int, done_ns: int, status: int, outcome: int,
+        error_id: int, bytes_out: int, bytes_in: int, tokens_in: int, tokens_out: int, tokens_source: int, attempt: int,
+    ) -> None:  # fmt: skip
         """The fields of `sample.PACKED` in order; times are absolute monotonic nanoseconds, NULL where unknown."""
-        _pack_into(self._buffer, self._offset, *fields)
-        self._offset += PACKED.itemsize
-        if self._offset == len(self._buffer):
+        _pack_into(
+            self._buffer, self._offset, seq, step, stage, endpoint, user, replica, intended_ns, sent_ns, connect_ns,
+            first_byte_ns, first_token_ns, done_ns, status, outcome, error_id, bytes_out, bytes_in, tokens_in,
+            tokens_out, tokens_source, attempt,
+        )  # fmt: skip
+        self._offset += ROW_BYTES
+        if self._offset == FULL_BYTES:
             self.flush()
 
     def stream(self, seq: int, step: int, at_ns: array[int], tokens: list[int]) -> None:

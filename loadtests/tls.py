@@ -29,14 +29,14 @@ class TlsStream:
                 self._flush_waiting(timeout_s)
                 return
 
-    def recv_into(self, buffer: bytearray) -> int:
+    def recv(self, size: int) -> bytes:
         while True:
             try:
-                return int(self._tls.read(len(buffer), buffer))  # with a buffer: a count
+                return self._tls.read(size)
             except ssl.SSLWantReadError:
                 self._fill()
             except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-                return 0
+                return b""
 
     def send(self, data: bytes) -> int:
         """Takes all of `data`; what the socket did not take yet goes out with `send(b"")` or the next call."""

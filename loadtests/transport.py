@@ -31,36 +31,25 @@ OWN_FAULTS = {
     errno.ENOBUFS: "ENOBUFS: out of socket buffers",
     errno.ENOMEM: "ENOMEM: out of memory",
 }
+OK = Outcome.ok
+READ_BYTES = 65_536
 RACE_AFTER_NS = 1_000_000_000  # servers keep idle connections for seconds: an earlier close is what the service did
 STALE = "keep-alive race: the server closed the idle connection while the request was on its way"
 
 
-_buffer = bytearray(65_536)  # one for all connections: what is read is parsed before the next read
-_view = memoryview(_buffer)
+_posted: list[Connection] = []
 
 
-class Outbox:
+def _send_posted() -> None:
     """Requests of one turn of the loop, sent together at its end.
 
     The first send wakes the server's process; those that follow at once find it awake. Sent one by one between the
     answers, each would wake it anew, which on a virtual machine cost a quarter of our time.
     """
-
-    def __init__(self) -> None:
-        self._posted: list[Connection] = []
-
-    def post(self, connection: Connection) -> None:
-        if not self._posted:
-            get_hub().loop.run_callback(self._flush)
-        self._posted.append(connection)
-
-    def _flush(self) -> None:
-        posted, self._posted = self._posted, []
-        for connection in posted:
-            connection.send_posted()
-
-
-_outbox = Outbox()
+    turn = _posted.copy()
+    _posted.clear()
+    for connection in turn:
+        connection.send_posted()
 
 
 def nothing() -> None:
@@ -81,7 +70,7 @@ class Connection:
         "_opening",
         "_parser",
         "_read_until_blocked",
-        "_recv_into",
+        "_recv",
         "_request",
         "_unsent",
         "_watcher",
@@ -124,29 +113,24 @@ class Connection:
         self._opening: Any = None
         self._unsent: memoryview | None = None
         self._fresh = self._keep_alive = False
-        self.reset()
-
-    def reset(self) -> None:
-        self.sent_ns = self.connect_ns = self.first_byte_ns = self.done_ns = NULL
-        self.status, self.outcome, self.error = NULL, Outcome.ok, ""
-        self.bytes_out = self.bytes_in = 0
-        self.head = b""
-        self.body: list[bytes] = []
-        self.body_bytes = 0
-        self._head_done = self._complete = self._no_body = False
 
     # ------------------------------------------------------------------ sending
 
-    def start(self, request: bytes, deadline_ns: int, first_byte_s: float | None = None, no_body: bool = False) -> None:
-        """Sends `request` (head and body). `no_body`: the answer to a HEAD ends with its head."""
-        self.reset()
-        self.busy = True
-        self._no_body = no_body
+    def start(self, request: bytes, timeout_ns: int, first_byte_ns: int = 0, no_body: bool = False) -> None:
+        """Sends `request` (head and body), to be answered within `timeout_ns` and begun within `first_byte_ns` (0: no
+        such limit). `no_body`: the answer to a HEAD ends with its head. Every field of a result is set anew."""
         self.sent_ns = at = now()
-        self.deadline_ns = deadline_ns
-        self.total_deadline_ns = deadline_ns
-        if first_byte_s is not None:
-            self.deadline_ns = min(deadline_ns, at + int(first_byte_s * 1e9))
+        self.deadline_ns = self.total_deadline_ns = at + timeout_ns
+        if first_byte_ns:
+            self.deadline_ns = at + min(timeout_ns, first_byte_ns)
+        self.busy = True
+        self.connect_ns = self.first_byte_ns = self.done_ns = self.status = NULL
+        self.outcome, self.error = OK, ""
+        self.bytes_out = self.bytes_in = self.body_bytes = 0
+        self.head = b""
+        self.body: list[bytes] = []
+        self._head_done = self._complete = False
+        self._no_body = no_body
         if self.stream is not None and at - self.used_ns > self.origin.idle_limit_ns:
             self.close()
         if self.stream is None:
@@ -155,7 +139,9 @@ class Connection:
         else:
             self._fresh = at - self.used_ns < RACE_AFTER_NS
             self._request = request
-            _outbox.post(self)
+            if not _posted:
+                get_hub().loop.run_callback(_send_posted)
+            _posted.append(self)
 
     def _open_and_send(self, request: bytes) -> None:
         """On a greenlet of its own; one that is no longer `_opening` (its deadline passed) changes nothing."""
@@ -211,7 +197,7 @@ class Connection:
         origin = self.origin
         self._gevent_socket = sock
         self.stream = stream
-        self._recv_into = stream.recv_into
+        self._recv = stream.recv
         self._read_until_blocked = origin.tls is not None
         self._fresh = True
         self.used_ns = now()
@@ -221,7 +207,7 @@ class Connection:
         origin.open_connections.add(self)
 
     def send_posted(self) -> None:
-        """What the outbox calls at the end of the loop's turn."""
+        """At the end of the loop's turn."""
         if self.busy and self.stream is not None:
             self.sent_ns = now()
             self._send(self._request)
@@ -266,7 +252,7 @@ class Connection:
     def _on_readable(self) -> None:
         while self.stream is not None:
             try:
-                data = bytes(_view[: self._recv_into(_buffer)])
+                data = self._recv(READ_BYTES)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -308,8 +294,9 @@ class Connection:
     def on_headers_complete(self) -> None:
         if self._complete:
             raise ValueError("a second answer to one request")
-        if self._parser.get_status_code() >= 200:
-            self._head_done = True
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self.status, self._head_done = status, True
             if self._no_body:
                 self._complete = True
                 self._keep_alive = b"\nconnection: close" not in self.head.lower()
@@ -324,7 +311,6 @@ class Connection:
     def on_message_complete(self) -> None:
         if self._head_done:
             self._complete = True
-            self.status = self._parser.get_status_code()
             self._keep_alive = self._parser.should_keep_alive()  # llhttp forgets it after this callback
         else:
             self.head = self.head.partition(b"\r\n\r\n")[2]  # a 1xx: the answer is still to come, or behind it
@@ -332,21 +318,20 @@ class Connection:
     # ------------------------------------------------------------------ ending
 
     def _succeed(self) -> None:
-        if self.status == NULL:
-            self.status = self._parser.get_status_code()
         self.done_ns = self.used_ns = self.read_ns
         if not self._keep_alive or self._unsent is not None:
             self.close()
         elif self._no_body:
             self._parser = httptools.HttpResponseParser(self)  # this one still waits for the body that will not come
-        self._end()
+        self.busy = self._fresh = False
+        self.finish()
 
     def _end_of_stream(self) -> None:
         if not self.busy:
             self.origin.learn_idle_limit(self.read_ns - self.used_ns)
             self.close()
         elif self._head_done and _is_close_delimited(self.head):
-            self.status, self.done_ns = self._parser.get_status_code(), self.read_ns
+            self.done_ns = self.read_ns
             self.close()
             self._end()
         elif self.first_byte_ns == NULL:
@@ -382,16 +367,13 @@ class Connection:
         if self._opening is not None:
             self._opening.kill(block=False)
             self._opening = None
-        if self._head_done:
-            self.status = self._parser.get_status_code()
         self.outcome, self.error, self.done_ns = outcome, error, now()
         self.close()
         self._end()
 
     def _end(self) -> None:
         if self.busy:
-            self.busy = False
-            self._fresh = False
+            self.busy = self._fresh = False
             self.finish()
 
     def close(self) -> None:

@@ -53,6 +53,12 @@ class HeadBuilder:
             return b"%b%016x-%016x-01\r\n%b\r\n" % (prepared, seq & MASK, step + 1, length)
         return b"%b%016x-%016x-01\r\nContent-Length: %d\r\n\r\n%b" % (prepared, seq & MASK, step + 1, len(body), body)
 
+    @classmethod
+    def around(cls, prepared: bytes, body: bytes | None, method_has_body: bool = True) -> tuple[bytes, bytes]:
+        """What stands before and behind the arrival's 16 hex digits in a first step's request that is always the same."""
+        whole = cls.head(prepared, 0, 0, body, method_has_body)
+        return whole[: len(prepared)], whole[len(prepared) + 16 :]
+
 
 def _given(header: dict[str, str], name: str) -> str:
     return next((value for key, value in header.items() if key.lower() == name), "")

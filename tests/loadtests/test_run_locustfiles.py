@@ -76,7 +76,7 @@ class Visitor(PlimsollUser):
         with self.client.get("/first", name="judged", catch_response=True) as response:
             response.failure("too short")
 
-    @task
+    @task(3)
     def raises_early(self):
         raise KeyError("bug")
 
@@ -88,6 +88,25 @@ class Visitor(PlimsollUser):
     @task
     def looks_around(self):
         pass
+"""
+
+CHOICE = """
+from locust import task
+from plimsoll.users import PlimsollUser
+
+
+class Chooser(PlimsollUser):
+    @task(3)
+    def a(self):
+        self.client.get("/a", name="a")
+
+    @task(2)
+    def b(self):
+        self.client.get("/b", name="b")
+
+    @task
+    def c(self):
+        self.client.get("/c", name="c")
 """
 
 
@@ -128,6 +147,20 @@ def test_the_second_step_is_intended_when_the_first_was_done_plus_think_time(vis
         assert len(later) == len(done) >= 5 and {row["step"] for row in later} == {1}
         for row in later:
             assert low_s - 1e-6 <= (row["intended_ns"] - done[row["seq"]]) / 1e9 <= high_s + 1e-6
+
+
+def test_which_task_an_arrival_gets_is_a_function_of_seed_and_number(tmp_path: Path) -> None:
+    (tmp_path / "choice.py").write_text(CHOICE)
+    with Scripted({path: answer() for path in ("/a", "/b", "/c")}) as server:
+        one, two = (
+            measure(
+                Spec(locustfile=tmp_path / "choice.py", host=server.url, out=tmp_path / "runs", rate_rps=100.0,
+                     duration_s=0.5, seed=7, workers=workers, process=Process("constant")),
+            )
+            for workers in (1, 2)
+        )  # fmt: skip
+    chosen = [{row["seq"]: row["endpoint"] for row in rows(made.directory)} for made in (one, two)]
+    assert chosen[0] == chosen[1] and set(chosen[0].values()) == {"a", "b", "c"}
 
 
 def test_what_a_user_does_at_its_start_counts_for_nothing_but_happened(visited: Visited) -> None:
