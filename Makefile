@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest test lint prove report peers profile clean
+.PHONY: help setup loadtest test lint prove report peers profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -50,3 +50,6 @@ peers: setup ## our generator beside locust, k6, wrk and hey on this machine (th
 profile: setup ## 100 template generations by CPU, 100 policy searches by memory
 	@$(BIN)/plimsoll profile targets/kakao.toml --command '$(BIN)/plimsoll serve kakao --port {port}' --cpu --endpoint generate --rate 5 --duration 20
 	@$(BIN)/plimsoll profile targets/kakao.toml --command '$(BIN)/plimsoll serve kakao --port {port}' --memory --endpoint search --rate 10 --duration 10
+
+bench: setup ## what single requests and hot pieces cost (ONLY=bm25 SAVE=before AGAINST=before)
+	@$(BIN)/python -P -m benchmarks.harness $(if $(ONLY),--only '$(ONLY)') $(if $(SAVE),--save '$(SAVE)') $(if $(AGAINST),--against '$(AGAINST)')
