@@ -16,7 +16,18 @@ from reports.wording import Words
 Kind = Literal["do_nothing", "scale_up", "scale_out"]
 KINDS: tuple[Kind, ...] = ("do_nothing", "scale_up", "scale_out")
 SAID = {"demand_rps", "text", "state", "sentence", "what", "assumptions", "conditional", "recommended", "replicas"}
-SAID |= {"replicas_at_most", "workers", "binding_rule", "by_rule", "loss_share", "breaks_on", "cores", "survivors"}
+SAID |= {
+    "cost",
+    "by_simulation",
+    "replicas_at_most",
+    "workers",
+    "binding_rule",
+    "by_rule",
+    "loss_share",
+    "breaks_on",
+    "cores",
+    "survivors",
+}
 NOTHING_TONES: dict[str, Tone] = {"holds": "good", "at_risk": "warn", "breaks": "bad"}
 
 
@@ -171,6 +182,18 @@ def _facts(key: str, value: Any, words: Words) -> Iterator[Fact]:
         for inner, inner_value in value.items():
             for fact in _facts(inner, inner_value, words):
                 yield Fact(f"{label}: {fact.label}", fact.value)
+
+
+def narrower(plan: Document, words: Words) -> str:
+    """Which measurement would narrow the answer most, and to what; empty where none was named."""
+    found = section(plan, "next_best_measurement")
+    if not isinstance(found.get("measurement"), str) or not found.get("command"):
+        return ""
+    now, after = (q.interval(found.get(key), q.count) for key in ("replicas_now", "replicas_after"))
+    key = "option.narrower" if q.NOTHING not in (now, after) else "option.narrower_bare"
+    return words(
+        key, what=found["measurement"], seconds=q.shown(found.get("load_seconds"), q.seconds), now=now, after=after
+    )
 
 
 def demand_rows(plan: Document, words: Words) -> list[dict[str, str]]:

@@ -88,6 +88,21 @@ def dollars(value: float) -> str:
     return f"US${value:,.2f}" if abs(value) < 1000 else f"US${value:,.0f}"
 
 
+SIGNS = {"USD": "US$", "KRW": "₩", "EUR": "€", "JPY": "¥", "GBP": "£"}
+
+
+def money(value: float, currency: str) -> str:
+    """Cents only below a hundred, and none where the currency has none: US$41.20, US$1,240, ₩352,000."""
+    cents = abs(value) < 100 and currency not in ("KRW", "JPY")
+    text = f"{abs(value):,.2f}" if cents else f"{abs(value):,.0f}"
+    sign = SIGNS.get(currency)
+    return f"{'−' if value < 0 else ''}{sign}{text}" if sign else f"{'−' if value < 0 else ''}{text} {currency}"
+
+
+def shown_money(value: Any, currency: str) -> str:
+    return money(value, currency) if is_number(value) else NOTHING
+
+
 UNITS: list[tuple[str, Formatter]] = [
     ("_rps", rate),
     ("_ms", milliseconds),

@@ -15,18 +15,24 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from measurements.rundir import RunDirectory
-from reports import advice, documents, findings, tables
+from reports import advice, decision, documents, findings, tables
 from reports.charts.aligned import resources
 from reports.charts.chart import Chart
 from reports.charts.heatmap import heatmap
 from reports.charts.load_line import load_line
+from reports.charts.memory import memory_growth
 from reports.charts.over_time import outcomes
-from reports.charts.percentiles import percentiles
+from reports.charts.percentiles import percentiles, token_percentiles
+from reports.charts.predictions import predictions
 from reports.charts.response_service import response_service
+from reports.charts.scalability import scalability
 from reports.charts.token_timings import token_timings
+from reports.costs import costs
 from reports.documents import Documents, listed, section, texts
 from reports.key_figures import ICONS
 from reports.series import Series
+from reports.untested import untested
+from reports.verified import verified
 from reports.wording import Words
 
 
@@ -40,10 +46,17 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
         words,
         name=read.name,
         documents=read,
+        paper=decision.paper(read, words),
         found=findings.find(read, words),
         icons=ICONS,
         advice=advice.advise(read.plan, words),
         demands=advice.demand_rows(read.plan, words),
+        costs=costs(read.plan, words),
+        narrower=advice.narrower(read.plan, words),
+        narrower_command=section(read.plan, "next_best_measurement").get("command"),
+        verified=verified(read, words),
+        verified_charts=_drawn([lambda: predictions(read.verification, words)], read),
+        untested=untested(read, words),
         thumb=advice.thumb_rows(read.plan),
         evidence_texts=texts(section(read.plan, "bottleneck").get("evidence")),
         load_charts=load,
@@ -115,8 +128,13 @@ def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Char
                 lambda: outcomes(series.outcomes(), stages, words),
                 lambda: heatmap(series.latencies(), stages, slo, words),
                 lambda: resources(series, contract, stages, words),
+                lambda: memory_growth(series.memory_by_requests(), read.plan, words),
             ]
-        evidence += [*timed[:2], lambda: token_timings(stages, names, words), *timed[2:]]
+        tokens: list[Drawing] = [
+            lambda: token_timings(stages, names, words),
+            lambda: token_percentiles(stages, names, words),
+        ]
+        evidence += [*timed[:2], *tokens, *timed[2:3], lambda: scalability(stages, words), *timed[3:]]
         return _drawn(load, read), _drawn(evidence, read)
 
 

@@ -133,6 +133,31 @@ class Series:
         ).fetchall()
         return Binned(bin_s, columns, rows)
 
+    def memory_by_requests(self, most_bins: int = 150) -> Binned:
+        """(requests, memory_mib): the service's resident memory beside the requests answered by then."""
+        source = self._path / "resources.parquet"
+        columns = ("requests", "memory_mib")
+        if not source.is_file():
+            return Binned(1.0, columns, [])
+        self._open(source)
+        bin_s = max(1.0, bin_width_s(self.span_s, most_bins))
+        rows = self._database.execute(
+            """
+            WITH memory AS (
+              SELECT floor(at_ns / 1e9 / $bin) AS bin, avg(rss_mib) AS memory_mib FROM (
+                SELECT at_ns, sum(rss_bytes) / 1048576 AS rss_mib FROM observed
+                WHERE role::VARCHAR = 'target' AND at_ns >= 0 AND rss_bytes IS NOT NULL GROUP BY at_ns)
+              GROUP BY bin),
+            answered AS (
+              SELECT floor((intended_s + response_ms / 1e3) / $bin) AS bin, count(*) AS requests FROM samples
+              WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY bin),
+            so_far AS (SELECT bin, sum(requests) OVER (ORDER BY bin) AS requests FROM answered)
+            SELECT coalesce(s.requests, 0)::DOUBLE, m.memory_mib
+            FROM memory m ASOF LEFT JOIN so_far s ON m.bin >= s.bin ORDER BY m.bin""",
+            {"bin": bin_s},
+        ).fetchall()
+        return Binned(bin_s, columns, rows)
+
     def server(self, most_bins: int = 150) -> Binned:
         """(start_s, name, kind, labels, value): the service's own queues, slots, caches and pools, those that moved.
 

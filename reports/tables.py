@@ -138,7 +138,7 @@ def error_rows(run: RunDirectory, most: int = 12) -> list[dict[str, str]]:
     if not run.has("errors.parquet"):
         return []
     try:
-        table = pq.read_table(run.path / "errors.parquet")
+        table = pq.ParquetFile(run.path / "errors.parquet").read()
     except (pa.ArrowException, OSError, PlimsollError):
         return []
     counted = next((name for name in ("count", "requests", "n") if name in table.column_names), None)

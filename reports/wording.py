@@ -1,4 +1,4 @@
-"""The reports' words: one TOML file per language, the same keys in each (a test compares them)."""
+"""The reports' words: TOML files per language (templates/*_en.toml), the same keys in each (a test compares them)."""
 
 import tomllib
 from functools import cache
@@ -14,8 +14,8 @@ LANGUAGES = ("en", "ko")
 def _texts(lang: str) -> dict[str, str]:
     if lang not in LANGUAGES:
         raise UsageError(f"there is no report in language {lang!r}; choose one of: {', '.join(LANGUAGES)}")
-    source = files("reports").joinpath("templates").joinpath(f"text_{lang}.toml").read_text(encoding="utf-8")
-    return dict(_flat(tomllib.loads(source), ""))
+    sources = [f for f in files("reports").joinpath("templates").iterdir() if f.name.endswith(f"_{lang}.toml")]
+    return {k: v for f in sources for k, v in _flat(tomllib.loads(f.read_text(encoding="utf-8")), "")}
 
 
 def _flat(table: dict[str, Any], prefix: str) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from reports.stages import limit_of, of_endpoint, within_slo
 from reports.wording import Words
 
 MOST_PANELS = 3
+FARTHEST = 2.0  # demand beyond so many times what was driven is told, not drawn
 
 
 def load_line(
@@ -28,16 +29,19 @@ def load_line(
     end = capacity["high"] if q.is_interval(capacity) else 0.0
     served = max((_throughput_rps(stage) or 0.0 for stage in stages), default=0.0)
     offered = max((level_rps(stage) or 0.0 for stage in stages), default=0.0)
+    demands = _demands(plan, max(served, offered, end))
 
     def paint(figure: Figure, narrow: bool) -> None:
         panels = len(shown) + 1
         grid = figure.subplots(*((panels, 1) if narrow else (1, panels)), squeeze=False).ravel()
         for axes, name in zip(grid, shown, strict=False):
             _latency(axes, stages, name, slo, words)
-            ticks.level_axis(axes, 5, max(served, end))
+            ticks.level_axis(axes, 5, max([served, end, *demands.values()]))
             _capacity_band(axes, capacity, words, labelled=False)
+            _demand_lines(axes, demands, words, labelled=axes is grid[0])
         _throughput(grid[-1], stages, slo, words)
-        ticks.level_axis(grid[-1], 5, max(offered, end))
+        ticks.level_axis(grid[-1], 5, max([offered, end, *demands.values()]))
+        _demand_lines(grid[-1], demands, words, labelled=False)
         _capacity_band(grid[-1], capacity, words, labelled=True)
 
     title = words("chart.load_line.title")
@@ -74,6 +78,25 @@ def _p95(stage: Document, name: str) -> tuple[float, float, bool] | None:
     if value is not None:
         return rate, value, True
     return (rate, bound, False) if q.is_number(bound) and bound > 0 else None
+
+
+def _demands(plan: Document, highest: float) -> dict[str, float]:
+    """Today's demand and that at the horizon, where they were given and lie near enough to be drawn."""
+    demand = section(plan, "demand")
+    today, planned = demand.get("demand_rps"), demand.get("planned_rps")
+    last = planned[-1] if isinstance(planned, list) and planned else None
+    found = {"today": today, "planned": last if last != today else None} if demand.get("given") else {}
+    return {key: float(value) for key, value in found.items() if q.is_number(value) and value <= FARTHEST * highest}
+
+
+def _demand_lines(axes: Axes, demands: dict[str, float], words: Words, labelled: bool) -> None:
+    for row, (key, rate) in enumerate(demands.items()):
+        axes.axvline(
+            rate, color=canvas.INK, linewidth=1.2, linestyle=(0, (1, 2)) if key == "planned" else "-", zorder=1
+        )
+        if labelled:
+            axes.annotate(words(f"mark.{key}", rate=q.rate(rate)), (rate, 0.98 - 0.08 * row), color=canvas.INK, fontsize=12,
+                          xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", va="top")  # fmt: skip
 
 
 def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], words: Words) -> None:

@@ -70,6 +70,18 @@ def level_axis(axes: Axes, most: int, highest: float) -> None:
     axes.set_xlim(0, highest * 1.04 or 1)
 
 
+def log_levels(axes: Axes, low: float, high: float) -> None:
+    """A logarithmic x axis of plain numbers."""
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    decades = log10(high / low)
+    steps = next((steps for widest, steps in LOG_STEPS if decades < widest), (1,))
+    marks = [step * 10**power for power in range(-4, 9) for step in steps if low <= step * 10.0**power <= high * 1.001]
+    axes.xaxis.set_major_locator(FixedLocator(marks))
+    axes.xaxis.set_major_formatter(FixedFormatter([quantities.plain(mark) for mark in marks]))
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
 def nines_axis(axes: Axes) -> None:
     places = {name: nines(p) for name, p in NINES.items()}
     axes.xaxis.set_major_locator(FixedLocator(list(places.values())))

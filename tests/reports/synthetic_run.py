@@ -116,13 +116,15 @@ RUN = {
     "exit_code": 0,
 }  # fmt: skip
 
+PRICE: dict[str, Any] = {"machine": "example.large", "currency": "USD", "price_date": "2026-11-01",
+                         "price_source": "example price list"}  # fmt: skip
 PLAN = {
     "schema": 1,
     "sentence": "For 120 rps run 5 replicas.",
     "indicative": False,
     "evidence_grade": "C",
     "grade_reasons": ["the upstream was emulated"],
-    "demand": {"demand_rps": 120.0, "given": True, "planned_rps": [60.0, 120.0], "note": "as given"},
+    "demand": {"demand_rps": 60.0, "given": True, "planned_rps": [60.0, 120.0], "note": "as given"},
     "capacity_rps": {"low": 38.5, "mid": 44.2, "high": 48.9, "confidence": 0.9},
     "capacity_at_least_rps": 38.5,
     "bottleneck": {"kind": "cpu_one_core", "confidence": 0.85, "candidates": [], "bench": None,
@@ -135,7 +137,8 @@ PLAN = {
          "workers": {"low": low, "mid": low + 1, "high": low + 1, "confidence": 0.9},
          "cores": {"low": low, "mid": low + 1, "high": low + 1, "confidence": 0.9},
          "cores_busy": {"low": low * 0.4, "mid": low * 0.45, "high": low * 0.5, "confidence": 0.9},
-         "memory_mib": None, "assumptions": ["a core for each worker; more cores without more workers gain 0"]}
+         "memory_mib": None, "assumptions": ["a core for each worker; more cores without more workers gain 0"],
+         "cost": [PRICE | {"per_month": 73.25, "per_year": 879.0, "per_1000_requests_within_slo": 0.0004}]}
         for demand, low in ((60.0, 2.0), (120.0, 3.0))
     ],
     "scale_out": [
@@ -144,11 +147,29 @@ PLAN = {
          "binding_rule": "cpu_50_percent", "by_rule": {"n_plus_1": most - 1, "cpu_50_percent": most},
          "per_replica_rps": {"low": 38.5, "mid": 44.2, "high": 48.9, "confidence": 0.9}, "cpu_share": 0.46,
          "memory_share": 0.31, "survivors": most - 1, "survivors_hold": True,
-         "assumptions": ["each replica stands on cores of its own and gets an equal share of the load"]}
+         "assumptions": ["each replica stands on cores of its own and gets an equal share of the load"],
+         "cost": [PRICE | {"per_month": 412.0, "per_year": 4944.0, "per_1000_requests_within_slo": 0.0021,
+                           "per_month_range": [329.6, 412.0]},
+                  PRICE | {"machine": "dear.large", "per_month": 600.0, "per_year": 7200.0}]}
         for demand, most in ((60.0, 3), (120.0, 5))
     ],
     "do_nothing": {"demand_rps": 120.0, "state": "breaks", "text": "120 rps is above 48.9 rps",
-                   "loss_share": {"low": 0.41, "mid": 0.45, "high": 0.52, "confidence": 0.9}},
+                   "loss_share": {"low": 0.41, "mid": 0.45, "high": 0.52, "confidence": 0.9},
+                   "breaks_on": "2027-03-01", "order_by": "2027-02-01", "lead_time_days": 28},
+    "cost_of_being_wrong": {"too_many": [{"currency": "USD", "replicas": 1, "per_month": 82.4, "per_year": 988.8}],
+                            "too_few": {"replicas_short": 1.0, "peak_share_beyond_slo": 0.2}},
+    "upstream_cost": {"model": "some-llm", "currency": "USD", "per_month": 51234.0, "per_year": 614808.0,
+                      "per_1000_requests": 0.51, "price_date": "2026-11-01", "price_source": "provider's list",
+                      "assumptions": ["0.3 calls per request"]},
+    "cost_assumptions": ["machines run all month"],
+    "track_record": {"entries": 12, "verdict": "on record", "nominal": 0.9, "coverage": 0.75,
+                     "coverage_ci95": [0.43, 0.95], "bias": -0.04, "median_error": 0.06,
+                     "half_widths_multiplied_by": 1.4},
+    "next_best_measurement": {"measurement": "the CPU time per request", "load_seconds": 300.0,
+                              "command": "plimsoll run targets/kakao.toml --shape breakpoint",
+                              "replicas_now": {"low": 4.0, "mid": 4.0, "high": 5.0, "confidence": 0.9},
+                              "replicas_after": {"low": 5.0, "mid": 5.0, "high": 5.0, "confidence": 0.9}},
+    "memory": {"growth_mib_per_1000_requests": {"low": 0.2, "mid": 0.3, "high": 0.4, "confidence": 0.9}},
     "rule_of_thumb": [
         {"users": 10, "rule_cores": 4.5, "rule_memory_mb": 3312.4, "rate_rps": 12.0, "measured_cores": 0.51,
          "measured_memory_mb": 480.0, "rule_over_measured": 8.8},
@@ -159,6 +180,21 @@ PLAN = {
     "refusals": [{"field": "memory", "reason": "memory did not grow with load, so no slope could be fitted",
                   "remedy": "plimsoll run targets/kakao.toml --shape soak --duration 1800"}],
     "expires_when": ["the service is deployed from another commit than 0123abc", "another CPU type is used"],
+}  # fmt: skip
+
+
+VERIFICATION = {
+    "schema": 1, "plan_sha256": "ab12", "verdict": "MISSED",
+    "tests": [
+        {"what": "capacity of one replica (rps)", "factor": None, "measured": 42.0, "within": True, "repeats": [41.0, 43.0],
+         "repeat_spread": 2.0, "predicted": {"low": 38.5, "mid": 44.2, "high": 48.9, "confidence": 0.9}, "why_not": None},
+        {"what": "p95 of generate at 1.0 of it (ms)", "factor": 1.0, "measured": 900.0, "within": False, "repeats": [900.0],
+         "repeat_spread": None, "predicted": {"low": 500.0, "mid": 600.0, "high": 700.0, "confidence": 0.9},
+         "why_not": None},
+        {"what": "5 replicas", "factor": None, "measured": None, "within": None, "repeats": [], "repeat_spread": None,
+         "predicted": {"low": 4.0, "mid": 4.0, "high": 5.0, "confidence": 0.9},
+         "why_not": "not testable here: 6 cores are needed, this machine has 2"},
+    ],
 }  # fmt: skip
 
 
@@ -197,4 +233,5 @@ def write(out: Path, rates: list[float] | None = None, stage_s: float = 10.0, pl
     run.write_json("validity.json", VALIDITY)
     if plan:
         run.write_json("plan.json", PLAN)
+        run.write_json("verification.json", VERIFICATION)
     return run

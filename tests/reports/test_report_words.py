@@ -2,6 +2,7 @@
 
 import re
 import string
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import synthetic_run
 
 from measurements.rundir import RunDirectory
 from reports import quantities as q
+from reports import wording
 from reports.documents import read
 from reports.markdown import escape, markdown
 from reports.terminal import MOST_LINES, summary_lines
@@ -26,6 +28,17 @@ def test_every_language_has_the_same_sentences_with_the_same_fields() -> None:
         assert words.keys() == english.keys()
         for key in sorted(english.keys()):
             assert placeholders(words._texts[key]) == placeholders(english._texts[key]), f"{lang}: {key}"
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_no_sentence_stands_in_two_files(lang: str) -> None:
+    folder = Path(wording.__file__).parent / "templates"
+    keys = [
+        key
+        for file in folder.glob(f"*_{lang}.toml")
+        for key, _ in wording._flat(tomllib.loads(file.read_text("utf-8")), "")
+    ]
+    assert sorted(keys) == sorted(set(keys))
 
 
 @pytest.mark.parametrize(
