@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest test lint prove report peers profile bench clean
+.PHONY: help setup loadtest test lint prove prove-llm report peers profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -36,6 +36,9 @@ test: setup lint ## lint and tests (under 8 minutes on two cores)
 
 prove: setup ## ground truth: prints a table of truth, measured, error, verdict
 	@$(BIN)/python -m pytest -q -m prove tests/prove
+
+prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTorch's CPU build up apart, 1.2 GB)
+	@$(BIN)/python -P -m targets.reference.llm.accuracy docs/accuracy.md
 
 report: setup ## write report.html of the newest run again
 	@$(BIN)/plimsoll report runs/latest

@@ -27,6 +27,7 @@ class LoadPlan:
     locustfile: str | None = None
     endpoint: str | None = None  # only this one
     drain_s: float = 30.0
+    drain_stopped_s: float = 2.0  # the most, once somebody asked to stop
     timeout_s: float = 30.0
     pool_cap: int = 1000
     max_spend_requests: int | None = None

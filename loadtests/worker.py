@@ -153,13 +153,13 @@ class Worker:
             gevent.sleep(min(left_s, 0.1))
 
     def _drain(self, session: Session, load_: sending.Sending) -> None:
-        """Waits for what is open: the plan's drain, or two seconds once somebody asked to stop."""
+        """Waits for what is open: the plan's drain, the shorter one once somebody asked to stop."""
         until_ns = now() + int(self._plan.drain_s * 1e9)
         asked_ns = None
         while (session.in_flight or load_.journeys) and now() < until_ns and not self._stop_now:
             if self._stopping and asked_ns is None:
                 asked_ns = now()
-                until_ns = min(until_ns, asked_ns + 2_000_000_000)
+                until_ns = min(until_ns, asked_ns + int(self._plan.drain_stopped_s * 1e9))
             gevent.sleep(0.02)
 
     def _report(self, view: LiveView, session: Session, recorder: Recorder) -> None:

@@ -99,7 +99,8 @@ def check(
 
 @app.command(
     epilog=examples(
-        "plimsoll serve kakao --port 8000 --upstream http://127.0.0.1:9000", "plimsoll serve llm --port 9000"
+        "plimsoll serve kakao --port 8000 --upstream http://127.0.0.1:9000",
+        "plimsoll serve llm --port 9000 --config llama-8b-h100",
     )
 )
 def serve(
@@ -109,13 +110,37 @@ def serve(
     upstream: Annotated[str | None, typer.Option(help="URL of the LLM that it calls")] = None,
     front: Annotated[str | None, typer.Option(help="nginx: put the team's proxy in front")] = None,
     option: Annotated[
-        list[str] | None, typer.Option("--set", help="NAME=VALUE; plimsoll serve NAME --list shows them")
+        list[str] | None, typer.Option("--set", help="NAME=VALUE, may be repeated; --list shows which there are")
     ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="show what --set can change, and the traps built in")] = False,
+    config: Annotated[str | None, typer.Option(help="llm: a shape by its name, or a file of parameters")] = None,
+    record: Annotated[
+        str | None, typer.Option(metavar="URL", help="llm: stand before a provider and record it")
+    ] = None,
+    record_to: Annotated[Path | None, typer.Option(help="llm: where to; default llm-recording.jsonl")] = None,
+    price: Annotated[
+        str | None, typer.Option(metavar="IN,OUT", help="llm: USD per 1,000 tokens of the provider")
+    ] = None,
+    max_usd: Annotated[float | None, typer.Option(help="llm: the most that recording may cost")] = None,
+    replay: Annotated[Path | None, typer.Option(metavar="FILE", help="llm: serve a recording with its timings")] = None,
+    emulate_unrecorded: Annotated[
+        bool, typer.Option("--emulate-unrecorded", help="llm: emulate what the recording does not have")
+    ] = False,
+    fit: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="llm: write the parameters behind a recording")
+    ] = None,
+    fit_to: Annotated[Path | None, typer.Option(help="llm: where to; default FILE with .toml")] = None,
+    engine: Annotated[str | None, typer.Option(help="llm: emulator, or transformers for a real one")] = None,
+    setup: Annotated[bool, typer.Option("--setup", help="llm: make the real engine's environment first")] = False,
 ) -> None:
     """Start an embedded reference service, until Ctrl-C."""
     from plimsoll.commands import serve as command
 
-    command.serve(name, port, workers, upstream, front, option or [])
+    words = {k: v for k, v in locals().items() if k not in ("command", "name", "port", "workers", "option", "list_")}
+    if list_:
+        command.show(name)
+    else:
+        command.serve(name, port, workers, words, option or [])
 
 
 @app.command(

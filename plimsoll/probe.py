@@ -2,7 +2,8 @@
 
 Open loop, so that a slow service is not asked more slowly: a closed loop of a few users would only measure how long
 they wait. The run that follows aims at the step that was too much, so its last stages lie past the edge, not far; where
-a backlog was left, at twice what the service worked off of it, since a backlog is seen late.
+a backlog was left, at twice what the service works off of it, since a backlog is seen late. An LLM engine reads all new
+prompts before it answers any, so it gets time to show its pace.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ FIRST_RPS, GROWTH, STEPS, STEP_S = 2.0, 1.5, 22, 1.5
 ABOVE = 2.0
 BEHIND = 64  # requests in flight: far more than a service in balance holds at these rates
 ENOUGH = 20
+WORK_OFF_S = 12.0
+MOST_OF_IT = 0.8  # the last answers of a backlog are the longest ones, which tell of their length, not of the pace
 
 
 @dataclass(frozen=True)
 class Probe:
-    """`why` says what stopped the probe at `reached_rps`; `drained_rps` is what was answered afterwards, None where the
-    service was through at once. All in arrivals."""
+    """`why` says what stopped the probe at `reached_rps`; `drained_rps` is what was answered afterwards, None where
+    nothing was open. All in arrivals."""
 
     rate_rps: float
     why: str
@@ -55,12 +58,16 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
         spec, users=None, rate_rps=FIRST_RPS, shape="load", warmup_s=0.0, workers=1, process=Process("constant")
     )
     plan = load_plan(asked, run.identity, urls, placement.generator, FIRST_RPS)
-    plan = replace(plan, stages=steps, drain_s=2.0, pool_cap=4 * BEHIND)
+    plan = replace(plan, stages=steps, drain_s=WORK_OFF_S, drain_stopped_s=WORK_OFF_S, pool_cap=4 * BEHIND)
     seen = _Seen()
     runner = Runner(plan, run)
     try:
         runner.prepare()
-        runner.run(Hooks(progress=seen.take, stop=lambda: stop() or seen.why or None))
+        runner.run(
+            Hooks(
+                progress=seen.take, stop=lambda: stop() or seen.why or None, hurry=lambda: bool(stop()) or seen.enough
+            )
+        )
     finally:
         runner.close()
     if stop():
@@ -86,21 +93,25 @@ def _drained(run: RunDirectory) -> float | None:
 def drained_rps(
     step: np.ndarray, endpoint: np.ndarray, intended_ns: np.ndarray, done_ns: np.ndarray, outcome: np.ndarray
 ) -> float | None:
-    """Arrivals a second that were answered well after the last one came, None where all were answered.
+    """Arrivals a second at which most of what was open after the last arrival was answered; None where nothing was open.
 
     A saturated service works off its backlog at its own pace, which is its capacity; one that is only slow gives
-    in-flight / latency, which by Little's law is what was offered a little earlier. Told by the endpoints that were
-    left open, each arrival having its mean number of requests to them: the others had no backlog.
+    in-flight / latency, which by Little's law is what was offered a little earlier. Told by the endpoints that had
+    requests open, each arrival having its mean number of requests to them: the others had no backlog.
     """
-    left = outcome == Outcome.abandoned
     arrivals = np.count_nonzero(step == 0)
-    if not left.any() or not arrivals:
+    if not arrivals:
         return None
-    slow = np.isin(endpoint, np.unique(endpoint[left]))
-    last_ns, end_ns = intended_ns[step == 0].max(), done_ns[left].max()
-    ok = np.count_nonzero((outcome == Outcome.ok) & (done_ns > last_ns) & slow)
-    requests_per_arrival = np.count_nonzero(slow) / arrivals
-    return ok / max(float(end_ns - last_ns) / 1e9, 1e-3) / requests_per_arrival
+    last_ns = intended_ns[step == 0].max()
+    is_open = (intended_ns <= last_ns) & (done_ns > last_ns)
+    answered_ns = np.sort(done_ns[is_open & (outcome == Outcome.ok)])
+    most = int(np.ceil(MOST_OF_IT * np.count_nonzero(is_open)))
+    if not most:
+        return None
+    done = min(most, len(answered_ns))
+    end_ns = answered_ns[most - 1] if done == most else done_ns[is_open].max()
+    requests_per_arrival = np.count_nonzero(np.isin(endpoint, np.unique(endpoint[is_open]))) / arrivals
+    return done / max(float(end_ns - last_ns) / 1e9, 1e-3) / requests_per_arrival
 
 
 class _Seen:
@@ -110,9 +121,12 @@ class _Seen:
         self.at_s = 0.0
         self.ok = self.answered = self._refused = self._ended = 0
         self.why = ""
+        self._backlog = 0
+        self.enough = False  # to know the pace at which a backlog is worked off, or that there is none
 
     def take(self, _: int, news: dict[str, Any]) -> None:
         if self.why:
+            self.enough = not self.answered or news["in_flight"] <= (1 - MOST_OF_IT) * self._backlog
             return
         self.at_s += news["elapsed_s"]
         outcomes = news["outcomes"]
@@ -126,6 +140,7 @@ class _Seen:
             self.why = f"{news['in_flight']} requests were in flight"
         elif ended >= ENOUGH and failed_now > 0.5 * max(ended_now, 1):
             self.why = f"{failed_now} of the last {ended_now} requests failed or were refused"
+        self._backlog = news["in_flight"]
 
 
 def _two_digits(value: float) -> float:

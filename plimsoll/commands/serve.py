@@ -5,34 +5,65 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+from collections.abc import Mapping
+from types import ModuleType
 
 from measurements.errors import UsageError
 
 NAMES = ("kakao", "alaw", "encar", "saju", "llm")
 
 
-def serve(name: str, port: int, workers: int, upstream: str | None, front: str | None, settings: list[str]) -> None:
+def serve(name: str, port: int, workers: int, words: Mapping[str, object], settings: list[str]) -> None:
     """Hands over to the service's own `serve`, with those of our words that it knows."""
+    module = _service(name)
+    accepted = inspect.signature(module.serve).parameters
+    words = {**words, "options": dict(_pair(text) for text in settings)}
+    given = {key: value for key, value in words.items() if value or (value == 0.0 and value is not False)}
+    unknown = [key.replace("_", "-") for key in given if key not in accepted]
+    if unknown:
+        raise UsageError(f"{name} takes no --{unknown[0]}; leave it out")
+    try:
+        module.serve(port, workers, **given)
+    except ModuleNotFoundError as error:
+        raise _missing(name, error) from error
+
+
+def show(name: str) -> None:
+    """What --set can change, with the value that it has if nobody does; then the traps that are built in."""
+    module = _service(name)
+    try:
+        from targets.reference.listing import settings_of
+
+        rows = settings_of(name)
+    except ModuleNotFoundError as error:
+        raise _missing(name, error) from error
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    print(f"plimsoll serve {name} --set NAME=VALUE")
+    for row in rows:
+        print(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip())
+    traps: Mapping[str, str] = getattr(module, "TRAPS", {})
+    if traps:
+        print("\nTraps, as its team has them; --set NAME=false switches one off:")
+    for trap, text in traps.items():
+        print(f"  {trap}: {text}")
+
+
+def _service(name: str) -> ModuleType:
     if name not in NAMES:
         close = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         raise UsageError(f"there is no service {name!r}; there are {', '.join(NAMES)}{hint}")
     try:
-        module = importlib.import_module(f"targets.reference.{name}")
-        accepted = inspect.signature(module.serve).parameters
-        words = {"upstream": upstream, "front": front, "options": dict(_pair(text) for text in settings)}
-        given = {key: value for key, value in words.items() if value}
-        unknown = [key for key in given if key not in accepted]
-        if unknown:
-            raise UsageError(
-                f"{name} takes no {'--set' if unknown[0] == 'options' else '--' + unknown[0]}; leave it out"
-            )
-        module.serve(port, workers, **given)
+        return importlib.import_module(f"targets.reference.{name}")
     except ModuleNotFoundError as error:
-        raise UsageError(
-            f"{name} needs {error.name}, which is not installed; install the reference services with: "
-            "pip install 'plimsoll[reference]' (or make setup in a clone)"
-        ) from error
+        raise _missing(name, error) from error
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> UsageError:
+    return UsageError(
+        f"{name} needs {error.name}, which is not installed; install the reference services with: "
+        "pip install 'plimsoll[reference]' (or make setup in a clone)"
+    )
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -85,6 +85,8 @@ def test_an_unfinished_command_says_so_in_one_line_with_any_words(
         (["plan", "absent"], 2, "is not a run directory"),
         (["serve", "kakoa"], 2, "did you mean kakao?"),
         (["serve", "llm", "--set", "x"], 2, "write NAME=VALUE"),
+        (["serve", "kakao", "--record", "http://127.0.0.1:9"], 2, "kakao takes no --record"),
+        (["serve", "alaw", "--max-usd", "0"], 2, "alaw takes no --max-usd"),
         (["allow", "http://x"], 2, "is not a host name"),
         (["allow", "x", "--max-rate", "0"], 2, "--max-rate 0"),
     ],

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from targets.reference.llm.accuracy import Accuracy, Row
 from targets.reference.llm.fit import Estimate, Fitted
 from targets.reference.llm.probe import Level
 
-NAMES = ("alpha", "beta", "past", "base", "per_prompt", "per_token", "overhead")
+ROOT = Path(__file__).parents[2]
+NAMES = ("alpha", "beta", "past", "base", "per_prompt", "per_token", "overhead", "beside")
 
 
 def fitted() -> Fitted:
@@ -47,7 +49,7 @@ def test_a_step_of_the_set_up_that_fails_is_named(
     assert not transformers_engine.is_ready()
 
 
-def test_the_comparison_shows_errors_knees_and_disturbance() -> None:
+def test_the_comparison_shows_errors_knees_and_disturbance(tmp_path: Path) -> None:
     rows = [
         Row(level(1, 100), level(1, 110), stolen_share=0.01),
         Row(level(8, 500), level(8, 450), stolen_share=0.3),
@@ -59,8 +61,24 @@ def test_the_comparison_shows_errors_knees_and_disturbance() -> None:
     assert "100 / 110 (+10%)" in lines[2] and "disturbed" not in lines[2]
     assert "500 / 450 (-10%)" in lines[3] and "others took 30% of a core" in lines[3]
     assert "the engine at 8 streams, the emulator at 16" in lines[-1]
-    page = found.document("a CPU, 2 cores")
-    assert "1 of 3 levels were disturbed" in page and "α 1.5 ± 0.2" in page
+    assert found.worst().endswith("tokens/s +15% at 16 streams.")
+    page = tmp_path / "accuracy.md"
+    page.write_text("before\n<!-- prove-llm -->\nold\n<!-- /prove-llm -->\nafter\n", encoding="utf-8")
+    found.publish(page, "a CPU, 2 cores")
+    text = page.read_text(encoding="utf-8")
+    assert "1 of 3 levels were disturbed" in text and "α 1.5 ± 0.2" in text and "old" not in text
+    assert text.startswith("before\n<!-- prove-llm -->\n") and text.endswith("<!-- /prove-llm -->\nafter\n")
+
+
+def test_the_lock_holds_everything_but_torch_by_hash() -> None:
+    lines = transformers_engine.LOCK.read_text(encoding="utf-8").splitlines()
+    pinned = {line.split("==")[0].split("[")[0] for line in lines if "==" in line and not line.startswith(" ")}
+    wanted = {line.split("==")[0].split("[")[0] for line in transformers_engine.REQUIREMENTS}
+    assert wanted - pinned == {"torch"}
+    assert not [name for name in pinned if name.startswith(("nvidia", "cuda", "triton"))]
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    assert tuple(extra["engine"]) == transformers_engine.REQUIREMENTS
+    assert "\ntorch==" not in (ROOT / "requirements.lock").read_text(encoding="utf-8")  # nobody's set-up waits for it
 
 
 def test_work_of_others_on_the_cores_is_seen() -> None:

@@ -99,6 +99,13 @@ def test_a_cost_per_prompt_is_told_from_a_cost_per_step() -> None:
     assert_near(fitted, {"alpha": 9, "beta": 0.6, "base": 6, "per_prompt": 5, "per_token": 0.05}, within=0.08)
 
 
+def test_prompts_that_cost_more_beside_others_are_found() -> None:
+    """As in engines that pack prompts and running streams into one batch without a kernel for it."""
+    engine = ENGINE | {"prefill": {"base_ms": 8, "ms_per_token": 0.05, "ms_per_token_beside": 0.01}}
+    fitted = fit_recording(recorded(engine))
+    assert_near(fitted, {"alpha": 9, "beta": 0.6, "base": 8, "per_token": 0.05, "beside": 0.01}, within=0.15)
+
+
 def test_standard_errors_are_neither_boast_nor_excuse() -> None:
     fits = [fit_recording(recorded(ENGINE, jitter_ms=2, seed=seed)) for seed in range(8)]
     inside = 0

@@ -161,7 +161,7 @@ def test_the_budget_ends_the_recording_before_it_is_overspent(tmp_path: Path, pr
         ({"record": "https://192.0.2.1.invalid", "record_to": "x"}, 5, "costs money; give its prices"),
         ({"record": "https://8.8.8.8", "record_to": "x", "price": "1,2"}, 5, "costs money; give its prices"),
         ({"record": "ftp://host", "record_to": "x"}, 2, "is not an address to record"),
-        ({"record": "http://127.0.0.1:9"}, 2, "give --record-to FILE"),
+        ({"record": "http://127.0.0.1:9", "record_to": __file__}, 2, "is there already"),
         ({"record": "http://127.0.0.1:9", "record_to": "x", "price": "1"}, 2, "option price"),
         ({"replay": "nowhere.jsonl"}, 2, "nowhere.jsonl: cannot be read"),
         ({"replay": "a", "fit": "b"}, 2, "replay and fit exclude each other"),

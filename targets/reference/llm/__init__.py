@@ -30,12 +30,12 @@ def serve(
     """Serve in the foreground until SIGINT or SIGTERM; port 0 takes a free one.
 
     `config`: a parameter file or the name of a shape that comes with the emulator. `record`: be a proxy before that
-    URL and write each exchange to `record_to` (`price`: USD per 1,000 tokens in and out, `max_usd`: the most to
-    spend). `replay`: serve such a file with its timing; other requests get 404, or the emulator's answer with
-    `emulate_unrecorded`. `fit`: serve nothing, write the parameters behind a recording to `fit_to` (default: the
-    recording's name with .toml). `engine`: "emulator", or "transformers", a real engine in an environment of its own,
-    which `setup` makes first. `options`: any of these as text, as typed after --set, and single parameters of the
-    emulator by their names, such as {"config": "llama-8b-h100", "batching.slots": "8"}.
+    URL and write each exchange to `record_to` (default: llm-recording.jsonl; `price`: USD per 1,000 tokens in and
+    out, `max_usd`: the most to spend). `replay`: serve such a file with its timing; other requests get 404, or the
+    emulator's answer with `emulate_unrecorded`. `fit`: serve nothing, write the parameters behind a recording to
+    `fit_to` (default: the recording's name with .toml). `engine`: "emulator", or "transformers", a real engine in an
+    environment of its own, which `setup` makes first. `options`: any of these as text, as typed after --set, and
+    single parameters of the emulator by their names, such as {"config": "llama-8b-h100", "batching.slots": "8"}.
 
     Raises SystemExit after one sentence on standard error: 2 for what cannot be used, 4 when the port cannot be had,
     5 when recording would cost money without a limit.

@@ -5,6 +5,7 @@ the kernel; a level in which that was more than a twentieth of the time is repea
 """
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -31,7 +32,7 @@ TOKENS = 64
 TRIES = 3
 QUIET_S = 20
 MAX_STOLEN_SHARE = 0.05
-_PROMPTS = ["vuhipu lemo kata " * repeats for repeats in (3, 15, 40)]
+_MARKS = ("<!-- prove-llm -->", "<!-- /prove-llm -->")
 _LISTENING = re.compile(r"listening on (http://\S+)")
 
 
@@ -79,25 +80,36 @@ class Accuracy:
             max(self.rows, key=lambda row: row.emulator.tokens_per_s).emulator.streams,
         )
 
-    def document(self, machine: str) -> str:
-        """The page docs/accuracy-llm.md."""
+    def worst(self) -> str:
+        """The largest error of each figure, as a share of the engine's."""
+        found = []
+        for name, of in (("TTFT", "ttft_ms"), ("ITL", "itl_ms"), ("tokens/s", "tokens_per_s")):
+            row = max(self.rows, key=lambda row: abs(getattr(row.emulator, of) / getattr(row.engine, of) - 1))
+            error = getattr(row.emulator, of) / getattr(row.engine, of) - 1
+            found.append(f"{name} {error:+.0%} at {row.engine.streams} streams")
+        return f"Largest errors: {', '.join(found)}."
+
+    def section(self, machine: str) -> str:
+        """What stands between the marks in docs/accuracy.md."""
         disturbed = sum(row.disturbed for row in self.rows)
-        quiet = f"{disturbed} of {len(self.rows)} levels were disturbed by other work." if disturbed else ""
+        quiet = f" {disturbed} of {len(self.rows)} levels were disturbed by other work." if disturbed else ""
         return (
-            "# How near the LLM emulator comes to a real engine\n\n"
-            "Written by `make prove-llm` from one run; do not edit.\n\n"
-            f"Engine: Hugging Face `transformers serve --continuous-batching` on one core "
-            f"({', '.join(transformers_engine.REQUIREMENTS)}), a Llama of 7 million random parameters.\n"
-            f"Load: closed loop, {TOKENS} tokens out, prompts of three lengths, recorder and clients on another core.\n"
-            f"Machine: {machine}. {quiet}\n\n"
-            "The recording was fitted and the emulator ran the same load with the fitted parameters. "
-            "In brackets: the emulator against the engine.\n\n"
-            f"{self.table()}\n\n## The fitted parameters\n\n```\n{self.fitted.summary()}\n```\n"
+            f"One run. Engine: Hugging Face `transformers serve --continuous-batching` on one core "
+            f"({', '.join(transformers_engine.REQUIREMENTS)}), a Llama of 7 million random parameters. Load: closed "
+            f"loop, {TOKENS} tokens out on average, prompts of three lengths, recorder and clients on another core. "
+            f"Machine: {machine}.{quiet}\n\n"
+            f"{self.table()}\n\n{self.worst()}\n\nThe fitted parameters:\n\n```\n{self.fitted.summary()}\n```\n"
         )
+
+    def publish(self, doc: Path, machine: str) -> None:
+        """Replace what stands between the marks of `doc`."""
+        head, _, rest = doc.read_text(encoding="utf-8").partition(_MARKS[0])
+        _, _, tail = rest.partition(_MARKS[1])
+        doc.write_text(f"{head}{_MARKS[0]}\n{self.section(machine)}{_MARKS[1]}{tail}", encoding="utf-8")
 
 
 def prove(doc: Path | None = None) -> Accuracy:
-    """Run it all (one to three minutes), print the table, write `doc` if given. SystemExit(2) without the engine."""
+    """Run it all (two to four minutes), print the table, publish it in `doc` if given. SystemExit(2) without the engine."""
     if not transformers_engine.is_ready():
         raise refuse(f"llm: the real engine is not set up; set it up once with: {transformers_engine.SETUP}", 2)
     cores = sorted(os.sched_getaffinity(0))
@@ -114,10 +126,9 @@ def prove(doc: Path | None = None) -> Accuracy:
             os.sched_setaffinity(0, cores)
     rows = [Row(level, emulated[level.streams][0], max(share, emulated[level.streams][1])) for level, share in truth]
     accuracy = Accuracy(rows, fitted)
-    print(accuracy.table())
-    print(fitted.summary())
+    print(accuracy.section(_machine(len(cores))))
     if doc:
-        doc.write_text(accuracy.document(_machine(len(cores))), encoding="utf-8")
+        accuracy.publish(doc, _machine(len(cores)))
     return accuracy
 
 
@@ -126,7 +137,7 @@ def _engine(folder: Path, cores: tuple[int, int]) -> tuple[list[tuple[Level, flo
     levels, kept = [], []
     with transformers_engine.running(cores={cores[0]}) as (address, _):
         model = str(transformers_engine.model())
-        closed_loop(address, 4, 2, _PROMPTS, TOKENS, model)  # the first requests allocate
+        closed_loop(address, 4, 2, _prompts(), TOKENS, model)  # the first requests allocate
         for streams in LEVELS:
             level, share, out = _least_disturbed(folder, "engine", address, streams, model, set(cores))
             levels.append((level, share))
@@ -156,7 +167,7 @@ def _least_disturbed(
         out = folder / f"{who}-{streams}-{attempt}.jsonl"
         with _serving("--record", address, "--record-to", str(out)) as proxy:
             before = _Usage.now(cores)
-            level = closed_loop(proxy, streams, _requests(streams), _PROMPTS, TOKENS, model)
+            level = closed_loop(proxy, streams, _requests(streams), _prompts(), TOKENS, model)
             share = _Usage.now(cores).stolen_share(before)
         tries.append((level, share, out))
         _say(who, level, share)
@@ -183,6 +194,13 @@ def _serving(*options: str, core: int | None = None) -> Iterator[str]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=10)
+
+
+def _prompts() -> list[str]:
+    """Of three lengths, from the corpus that the engine's tokenizer was trained on."""
+    lines = (transformers_engine.CORPUS / "kakao_requests.jsonl").read_text(encoding="utf-8").splitlines()[:12]
+    texts = [json.loads(line)["user_request"] for line in lines]
+    return [" ".join(texts[:count]) for count in (1, 4, 12)]
 
 
 def _requests(streams: int) -> int:
@@ -253,4 +271,5 @@ def _machine(cores: int) -> str:
 
 
 if __name__ == "__main__":
+    transformers_engine.set_up()
     prove(Path(sys.argv[1]) if len(sys.argv) > 1 else None)

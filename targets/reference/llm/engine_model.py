@@ -1,12 +1,14 @@
 """Run by the engine's own Python (torch, transformers): makes a small Llama with random weights and its tokenizer.
 
-Usage: python engine_model.py FOLDER. The tokenizer is a byte-level BPE trained on made-up words; nothing is downloaded.
-There is no end-of-sequence token, so an answer has exactly max_tokens tokens, and the weights are such that greedy
-decoding never writes half a UTF-8 character, so every token is an event of its own. Imports nothing of this project.
+Usage: python engine_model.py FOLDER CORPUS. CORPUS is a folder of JSON lines; the tokenizer is a byte-level BPE trained
+on their texts; nothing is downloaded. There is no end-of-sequence token, so an answer has exactly max_tokens tokens, and
+the weights are such that greedy decoding never writes half a UTF-8 character, so every token is an event of its own.
+Imports nothing of this project.
 """
 
-import random
+import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch  # type: ignore[import-not-found]  # the engine's own environment has it
@@ -21,18 +23,20 @@ VOCABULARY, HIDDEN, LAYERS, HEADS = 4000, 256, 6, 4
 CHAT_TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant:"
 
 
-def make_tokenizer() -> PreTrainedTokenizerFast:
-    draw = random.Random(1)
-    syllables = [consonant + vowel for consonant in "bcdfghjklmnprstvwz" for vowel in "aeiou"]
-    words = ["".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(6000)]
-    lines = (" ".join(draw.choices(words, k=12)) for _ in range(4000))
+def texts(corpus: Path) -> Iterator[str]:
+    for path in sorted(corpus.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            yield from (value for value in json.loads(line).values() if isinstance(value, str))
+
+
+def make_tokenizer(corpus: Path) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=["<pad>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.train_from_iterator(texts(corpus), trainer)
     fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>")
     fast.chat_template = CHAT_TEMPLATE
     return fast
@@ -62,12 +66,12 @@ def make_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 
 def _is_text(tokenizer: PreTrainedTokenizerFast, token: int) -> bool:
     text = tokenizer.decode([token], skip_special_tokens=True)
-    return bool(text) and text.isascii()
+    return bool(text) and "\ufffd" not in text
 
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    tokenizer = make_tokenizer()
+    tokenizer = make_tokenizer(Path(sys.argv[2]))
     tokenizer.save_pretrained(folder)
     model = make_model(tokenizer)
     model.save_pretrained(folder)

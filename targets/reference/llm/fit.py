@@ -2,9 +2,11 @@
 
 The model is the emulator's own (see `scheduler.LockstepScheduler`), linear in its parameters. Two kinds of rows:
 - a window of some gaps of one stream: its length is α·tokens + β·Σn + past·Σmax(0, n − knee) + base·S + per_prompt·B
-  + per_token·P, n being the streams that decode, B the other prompts whose first token fell into it, P their tokens,
-  S the steps in which they came;
+  + per_token·P + beside·Σp·n, n being the streams that decode, B the other prompts whose first token fell into it, P
+  their tokens, S the steps in which they came;
 - the time to first token of a request that met an idle engine: overhead + base + per_prompt + per_token·p.
+All relative to the median window among as many streams, so that a full engine does not speak for an idle one; the few
+requests that met it idle count as much as a tenth of the windows.
 Robust non-negative least squares (Huber's weights, then Tukey's bisquare, each kind with a scale of its own), because
 a prompt read in chunks beside others leaves a few windows that no linear model explains; standard errors from the
 sandwich estimator clustered by time (Liang & Zeger 1986), since windows of the same second share their steps.
@@ -26,8 +28,10 @@ _WINDOW_GAPS = 8  # looked at together, so that a prompt read in chunks falls in
 _CLUSTERS = 40
 _TURNS = 20
 _CLEARLY = 0.9  # a model with one more parameter must bring the mean distance of windows below this share
-_NAMES = ("alpha", "beta", "past", "base", "per_prompt", "per_token", "overhead")
-_PAST, _PER_PROMPT, _PER_TOKEN = 2, 4, 5  # columns
+_ALIKE = 100  # windows among about as many streams, whose median length is their size
+_IDLE_SHARE = 0.1  # what requests that met an idle engine weigh, against all windows
+_NAMES = ("alpha", "beta", "past", "base", "per_prompt", "per_token", "overhead", "beside")
+_PAST, _PER_PROMPT, _PER_TOKEN, _BESIDE = 2, 4, 5, 7  # columns
 
 
 class FitError(ValueError):
@@ -81,6 +85,7 @@ class Fitted:
             _line("base_ms", e["base"]),
             _line("ms_per_prompt", e["per_prompt"]),
             _line("ms_per_token", e["per_token"]) + ", tokens as the emulator counts them",
+            _line("ms_per_token_beside", e["beside"]),
             "chunk_tokens = 512  # assumption",
             "",
             "[decode]",
@@ -101,7 +106,7 @@ class Fitted:
             f"llm: {self.streams} streams fitted, {self.left_out} exchanges left out (not streamed or not answered)\n"
             f"  decode step ms  α {e['alpha']}, β {e['beta']} per stream{knee}\n"
             f"  prefill ms      base {e['base']}, per prompt {e['per_prompt']}, per token {e['per_token']}, "
-            f"overhead {e['overhead']}\n"
+            f"{e['beside']} more for each stream beside it, overhead {e['overhead']}\n"
             f"  slots           {bound}{self.slots}\n"
             f"  scatter         half of all windows within {self.scatter_percent:.1f} % of the model"
         )
@@ -129,13 +134,23 @@ class _Rows:
     cluster: npt.NDArray[np.int64]
     is_window: npt.NDArray[np.bool_]
 
-    def model(self, knee: int, per_prompt: bool) -> Array:
-        """The equations of one model: with a knee or without (0), with a cost per prompt or without."""
+    def model(self, knee: int, per_prompt: bool, beside: bool) -> Array:
+        """The equations of one model: with a knee or without (0), with these costs of prompts or without."""
         x = self.x.copy()
         x[:, _PER_PROMPT] *= per_prompt
+        x[:, _BESIDE] *= beside
         if knee:
             x[:, _PAST] = np.maximum(0, self.running - knee).sum(axis=1) * x[:, 0] / _WINDOW_GAPS
         return x
+
+    def sizes(self) -> Array:
+        """In ms, what a deviation is measured against: the median of windows among as many streams; else the row's y."""
+        sizes = self.y.copy()
+        windows = np.flatnonzero(self.is_window)
+        windows = windows[np.argsort(self.running[windows].mean(axis=1), kind="stable")]
+        for alike in np.array_split(windows, max(1, len(windows) // _ALIKE)):
+            sizes[alike] = np.median(self.y[alike])
+        return sizes
 
 
 def fit_recording(recording: Recording) -> Fitted:
@@ -183,7 +198,10 @@ def _rows(streams: _Streams) -> _Rows:
     """A row per window of every stream, and one per request that met an idle engine."""
     gap_ms = float(np.median(np.concatenate([np.diff(times) for times in streams.tokens])))
     starts, ends = np.sort(streams.first), np.sort(streams.last)
-    prompts = np.concatenate([[0.0], np.cumsum(streams.prompt[np.argsort(streams.first)])])
+    in_order = streams.prompt[np.argsort(streams.first)]
+    prompts = np.concatenate([[0.0], np.cumsum(in_order)])
+    others_then = np.arange(len(starts)) - np.searchsorted(ends, starts)
+    prompts_beside = np.concatenate([[0.0], np.cumsum(in_order * others_then)])
     x: list[list[float]] = []
     y: list[float] = []
     running: list[npt.NDArray[np.int64]] = []
@@ -198,7 +216,8 @@ def _rows(streams: _Streams) -> _Rows:
             others = starts[low:high]
             steps = float(np.sum(np.diff(others, prepend=-np.inf) > gap_ms / 2))
             tokens = prompts[high] - prompts[low]
-            x.append([_WINDOW_GAPS * per_event, n.sum() * per_event, 0, steps, high - low, tokens, 0])
+            beside = prompts_beside[high] - prompts_beside[low]
+            x.append([_WINDOW_GAPS * per_event, n.sum() * per_event, 0, steps, high - low, tokens, 0, beside])
             y.append(times[end] - times[begin])
             running.append(n)
             middles.append((times[begin] + times[end]) / 2)
@@ -206,45 +225,49 @@ def _rows(streams: _Streams) -> _Rows:
     windows = len(y)
     for received, first, prompt in zip(streams.received, streams.first, streams.prompt, strict=True):
         if np.sum((streams.received <= first) & (streams.last > received + gap_ms / 5)) == 1:  # only itself
-            x.append([0, 0, 0, 1, 1, prompt, 1])
+            x.append([0, 0, 0, 1, 1, prompt, 1, 0])
             y.append(first - received)
             running.append(np.zeros(_WINDOW_GAPS, int))
             cluster.append(np.intp(_CLUSTERS + len(y)))
     columns = np.array(x)
     if _one_length(streams):
-        columns[:, _PER_TOKEN] = 0
+        columns[:, [_PER_TOKEN, _BESIDE]] = 0
     return _Rows(columns, np.array(y), np.array(running, float), np.array(cluster), np.arange(len(y)) < windows)
 
 
 def _best(rows: _Rows) -> tuple[int, dict[str, Estimate], Array]:
-    """The plainest model, or one with a knee or a cost per prompt if windows then lie clearly nearer to it."""
-    per_prompt, knee = False, 0
-    estimates, fitted, loss = _solve(rows, knee, per_prompt)
-    tried = _solve(rows, knee, True)
-    if tried[2] < _CLEARLY * loss:
-        per_prompt, (estimates, fitted, loss) = True, tried
+    """The plainest model, or one with another cost of prompts or a knee if windows then lie clearly nearer to it."""
+    costs, knee = (False, False), 0
+    estimates, fitted, loss = _solve(rows, knee, *costs)
+    for more in ((True, False), (False, True), (True, True)):
+        tried = _solve(rows, knee, *more)
+        if tried[2] < _CLEARLY * loss:
+            costs, (estimates, fitted, loss) = more, tried
     plain = loss
     for candidate in range(2, int(rows.running.max()) - 1):
-        tried = _solve(rows, candidate, per_prompt)
+        tried = _solve(rows, candidate, *costs)
         past = tried[0]["past"]
         if tried[2] < min(loss, _CLEARLY * plain) and past.value > 4 * past.se:
             knee, (estimates, fitted, loss) = candidate, tried
     return knee, estimates, fitted
 
 
-def _solve(rows: _Rows, knee: int, per_prompt: bool) -> tuple[dict[str, Estimate], Array, float]:
-    """Estimates, fitted values, and the mean distance of a window from the model in ms."""
-    x, y = rows.model(knee, per_prompt), rows.y
-    weight = np.ones(len(y))
+def _solve(rows: _Rows, knee: int, per_prompt: bool, beside: bool) -> tuple[dict[str, Estimate], Array, float]:
+    """Estimates, fitted values in ms, and the mean relative distance of a window from the model."""
+    sizes = rows.sizes()
+    x, y = rows.model(knee, per_prompt, beside) / sizes[:, None], rows.y / sizes
+    count = max(1, int(np.count_nonzero(~rows.is_window)))
+    idle = np.sqrt(max(1.0, _IDLE_SHARE * np.count_nonzero(rows.is_window) / count))
+    weight: Array = np.ones(len(y))
     for turn in range(_TURNS):
         values, _ = nnls(x * weight[:, None], y * weight)
         residual = y - x @ values
-        for chosen in (rows.is_window, ~rows.is_window):
+        for chosen, counts_for in ((rows.is_window, 1.0), (~rows.is_window, idle)):
             if chosen.any():
-                scale = max(1.4826 * np.median(np.abs(residual[chosen])), 0.001)
+                scale = max(1.4826 * float(np.median(np.abs(residual[chosen]))), 1e-4)
                 off = np.abs(residual[chosen]) / scale
                 huber, bisquare = 1 / np.maximum(1, off / 1.345), np.maximum(0, 1 - (off / 4.685) ** 2) ** 2
-                weight[chosen] = np.sqrt(huber if turn < _TURNS // 2 else bisquare) / scale
+                weight[chosen] = np.sqrt(huber if turn < _TURNS // 2 else bisquare) / scale * counts_for
     used = values > 0
     weighted = x[:, used] * weight[:, None]
     bread = np.linalg.pinv(weighted.T @ weighted)
@@ -253,8 +276,8 @@ def _solve(rows: _Rows, knee: int, per_prompt: bool) -> tuple[dict[str, Estimate
     se = np.zeros(len(_NAMES))
     se[used] = np.sqrt(np.maximum(0, np.diag(bread @ (sums.T @ sums) @ bread)))
     estimates = {name: Estimate(float(b), float(s)) for name, b, s in zip(_NAMES, values, se, strict=True)}
-    distance = np.minimum(np.abs(residual[rows.is_window]), 3 * np.median(y[rows.is_window]))
-    return estimates, x @ values, float(distance.mean())
+    distance = np.minimum(np.abs(residual[rows.is_window]), 3)
+    return estimates, x @ values * sizes, float(distance.mean())
 
 
 def _unidentified(streams: _Streams, rows: _Rows) -> dict[str, Estimate]:

@@ -92,9 +92,11 @@ def _record(port: int, host: str, upstream: str, options: Options) -> None:
 
     if not upstream.startswith(("http://", "https://")):
         raise refuse(f"llm: {upstream} is not an address to record; give one like https://api.openai.com.", 2)
-    record_to, price, max_usd = options.record_to, options.price, options.max_usd
-    if record_to is None:
-        raise refuse("llm: recording needs a file to write to; give --record-to FILE.", 2)
+    record_to, price, max_usd = options.record_to or Path("llm-recording.jsonl"), options.price, options.max_usd
+    if record_to.exists() and record_to.stat().st_size:
+        raise refuse(
+            f"llm: {record_to} is there already and may have cost money; give another with --record-to FILE.", 2
+        )
     if not is_private(upstream) and (price is None or max_usd is None):
         raise refuse(
             f"llm: recording {upstream} costs money; give its prices per 1,000 tokens in and out and the most to spend "

@@ -35,6 +35,7 @@ class Prefill(_Section):
     base_ms: float = Field(20.0, ge=0)  # once per step in which prompts begin, however many
     ms_per_prompt: float = Field(0.0, ge=0)
     ms_per_token: float = Field(0.1, ge=0)
+    ms_per_token_beside: float = Field(0.0, ge=0)  # added for each stream that decodes in the same step; lockstep only
     chunk_tokens: int = Field(512, ge=0)  # most prompt tokens in one step; 0: whole prompts; lockstep only
 
 

@@ -105,14 +105,16 @@ class _Costs:
         self.prefill_base_ns = prefill.base_ms * 1e6
         self.prompt_ns = prefill.ms_per_prompt * 1e6
         self.prompt_token_ns = prefill.ms_per_token * 1e6
+        self.beside_ns = prefill.ms_per_token_beside * 1e6
         self.alpha_ns = decode.base_ms * 1e6
         self.beta_ns = decode.ms_per_running * 1e6
         self.knee = decode.knee_running or 1 << 60
         self.past_knee_ns = decode.ms_per_running_past_knee * 1e6
 
-    def prefill_ns(self, prompts: int, tokens: int) -> float:
-        """base if prompts begin, and the cost of each prompt and token."""
-        return self.prefill_base_ns * (prompts > 0) + prompts * self.prompt_ns + tokens * self.prompt_token_ns
+    def prefill_ns(self, prompts: int, tokens: int, decoding: int = 0) -> float:
+        """base if prompts begin, and the cost of each prompt and token, the latter more where streams decode beside."""
+        per_token_ns = self.prompt_token_ns + self.beside_ns * decoding
+        return self.prefill_base_ns * (prompts > 0) + prompts * self.prompt_ns + tokens * per_token_ns
 
     def decode_ns(self, running: int) -> float:
         """α + β·running, and steeper past the knee; 0 for nobody."""
@@ -125,7 +127,7 @@ class LockstepScheduler:
     """All running streams share one step, as in a continuous-batching engine.
 
     A step that decodes n streams, begins b prompts and reads p prompt tokens takes
-    (α + β·n if n) + (base if b) + b·ms_per_prompt + p·ms_per_token.
+    (α + β·n if n) + (base if b) + b·ms_per_prompt + p·(ms_per_token + n·ms_per_token_beside).
     Every decoding stream gains one token at its end, and a prompt read to its end gains its first. At most
     `chunk_tokens` prompt tokens are read in a step, oldest prompt first.
     Admission happens between steps.
@@ -198,7 +200,7 @@ class LockstepScheduler:
                     in_step.append(job)
                 if not left:
                     break
-            cost_ns += self._costs.prefill_ns(begun, self._chunk - left)
+            cost_ns += self._costs.prefill_ns(begun, self._chunk - left, len(self._decoding))
         self._in_step = in_step
         self.next_ns = now_ns + max(1, round(cost_ns))
 

@@ -1,10 +1,13 @@
 """A real continuous-batching engine, kept in an environment of its own: Hugging Face's `transformers serve` on the CPU.
 
 The model is a small Llama with random weights: it writes nonsense at the pace of a real engine. Set up once (about a
-minute, 1 GB); nothing of it enters the project's own environment.
+minute, 1.2 GB with PyTorch's CPU build); nothing of it enters the project's own environment, unless the extra `engine`
+is installed there.
 """
 
 import ctypes
+import hashlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -19,7 +22,11 @@ import httpx
 
 from targets.reference.llm.server import listen, refuse, url
 
-REQUIREMENTS = ("torch==2.13.0", "transformers[serving]==5.23.0", "accelerate==1.15.0")
+TORCH = "torch==2.13.0"  # not in the lock: its CPU build has another hash wherever it comes from
+REQUIREMENTS = (TORCH, "transformers[serving]==5.23.0", "accelerate==1.15.0")  # the extra `engine` in pyproject.toml
+LOCK = Path(__file__).with_name("engine.lock")
+RECIPE = Path(__file__).with_name("engine_model.py")
+CORPUS = Path(__file__).parents[2] / "data"
 SETUP = "plimsoll serve llm --engine transformers --setup"
 _CONTINUOUS_BATCHING = (
     "--continuous-batching", "--cb-block-size", "32", "--cb-num-blocks", "512", "--cb-max-batch-tokens", "512",
@@ -33,8 +40,13 @@ def cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "plimsoll"
 
 
+def is_installed_here() -> bool:
+    """Whether the extra `engine` is part of this environment."""
+    return all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate"))
+
+
 def python() -> Path:
-    return cache() / "engine-venv" / "bin" / "python"
+    return Path(sys.executable) if is_installed_here() else cache() / "engine-venv" / "bin" / "python"
 
 
 def model() -> Path:
@@ -45,18 +57,31 @@ def model() -> Path:
 def is_ready() -> bool:
     """Whether this version of the engine was set up to its end."""
     ready = model() / ".ready"
-    return ready.exists() and ready.read_text(encoding="utf-8") == " ".join(REQUIREMENTS)
+    return ready.exists() and ready.read_text(encoding="utf-8") == _version() and python().exists()
+
+
+def _version() -> str:
+    contents = b"".join(path.read_bytes() for path in (LOCK, RECIPE))
+    return f"{' '.join(REQUIREMENTS)} {hashlib.sha256(contents).hexdigest()[:16]}"
 
 
 def set_up() -> None:
-    """Make the environment and the model; does nothing when they are there. SystemExit(2) with a sentence if not."""
+    """Make the environment and the model; does nothing when they are there. SystemExit(2) with a sentence if not.
+
+    Everything but PyTorch is installed by hash. pip takes PyTorch's CPU build where it is set up to find one
+    (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL); else the standard build, on Linux several GB with CUDA, which works as well.
+    """
     if is_ready():
         return
-    steps = (
-        ("makes an environment", [sys.executable, "-m", "venv", "--clear", str(cache() / "engine-venv")]),
-        ("installs torch and transformers", [str(python()), "-m", "pip", "install", "--quiet", *REQUIREMENTS]),
-        ("makes the model", [str(python()), str(Path(__file__).with_name("engine_model.py")), str(model())]),
-    )
+    pip = [str(python()), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    steps = [("makes the model", [str(python()), str(RECIPE), str(model()), str(CORPUS)])]
+    if not is_installed_here():
+        steps = [
+            ("makes an environment", [sys.executable, "-m", "venv", "--clear", str(cache() / "engine-venv")]),
+            ("installs transformers", [*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)]),
+            ("installs torch", [*pip, TORCH]),
+            *steps,
+        ]
     cache().mkdir(parents=True, exist_ok=True)
     for what, command in steps:
         print(f"llm: {what} in {cache()} ...", file=sys.stderr, flush=True)
@@ -64,7 +89,7 @@ def set_up() -> None:
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise refuse(f"llm: the engine could not be set up, since a step failed ({what}): {last}", 2)
-    (model() / ".ready").write_text(" ".join(REQUIREMENTS), encoding="utf-8")
+    (model() / ".ready").write_text(_version(), encoding="utf-8")
 
 
 def serve(port: int, host: str, setup: bool) -> None:
