@@ -8,15 +8,27 @@ from __future__ import annotations
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from loadtests.buckets import bucket_index, bucket_value
-from measurements.sample import NULL, OUTCOMES, PACKED, Outcome
+from measurements.sample import NULL, OUTCOMES, PACKED, TIMED, Outcome
 
 FDS = Path("/proc/self/fd")
-TIMED = (Outcome.ok, Outcome.timeout, Outcome.abandoned)
+IS_TIMED = np.isin(np.arange(len(OUTCOMES)), [Outcome[name] for name in TIMED])
+
+
+class Recent(NamedTuple):
+    """Columns of rows that ended since the last look."""
+
+    intended_ns: np.ndarray
+    sent_ns: np.ndarray
+    done_ns: np.ndarray
+    stage: np.ndarray
+
+
+NOTHING = Recent(*(np.empty(0, PACKED[name]) for name in Recent._fields))
 
 
 class LiveView:
@@ -26,37 +38,35 @@ class LiveView:
         self._stages = stages
         self._outcomes = np.zeros(len(OUTCOMES), dtype=np.int64)
         self._histogram: Counter[int] = Counter()
-        self._recent: list[np.ndarray] = []
+        self._recent: list[Recent] = []
         self._cpu_s, self._at_s = time.process_time(), time.monotonic()
 
     def __call__(self, packed: np.ndarray) -> None:
-        rows = packed[packed["seq"] >= 0]
-        self._outcomes += np.bincount(rows["outcome"], minlength=len(OUTCOMES))
-        self._recent.append(rows)
-        timed = rows[np.isin(rows["outcome"], TIMED)]
-        response_ms = (timed["done_ns"] - timed["intended_ns"]) / 1e6
+        counted = packed["seq"] >= 0
+        outcome = packed["outcome"][counted]
+        recent = Recent(*(packed[name][counted] for name in Recent._fields))
+        self._outcomes += np.bincount(outcome, minlength=len(OUTCOMES))
+        self._recent.append(recent)
+        response_ms = ((recent.done_ns - recent.intended_ns) / 1e6)[IS_TIMED[outcome]]
         for bucket, number in zip(*np.unique(bucket_index(response_ms), return_counts=True), strict=True):
             self._histogram[int(bucket)] += int(number)
 
     def snapshot(self, in_flight: int, users: int) -> dict[str, Any]:
         at_s, cpu_s = time.monotonic(), time.process_time()
         elapsed_s = max(at_s - self._at_s, 1e-6)
-        rows = np.concatenate(self._recent) if self._recent else np.empty(0, PACKED)
+        rows = Recent(*(np.concatenate(parts) for parts in zip(*(self._recent or [NOTHING]), strict=True)))
         self._recent.clear()
-        sent = rows[rows["sent_ns"] != NULL]
-        lateness_ms = (sent["sent_ns"] - sent["intended_ns"]) / 1e6
-        done = rows[rows["done_ns"] != NULL]
+        lateness_ms = ((rows.sent_ns - rows.intended_ns) / 1e6)[rows.sent_ns != NULL]
+        response_ms = ((rows.done_ns - rows.intended_ns) / 1e6)[rows.done_ns != NULL]
         document = {
             "elapsed_s": elapsed_s,
-            "ended": len(rows),
+            "ended": len(rows.stage),
             "outcomes": {name: int(n) for name, n in zip(OUTCOMES, self._outcomes, strict=True) if n},
             "p50_ms": self._quantile(0.5),
             "p95_ms": self._quantile(0.95),
-            "recent_p95_ms": float(np.quantile((done["done_ns"] - done["intended_ns"]) / 1e6, 0.95))
-            if len(done)
-            else None,
+            "recent_p95_ms": float(np.quantile(response_ms, 0.95)) if len(response_ms) else None,
             "lateness_p99_ms": float(np.quantile(lateness_ms, 0.99)) if len(lateness_ms) else None,
-            "stage": self._stages[int(rows["stage"].max())] if len(rows) else None,
+            "stage": self._stages[int(rows.stage.max())] if len(rows.stage) else None,
             "in_flight": in_flight,
             "users": users,
             "cpu_cores": (cpu_s - self._cpu_s) / elapsed_s,

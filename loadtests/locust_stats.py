@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,16 +19,21 @@ class StatsFeed:
         self._stats, self._names, self._methods = stats, names, methods
 
     def __call__(self, packed: np.ndarray) -> None:
-        rows = packed[packed["sent_ns"] != NULL]
-        for endpoint in np.unique(rows["endpoint"]):
+        sent = packed["sent_ns"] != NULL
+        endpoints, outcomes = packed["endpoint"][sent], packed["outcome"][sent]
+        response_ms = np.maximum((packed["done_ns"] - packed["intended_ns"])[sent] / 1e6, 0)
+        bytes_in = np.maximum(packed["bytes_in"][sent], 0)
+        for endpoint in np.flatnonzero(np.bincount(endpoints)):
             name = self._names[endpoint]
-            chosen = rows[rows["endpoint"] == endpoint]
+            chosen = endpoints == endpoint
             method = self._methods.get(name, "")
+            ended = np.bincount(outcomes[chosen], minlength=len(OUTCOMES))
+            added = _Added.of(response_ms[chosen], int(bytes_in[chosen].sum()), int(ended.sum() - ended[Outcome.ok]))
             for entry in (self._stats.entries[(name, method)], self._stats.total):
-                _add(entry, chosen)
-            for outcome in np.unique(chosen["outcome"]):
-                if outcome != Outcome.ok:
-                    self._errors(method, name, OUTCOMES[outcome], int((chosen["outcome"] == outcome).sum()))
+                added.to(entry)
+            ended[Outcome.ok] = 0
+            for outcome in np.flatnonzero(ended):
+                self._errors(method, name, OUTCOMES[outcome], int(ended[outcome]))
 
     def _errors(self, method: str, name: str, error: str, count: int) -> None:
         from locust.stats import StatsError
@@ -37,20 +43,39 @@ class StatsFeed:
         known.occurrences += count
 
 
-def _add(entry: Any, rows: np.ndarray) -> None:
-    response_ms = np.maximum((rows["done_ns"] - rows["intended_ns"]) / 1e6, 0)
-    failed = int((rows["outcome"] != Outcome.ok).sum())
-    second = int(time.time())
-    entry.num_requests += len(rows)
-    entry.num_failures += failed
-    entry.num_reqs_per_sec[second] += len(rows)
-    if failed:
-        entry.num_fail_per_sec[second] += failed
-    entry.last_request_timestamp = time.time()
-    entry.total_response_time += float(response_ms.sum())
-    entry.total_content_length += int(np.maximum(rows["bytes_in"], 0).sum())
-    low, high = float(response_ms.min()), float(response_ms.max())
-    entry.min_response_time = low if entry.min_response_time is None else min(entry.min_response_time, low)
-    entry.max_response_time = max(entry.max_response_time, high)
-    for bucket, count in zip(*np.unique(bucket_index(response_ms), return_counts=True), strict=True):
-        entry.response_times[float(f"{float(bucket_value(bucket)):.6g}")] += int(count)
+@dataclass
+class _Added:
+    """What a block of rows adds to an entry of Locust's."""
+
+    count: int
+    failed: int
+    total_ms: float
+    low_ms: float
+    high_ms: float
+    size_bytes: int
+    buckets: dict[float, int]
+
+    @classmethod
+    def of(cls, response_ms: np.ndarray, size_bytes: int, failed: int) -> _Added:
+        found, counts = np.unique(bucket_index(response_ms), return_counts=True)
+        buckets = {float(f"{float(bucket_value(b)):.6g}"): int(n) for b, n in zip(found, counts, strict=True)}
+        return cls(
+            len(response_ms), failed, float(response_ms.sum()), float(response_ms.min()), float(response_ms.max()),
+            size_bytes, buckets,
+        )  # fmt: skip
+
+    def to(self, entry: Any) -> None:
+        second = int(time.time())
+        entry.num_requests += self.count
+        entry.num_failures += self.failed
+        entry.num_reqs_per_sec[second] += self.count
+        if self.failed:
+            entry.num_fail_per_sec[second] += self.failed
+        entry.last_request_timestamp = time.time()
+        entry.total_response_time += self.total_ms
+        entry.total_content_length += self.size_bytes
+        known_ms = entry.min_response_time
+        entry.min_response_time = self.low_ms if known_ms is None else min(known_ms, self.low_ms)
+        entry.max_response_time = max(entry.max_response_time, self.high_ms)
+        for bucket_ms, count in self.buckets.items():
+            entry.response_times[bucket_ms] += count

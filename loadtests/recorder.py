@@ -88,7 +88,7 @@ class Recorder:
         self.timings.flush()
         if not self._offset:
             return
-        packed = np.frombuffer(bytes(self._buffer[: self._offset]), dtype=PACKED).copy()
+        packed = np.frombuffer(self._buffer, dtype=PACKED, count=self._offset // ROW_BYTES).copy()
         self._offset = 0
         for name in TIMES:
             times = packed[name]

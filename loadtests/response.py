@@ -58,7 +58,7 @@ class Response:
     `failure` decide what is recorded."""
 
     __slots__ = (
-        "_body", "_content", "_head", "_manual", "elapsed_s", "error", "outcome", "report", "status_code", "tokens", "url",
+        "_body", "_content", "_elapsed_ns", "_head", "_manual", "error", "outcome", "report", "status_code", "tokens", "url",
     )  # fmt: skip
 
     def __init__(
@@ -67,11 +67,15 @@ class Response:
         self.url, self.tokens = url, tokens
         self.outcome, self.error = verdict
         self.status_code = max(answer.status, 0)
-        self.elapsed_s = (answer.done_ns - answer.sent_ns) / 1e9
+        self._elapsed_ns = answer.done_ns - answer.sent_ns
         self._head, self._body = answer.head, answer.body
         self._content: bytes | None = None
         self._manual: tuple[Outcome, str] | None = None
         self.report: Callable[[Outcome, str], None] = unasked
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._elapsed_ns / 1e9
 
     @property
     def headers(self) -> Headers:

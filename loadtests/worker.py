@@ -27,6 +27,7 @@ import numpy as np
 from loadtests import sending
 from loadtests.arrivals import schedule
 from loadtests.clock import StageClock
+from loadtests.echo import Echo
 from loadtests.evidence import Evidence, Redactor
 from loadtests.live import LiveView
 from loadtests.origin import Origin
@@ -96,7 +97,8 @@ class Worker:
         self._load = load_ = self._make(session, clock, len(stages))
         fault = ""
         pump = None
-        gevent.spawn(self._report, view, session, recorder)
+        echo = Echo()
+        gevent.spawn(self._report, view, session, recorder, echo)
         try:
             if plan.loop == "open":
                 pump = Pump(self._blocks(), number, plan.workers, start_ns, load_.give)
@@ -118,6 +120,7 @@ class Worker:
             session.abandon_all(self._stopping or "open at the end of the drain")
             load_.close()
             self._done = True
+            echo.close()
             try:
                 recorder.close()
             except PlimsollError as error:
@@ -162,7 +165,7 @@ class Worker:
                 until_ns = min(until_ns, asked_ns + int(self._plan.drain_stopped_s * 1e9))
             gevent.sleep(0.02)
 
-    def _report(self, view: LiveView, session: Session, recorder: Recorder) -> None:
+    def _report(self, view: LiveView, session: Session, recorder: Recorder, echo: Echo) -> None:
         while not self._done:
             gevent.sleep(1.0)
             if self._done:
@@ -174,7 +177,8 @@ class Worker:
                 self.stop(str(error))
                 return
             users = self._load.users if self._load else 0
-            self._orders.tell(event="progress", worker=self._number, **view.snapshot(session.in_flight, users))
+            told = view.snapshot(session.in_flight, users)
+            self._orders.tell(event="progress", worker=self._number, echo_us=echo.take(), **told)
 
 
 def _warm_up_recording() -> None:

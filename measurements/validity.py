@@ -11,30 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from measurements.check import INVALID, LATENESS_MS, LATENESS_SHARE, NOTE, OK, Check
 from measurements.frame import Frame
+from measurements.reading import read_late
 from measurements.sample import NULL, Outcome
 from measurements.summary import Window
 
-OK, NOTE, INVALID = "ok", "note", "invalid"
-LATENESS_MS, LATENESS_SHARE = 1.0, 0.05
 HOT_CORES, HOT_WINDOWS = 0.8, 3
 ENOUGH_EFFECTIVE = 400
-
-
-@dataclass(frozen=True)
-class Check:
-    """`scope` is run, stage:NAME or endpoint:NAME; `sentence` says what was found, `remedy` what to do."""
-
-    check: str
-    scope: str
-    state: str
-    measured: float
-    limit: float
-    sentence: str
-    remedy: str = ""
-
-    def as_json(self) -> dict[str, Any]:
-        return self.__dict__.copy()
 
 
 @dataclass(frozen=True)
@@ -54,6 +38,9 @@ class Circumstances:
     longest_hot: int = 0
     cpu_share_max: float = 0.0
     run_delay_share: float = 0.0
+    echoes: list[tuple[float, float]] = field(
+        default_factory=list
+    )  # (s, ms): when a load process read its own echo, how late
     clock_drift_ms: float = 0.0
     expectation_checked: bool = True
     has_expectation: bool = True
@@ -69,6 +56,7 @@ def judge(frame: Frame, summary: dict[str, Any], facts: Circumstances) -> dict[s
         _delivered(frame, facts),
         *_dropped(summary, facts),
         *_generator_added(summary),
+        read_late(frame, summary, facts.windows, facts.echoes),
         _cpu(frame, summary, facts),
         _run_delay(facts),
         _own_faults(facts),

@@ -17,7 +17,7 @@ from loadtests.plan import LoadPlan
 from loadtests.runner import Account
 from loadtests.shapes import FINDING
 from measurements import frame as frames
-from measurements import host, slo, streams, validity
+from measurements import host, reading, slo, streams, validity
 from measurements.errors import Exit
 from measurements.rundir import RunDirectory
 from measurements.sample import SCHEMA_VERSION
@@ -130,6 +130,9 @@ def finish(
     summary |= _looked(spec, run, summary, looking, measured)
     summary["where_time_went"] = told.where_time_went(run, plan.workers, looking.spans)
     hot, longest, highest = validity.hot_windows(account.progress)
+    echoes = _echoes(account.progress)
+    if found_late := reading.in_brief(echoes):
+        summary["resources"].setdefault("generator", {})["read_late_ms"] = found_late
     endpoint_names = {e.name for e in spec.contract.endpoint} if spec.contract else set()
     verdict = validity.judge(
         frame,
@@ -148,6 +151,7 @@ def finish(
             longest_hot=longest,
             cpu_share_max=highest,
             run_delay_share=float(usage.get("run", {}).get("generator", {}).get("run_delay_s_per_s") or 0.0),
+            echoes=echoes,
             clock_drift_ms=drift_ms,
             has_expectation=spec.contract is not None,
             expectation_checked=bool(endpoint_names & set(summary["endpoints"])) or not len(frame),
@@ -159,6 +163,17 @@ def finish(
     found = exit_code(summary, verdict, spec.shape, interrupted, account.target_died)
     close(run, document, summary, verdict, found, account)
     return Run(run, document, summary, verdict, found)
+
+
+def _echoes(progress: list[dict[str, Any]]) -> list[tuple[float, float]]:
+    """(s since the start, ms late) of each echo; within a report they lie evenly."""
+    at_s: dict[int, float] = {}
+    found = []
+    for news in progress:
+        begin_s, late_us = at_s.get(news["worker"], 0.0), news.get("echo_us", [])
+        at_s[news["worker"]] = begin_s + news["elapsed_s"]
+        found += [(begin_s + news["elapsed_s"] * k / len(late_us), us / 1000) for k, us in enumerate(late_us)]
+    return found
 
 
 def _looked(
