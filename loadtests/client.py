@@ -62,6 +62,7 @@ class Client:
         self._user, self._place = user, place
         self._origin = place.origin(user)
         self._idle: list[Connection] = []
+        self._to_the_loop = get_hub().switch
         self._heads: dict[tuple[str, str, str], bytes] = {}
         self._cookies: dict[str, str] = {}
         self.base_url = self._origin.url
@@ -124,7 +125,7 @@ class Client:
     ) -> None:
         connection.finish = getcurrent().switch
         connection.start(request, timeout_ns, first_byte_ns, no_body)
-        switch = get_hub().switch
+        switch = self._to_the_loop
         try:
             while connection.busy:
                 switch()

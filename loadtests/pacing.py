@@ -230,13 +230,14 @@ def _executor(pace: Pace, wait: Callable[[TaskSet], None]) -> Callable[[TaskSet]
         user: Any = taskset.user
         queue = taskset._task_queue
         one_after_another = type(taskset) is DefaultTaskSet
+        only = user.tasks[0] if one_after_another and len(user.tasks) == 1 else None
         while True:
             journey = user.journey
             if journey is None or journey.over:
                 journey = pace.next_journey(user)
             task: Any = queue.popleft() if queue else PICK
             if task is PICK:
-                task = pace.pick(taskset, journey)
+                task = only or pace.pick(taskset, journey)
             if isinstance(task, type) or journey.began:
                 taskset.execute_task(task)
                 return
