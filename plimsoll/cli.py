@@ -13,7 +13,6 @@ from measurements.errors import Exit, PlimsollError
 
 app = typer.Typer(
     add_completion=True,
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Load tests, performance gates and capacity plans for services that generate with LLMs and search.",
@@ -30,6 +29,25 @@ Lang = Annotated[str, typer.Option("--lang", help="en or ko")]
 
 def examples(*lines: str) -> str:
     return "Examples:\n\n" + "\n\n".join(f"  {line}" for line in lines)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(version("plimsoll"))
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def alone(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="print it")] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        from plimsoll import first_steps
+
+        print("\n".join(first_steps.lines(Path.cwd())))
 
 
 @app.command(
@@ -89,12 +107,13 @@ def check(
     rate: Annotated[
         float | None, typer.Option(help="requests per second that you mean to send: how many clients the limits need")
     ] = None,
+    duration: Annotated[float, typer.Option(help="seconds that you mean to run")] = 60.0,
     json: Json = False,
 ) -> None:
-    """Preflight: the contract, one request per endpoint, limits, and what a run would cost."""
+    """Preflight: the contract, one request per endpoint, limits, this machine, how long a run takes and what it costs."""
     from plimsoll.commands import check as command
 
-    command.check(contract, as_json=json, rate_rps=rate)
+    command.check(contract, as_json=json, rate_rps=rate, duration_s=duration)
 
 
 @app.command(
@@ -214,11 +233,17 @@ def doctor(
 def allow(
     host: Annotated[str, typer.Argument(help="host name, without scheme")],
     max_rate: Annotated[float, typer.Option("--max-rate", help="requests per second")] = 10.0,
+    json: Json = False,
 ) -> None:
     """Put on record that load may go to a host outside this machine and private networks."""
+    from json import dumps
+
     from plimsoll.permission import allow as record
 
     entry = record(host, max_rate)
+    if json:
+        print(dumps(entry))
+        return
     print(f"load up to {entry['max_rps']:g} rps may go to {entry['host']} (recorded for {entry['by']}, {entry['at']})")
 
 

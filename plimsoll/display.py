@@ -36,16 +36,17 @@ class Lines(Watcher):
 
     def _line(self, plan: LoadPlan) -> str:
         merged = merge(list(self._latest.values()))
-        left_s = max(0.0, sum(s.duration_s for s in plan.stages) - (time.monotonic() - self._began))
+        spent_s = time.monotonic() - self._began
+        offered = offered_now(plan, spent_s)
         parts = [
             f"{merged['stage'] or '-':>8}",
-            f"{merged['done_rps']:7.1f} rps",
+            f"{merged['done_rps']:7.1f} rps" + (f" of {offered:.1f}" if offered is not None else ""),
             f"p50 {_ms(merged['p50_ms'])}",
             f"p95 {_ms(merged['p95_ms'])}",
             f"failed {merged['failed']}",
             f"in flight {merged['in_flight']}",
             f"generator {merged['cpu_cores']:.0%} of its core",
-            f"{left_s:.0f} s left",
+            left(plan, spent_s),
         ]
         return "  ".join(parts)
 
@@ -95,19 +96,37 @@ class Live(Watcher):
             return
         merged = merge(list(self._latest.values()))
         total_s = sum(s.duration_s for s in self._plan.stages)
-        spent_s = min(time.monotonic() - self._began, total_s)
+        spent_s = time.monotonic() - self._began
+        offered = offered_now(self._plan, spent_s)
         table = Table(box=None, show_header=True, header_style="dim", pad_edge=False)
-        for heading in ("stage", "rps", "p50", "p95", "p95 now", "failed", "in flight", "users", "generator", "left"):
+        for heading in (
+            "stage",
+            "offered",
+            "done rps",
+            "p50",
+            "p95",
+            "p95 now",
+            "failed",
+            "in flight",
+            "users",
+            "generator",
+            "left",
+        ):
             table.add_column(heading, justify="right", min_width=8)
         lateness = merged["lateness_p99_ms"]
         health = f"{merged['cpu_cores']:.0%}" + (f" late {lateness:.1f} ms" if lateness and lateness > 1 else "")
+        rate = "-" if offered is None else f"{offered:.1f}"
         table.add_row(
-            merged["stage"] or "-", f"{merged['done_rps']:.1f}", _ms(merged["p50_ms"]), _ms(merged["p95_ms"]),
+            merged["stage"] or "-", rate, f"{merged['done_rps']:.1f}", _ms(merged["p50_ms"]), _ms(merged["p95_ms"]),
             _ms(merged["recent_p95_ms"]), str(merged["failed"]), str(merged["in_flight"]), str(merged["users"]), health,
-            f"{total_s - spent_s:.0f} s",
+            left(self._plan, spent_s),
         )  # fmt: skip
         self._live.update(
-            Group(f"[dim]{self._phase}[/dim]", ProgressBar(total=total_s, completed=spent_s, width=80), table)
+            Group(
+                f"[dim]{self._phase}[/dim]",
+                ProgressBar(total=total_s, completed=min(spent_s, total_s), width=80),
+                table,
+            )
         )
 
 
@@ -132,6 +151,27 @@ def merge(news: list[dict[str, Any]]) -> dict[str, Any]:
         "stage": next((n["stage"] for n in news if n["stage"]), None),
         **{key: worst(key) for key in ("p50_ms", "p95_ms", "recent_p95_ms", "lateness_p99_ms")},
     }
+
+
+def offered_now(plan: LoadPlan, spent_s: float) -> float | None:
+    """Arrivals per second that the schedule asks for at this moment; None in a closed loop and while draining."""
+    if plan.loop == "closed":
+        return None
+    begun_s = 0.0
+    for stage in plan.stages:
+        if spent_s < begun_s + stage.duration_s:
+            share = (spent_s - begun_s) / stage.duration_s
+            return stage.start_rps + (stage.end_rps - stage.start_rps) * share
+        begun_s += stage.duration_s
+    return None
+
+
+def left(plan: LoadPlan, spent_s: float) -> str:
+    """Time to the end of the load; after it the open requests have as long as the timeout."""
+    remaining_s = sum(stage.duration_s for stage in plan.stages) - spent_s
+    if remaining_s > 0:
+        return f"{remaining_s:.0f} s left"
+    return f"waiting for open answers, {max(0.0, remaining_s + plan.drain_s):.0f} s at most"
 
 
 def describe(plan: LoadPlan) -> str:

@@ -33,7 +33,11 @@ UNFINISHED_ENV = re.compile(r"\$\{(?!env:[A-Za-z_][A-Za-z0-9_]*\})[^}]*\}?")
 
 
 def load(path: Path) -> Contract:
-    """The checked contract. ContractError holds a sentence per finding; UsageError when there is no such file."""
+    """The checked contract. ContractError holds a sentence per finding; UsageError when there is no such file.
+
+    `kakao` and `targets/kakao.toml` name the shipped contract wherever no file of that name lies.
+    """
+    path = _shipped(path)
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -45,6 +49,11 @@ def load(path: Path) -> Contract:
     except tomllib.TOMLDecodeError as error:
         raise ContractError([f"{path}: not TOML: {error}"]) from error
     return parse(raw, path)
+
+
+def _shipped(path: Path) -> Path:
+    own = Path(__file__).parent / f"{path.name.removesuffix('.toml')}.toml"
+    return own if not path.exists() and str(path.parent) in (".", "targets") and own.is_file() else path
 
 
 def parse(raw: dict[str, Any], path: Path) -> Contract:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import time
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import httpx
 
 from loadtests.judge import Judge
-from measurements.errors import Exit, PlimsollError, TargetUnreachable, UsageError
+from measurements.errors import Exit, TargetUnreachable, UsageError
 from measurements.sample import Outcome
-from plimsoll import money, permission
+from plimsoll import ahead, permission
 from targets import clients
 from targets.contract import Contract, Endpoint
 from targets.contract_file import load
@@ -22,20 +21,28 @@ from targets.payload import Payloads
 from targets.urls import base_url, resolve
 
 
-def check(path: Path, as_json: bool, rate_rps: float | None = None) -> None:
+def check(path: Path, as_json: bool, rate_rps: float | None = None, duration_s: float = 60.0) -> None:
     if rate_rps is not None and not 0 < rate_rps <= 1_000_000:
         raise UsageError(f"--rate {rate_rps:g}: give a rate above 0 and up to 1,000,000 per second")
+    if not 0 < duration_s <= 604_800:
+        raise UsageError(f"--duration {duration_s:g}: give seconds above 0 and up to a week")
     contract = load(path)
     document: dict[str, Any] = {"contract": str(path), "target": contract.target.name, "problems": [], "notes": []}
     for url in contract.target.base_urls:
         permission.check(url, resolve(url), 0.0)
     document["endpoints"] = _ask_each(contract, document)
-    document["machine"] = _machine()
+    document["watched"] = ahead.watched(contract)
+    document["machine"] = ahead.machine()
     document["limits"] = _limits(contract, document, rate_rps)
-    try:
-        document["estimate_per_1000_requests"] = money.estimate(contract, 1000).sentence
-    except PlimsollError as error:
-        document["notes"].append(str(error))
+    document["run"] = ahead.run(contract, duration_s, rate_rps)
+    requests = document["run"]["requests"] or 1000
+    estimate, note = ahead.cost(contract, requests)
+    document["estimate"] = {
+        "requests": requests,
+        "sentence": estimate or None,
+        "priced": contract.upstream is not None,
+    }
+    document["notes"] += [note] if note else []
     print(json.dumps(document, ensure_ascii=False) if as_json else "\n".join(_lines(document)))
     raise SystemExit(int(Exit.SLO_MISSED if document["problems"] else Exit.OK))
 
@@ -99,12 +106,6 @@ def _entry(
     }
 
 
-def _machine() -> dict[str, Any]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"cores": cores, "open_files": hard, "open_files_soft": soft}
-
-
 def _limits(contract: Contract, document: dict[str, Any], rate_rps: float | None) -> list[str]:
     """Each stated limit, how many clients it needs, and why the load cannot come as so many where it cannot."""
     limits = contract.limits
@@ -132,16 +133,22 @@ def _front(contract: Contract, endpoints: list[dict[str, Any]]) -> bool | None:
 
 def _lines(document: dict[str, Any]) -> list[str]:
     lines = [f"{document['target']} ({document['contract']})"]
+    total = sum(entry["weight"] for entry in document["endpoints"]) or 1
     for entry in document["endpoints"]:
         mark = "ok  " if not entry["problem"] else "FAIL"
         status = entry["status"] if entry["status"] is not None else "-"
         asked = f"{entry['name']:<12} {entry['method']:<5} {entry['url']}"
-        lines.append(f"  {mark}  {asked}  {status}  {entry['ms']:.0f} ms  {entry['problem']}".rstrip())
+        share = f"{entry['weight'] / total:.0%} of the load" if entry["weight"] else "not loaded"
+        lines.append(f"  {mark}  {asked}  {status}  {entry['ms']:.0f} ms  {entry['problem'] or share}")
     lines += [f"  limit: {sentence}" for sentence in document["limits"]]
-    machine = document["machine"]
-    lines.append(f"  this machine: {machine['cores']} cores, {machine['open_files']:,} open files")
-    if "estimate_per_1000_requests" in document:
-        lines.append(f"  per 1,000 requests: {document['estimate_per_1000_requests']}")
+    machine, run = document["machine"], document["run"]
+    bounds = f"{machine['open_files']:,} open files, {machine['local_ports']:,} local ports"
+    lines.append(f"  watched: {document['watched']}")
+    lines.append(f"  this machine: {machine['cores']} cores, {bounds}: {machine['most_in_flight']:,} requests at once")
+    lines.append(f"  a run: {ahead.run_sentence(run, machine['most_in_flight'])}")
+    if document["estimate"]["sentence"] and (run["requests"] or document["estimate"]["priced"]):
+        of = "this run" if run["requests"] else "per 1,000 requests"
+        lines.append(f"  {of}: {document['estimate']['sentence']}")
     lines += [f"  note: {note}" for note in document["notes"]]
     lines.append(f"{len(document['problems'])} problem(s)" if document["problems"] else "ready to run")
     return lines
