@@ -13,9 +13,10 @@ import pyarrow as pa
 from measurements.rundir import RunDirectory
 from measurements.sample import Outcome
 from plimsoll.health_checks import Asked
+from profiles.rates import RUNNING, WAITING
 from targets import clients, limits, traps
 from targets.contract import Contract
-from targets.limits import Load, Refusal
+from targets.limits import Engine, Load, Refusal
 from targets.traps import TABLE, Seen, Table
 
 COLUMNS = ["worker", "seq", "step", "stage", "endpoint", "user", "sent_ns", "status", "outcome", "error_id"]
@@ -50,6 +51,7 @@ def findings(directory: RunDirectory, run: Run) -> dict[str, list[dict[str, Any]
         clients=min(clients.spread(run.contract, front).clients, _came_as(run.contract, inside)),
         processes=run.replicas * run.workers,
         front=front,
+        engine=_engine(run.server, measured),
     )
     found = limits.find(run.contract, load, _refusals(inside, errors))
     seen = Seen(
@@ -89,6 +91,27 @@ def _came_as(contract: Contract, rows: pd.DataFrame) -> int:
     if contract.target.locustfile:
         return max(1, min(identities, len(rows[["worker", "user"]].drop_duplicates())))
     return max(1, int((rows["seq"] % identities).nunique()))
+
+
+def _engine(server: pa.Table, stages: Sequence[Mapping[str, Any]]) -> Engine | None:
+    """Of an engine's gauges, as vLLM and others name them, look by look; of several engines their sum."""
+    seen = server.select(["at_ns", "name", "value"]).to_pandas()
+    at_s = seen["at_ns"] / 1e9
+    inside = np.zeros(len(seen), dtype=bool)
+    for stage in stages:
+        inside |= ((at_s >= stage["start_s"]) & (at_s < stage["start_s"] + stage["duration_s"])).to_numpy()
+    seen = seen[inside]
+    names = seen["name"].astype(str)
+    running, waiting = (
+        seen[np.array([bool(pattern.search(name)) for name in names], dtype=bool)].groupby("at_ns")["value"].sum()
+        for pattern in (RUNNING, WAITING)
+    )
+    looks = pd.DataFrame({"running": running, "waiting": waiting}).dropna()
+    if looks.empty:
+        return None
+    most = looks["running"].max()
+    full = (looks["running"] >= 0.9 * most) & (looks["waiting"] >= 1)
+    return Engine(int(most), int(looks["waiting"].max()), float(full.mean()))
 
 
 def _front(contract: Contract, asked: Sequence[Asked]) -> bool | None:

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from measurements.rundir import RunDirectory
-from reports import advice, decision, documents, findings, tables
+from reports import advice, decision, documents, findings, policies, tables
 from reports.charts.aligned import resources
 from reports.charts.chart import Chart
 from reports.charts.heatmap import heatmap
@@ -66,6 +66,8 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
         unsaid=tables.unsaid_rows(read),
         glossary=tables.glossary_rows(words),
         limits=tables.limit_rows(read, words),
+        met_limits=policies.limit_rows(read, words),
+        traps=policies.trap_rows(read, words),
         checks=tables.check_rows(read, words),
         errors=tables.error_rows(run),
         provenance=tables.provenance_rows(read, words),

@@ -14,6 +14,7 @@ from typing import Any
 from targets.contract import Contract, Front, Limits, Queue
 
 SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
+FULL_SHARE, FULL_WAITING = 0.05, 4
 FRONT = re.compile(r"page of nginx")
 UPSTREAM = re.compile(r"upstream|provider|openai|anthropic", re.IGNORECASE)
 POOL = re.compile(
@@ -39,11 +40,26 @@ class Refusal:
 
 
 @dataclass(frozen=True)
+class Engine:
+    """An LLM engine's own gauges over the measured stages: the most that ran, the most that waited for a place, and the
+    share of the looks at which its places were taken while others waited."""
+
+    running: int
+    waiting: int
+    full_share: float
+
+    @property
+    def was_full(self) -> bool:
+        """Somebody waits for a moment at any load, until the step that runs has ended."""
+        return self.full_share >= FULL_SHARE and self.waiting >= FULL_WAITING
+
+
+@dataclass(frozen=True)
 class Load:
     """What was sent in the measured stages. `requests`: endpoint → number. `clients`: as how many it came.
 
     `processes`: of the service, all replicas together. `front`: whether the contract's proxy stood in front; None: not
-    known.
+    known. `engine`: None where no engine's gauges were seen.
     """
 
     seconds: float
@@ -51,6 +67,7 @@ class Load:
     clients: int = 1
     processes: int = 1
     front: bool | None = None
+    engine: Engine | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,7 @@ def find(contract: Contract, load: Load, refusals: Iterable[Refusal]) -> list[Li
             summed.setdefault((refusal.endpoint, kind, _name(kind, refusal, limits, load)), []).append(refusal)
     found = [_binding(endpoint, kind, name, own, limits, load) for (endpoint, kind, name), own in summed.items()]
     found.sort(key=lambda one: -one.refused)
+    found += _full_engine(contract, load, {one.limit for one in found})
     return found + _not_reached(limits, load, {one.limit for one in found})
 
 
@@ -164,6 +182,21 @@ def _binding(
     }[kind]
     binds = kind not in ("fault", "unstated")
     return LimitFound(endpoint, name, kind, binds, refused, refused / requests if requests else 0.0, sentence)
+
+
+def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitFound]:
+    """An engine that refuses nothing binds all the same: who finds it full waits."""
+    engine, queues = load.engine, contract.limits.queue
+    if engine is None or not engine.was_full:
+        return []
+    share = f"{engine.full_share * 100:.0f} % of the run"
+    full = f"{engine.running} requests ran in it and up to {engine.waiting:,} waited for a place, in {share}"
+    if contract.upstream is not None:
+        said = f"the upstream's engine binds, not the service: {full}; more of this service would only wait with them"
+        return [LimitFound("all", "upstream", "upstream", True, 0, 0.0, said)]
+    names = [name for name, q in queues.items() if name not in bound and engine.running >= 0.9 * q.max_concurrent]
+    said = {name: f"queue {_queue_words(name, queues)} binds, refusing nothing: {full}" for name in names}
+    return [LimitFound(name, name, "queue", True, 0, 0.0, said[name]) for name in names]
 
 
 def _clients(name: str, limits: Limits, load: Load) -> str:

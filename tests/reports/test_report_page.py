@@ -190,3 +190,19 @@ def test_a_hostile_target_stays_text(tmp_path: Path) -> None:
     assert Page(source).all_of("onerror") == []
     svg = "".join(re.findall(r"<svg.*?</svg>", source, re.DOTALL))
     assert "\x1b" not in svg
+
+
+def test_limits_that_bind_and_traps_stand_in_the_report(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[10, 20], stage_s=5)
+    summary = run.read_json("summary.json")
+    summary["limits"] = [
+        {"binds": True, "sentence": "rate limit 10/minute per client binds: 312 of 400 requests"},
+        {"binds": False, "sentence": "queue search did not bind <b>"},
+    ]
+    summary["traps"] = [{"state": "costs", "sentence": "health checks call the LLM at every probe"}]
+    run.write_json("summary.json", summary)
+    source = render(run).read_text(encoding="utf-8")
+    part = source[source.index('id="policies"') : source.index('id="validity"')]
+    assert part.index("10/minute per client binds") < part.index("queue search did not bind &lt;b&gt;")
+    assert "health checks call the LLM" in part and "costs" in part
+    assert 'id="policies"' not in render(synthetic_run.write(tmp_path / "b", rates=[10])).read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import pytest
 
 from targets import limits
 from targets.contract_file import load, parse
-from targets.limits import LimitFound, Load, Refusal
+from targets.limits import Engine, LimitFound, Load, Refusal
 from targets.payload import data_folder
 
 ENCAR, ALAW, SAJU, KAKAO, LLM = (
@@ -133,3 +133,20 @@ def test_a_limit_counted_in_each_process_allows_as_many_times_more():
 
 def test_a_contract_without_limits_has_nothing_to_say():
     assert limits.find(bare(), Load(60, {"ask": 50}), []) == []
+
+
+def test_an_engine_that_is_full_binds_although_it_refuses_nothing():
+    full = Engine(running=64, waiting=36, full_share=0.41)
+    found = first(ENCAR, Load(60, {"ask": 400}, clients=397, engine=full))
+    assert (found.kind, found.binds, found.refused) == ("upstream", True, 0)
+    assert found.sentence.startswith("the upstream's engine binds, not the service: 64 requests ran in it and up to 36")
+    assert "in 41 % of the run" in found.sentence
+    itself = first(LLM, Load(60, {"chat": 400}, engine=full))
+    assert (itself.limit, itself.kind) == ("chat", "queue")
+    assert "binds, refusing nothing: 64 requests ran" in itself.sentence
+    assert len(limits.find(LLM, Load(60, {"chat": 400}, engine=full), [])) == 1  # nothing says that it did not bind
+
+
+@pytest.mark.parametrize("engine", [Engine(64, 2, 0.4), Engine(64, 30, 0.01), None])
+def test_who_waits_for_a_moment_does_not_make_an_engine_full(engine: Engine | None):
+    assert not first(ENCAR, Load(60, {"ask": 400}, engine=engine)).binds
