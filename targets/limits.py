@@ -195,8 +195,10 @@ def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitF
         said = f"the upstream's engine binds, not the service: {full}; more of this service would only wait with them"
         return [LimitFound("all", "upstream", "upstream", True, 0, 0.0, said)]
     names = [name for name, q in queues.items() if name not in bound and engine.running >= 0.9 * q.max_concurrent]
-    said = {name: f"queue {_queue_words(name, queues)} binds, refusing nothing: {full}" for name in names}
-    return [LimitFound(name, name, "queue", True, 0, 0.0, said[name]) for name in names]
+    sentences = [f"queue {_queue_words(name, queues)} binds, refusing nothing: {full}" for name in names]
+    return [
+        LimitFound(name, name, "queue", True, 0, 0.0, sentence) for name, sentence in zip(names, sentences, strict=True)
+    ]
 
 
 def _clients(name: str, limits: Limits, load: Load) -> str:
