@@ -42,18 +42,19 @@ class Route:
         self._cache: dict[tuple[int, tuple[tuple[str, str], ...], str], bytes] = {}
         self._around: dict[int, tuple[bytes, bytes]] = {}
 
-    def request(self, seq: int, replica: int) -> bytes:
+    def request(self, seq: int, replica: int, key: int) -> bytes:
+        """`key` chooses the content; in a duet all versions get the same."""
         if replica in self._around:
             before, behind = self._around[replica]
             return b"%b%016x%b" % (before, seq, behind)
-        request = self._payloads.request(self.endpoint, seq)
-        key = (replica, tuple(request.header.items()), request.path)
-        prepared_head = self._cache.get(key)
+        request = self._payloads.request(self.endpoint, key)
+        head_key = (replica, tuple(request.header.items()), request.path)
+        prepared_head = self._cache.get(head_key)
         if prepared_head is None:
             origin = self._session.origins[replica]
             prepared_head = self._session.heads.prepare(request.method, request.path, origin, request.header)
             if len(self._cache) < 4_096:
-                self._cache[key] = prepared_head
+                self._cache[head_key] = prepared_head
         if self._constant:
             self._around[replica] = self._session.heads.around(prepared_head, request.body, request.method in HAS_BODY)
         return self._session.heads.head(prepared_head, seq, 0, request.body, request.method in HAS_BODY)
@@ -93,7 +94,8 @@ class Slot:
         connection.keep_body = route.judge.needs_body
         self.lane.session.in_flight += 1
         self.attempt = 1
-        connection.start(route.request(seq, connection.origin.replica), route.timeout_ns, 0, route.no_body)
+        request = route.request(seq, connection.origin.replica, self.lane.key(seq))
+        connection.start(request, route.timeout_ns, 0, route.no_body)
 
     def ended(self) -> None:
         connection, stream, lane = self.connection, self.stream, self.lane
@@ -142,15 +144,18 @@ class Slot:
             return  # the run ended meanwhile, and the row is written
         if self.stream is not None:
             self.connection.sink = self.stream = TokenStream()
-        request = self.route.request(self.seq, self.connection.origin.replica)
+        request = self.route.request(self.seq, self.connection.origin.replica, self.lane.key(self.seq))
         self.connection.start(request, self.deadline_ns - now(), 0, self.route.no_body)
 
 
 class Lane:
     """Open loop: `give` is the pump's. Closed loop: `start_closed`, then each slot asks `next` for more."""
 
-    def __init__(self, session: Session, contract: Contract, payloads: Payloads, clock: StageClock, cap: int) -> None:
+    def __init__(
+        self, session: Session, contract: Contract, payloads: Payloads, clock: StageClock, cap: int, *, duet: bool = False
+    ) -> None:  # fmt: skip
         self.session, self._payloads, self._clock, self._cap = session, payloads, clock, cap
+        self._duet = duet
         self._routes = {e.name: Route(e, session, payloads) for e in contract.endpoint if e.enabled and e.weight > 0}
         self._only = next(iter(self._routes.values())) if len(self._routes) == 1 else None
         self._sources = addresses(contract)
@@ -170,12 +175,13 @@ class Lane:
             slot.conclude(verdict)
 
     def give(self, seq: int, intended_ns: int, stage: int) -> None:
-        route = self._only or self._routes[self._payloads.endpoint(seq).name]
-        home = self._home(seq)
+        route = self._only or self._routes[self._payloads.endpoint(self.key(seq)).name]
+        replica = self._replica(seq, stage)
+        home = self._home(seq, replica)
         if home:
             slot = home.pop()
         elif self.users < self._cap:
-            slot = self._new(seq, home)
+            slot = self._new(seq, replica, home)
         else:
             self.session.never_sent(seq, stage, route.index, -1, intended_ns, POOL_EXHAUSTED)
             return
@@ -184,7 +190,8 @@ class Lane:
     def start_closed(self, users: int) -> None:
         self.closed = True
         for number in range(users):
-            self._continue(self._new(number, self._home(number)), now())
+            replica = self._replica(number, 0)
+            self._continue(self._new(number, replica, self._home(number, replica)), now())
 
     def next(self, slot: Slot) -> None:
         """The slot is free again."""
@@ -221,17 +228,22 @@ class Lane:
             return low + (high - low) * fraction(self._payloads.seed, slot.seq, 7)
         return self._think
 
-    def _home(self, seq: int) -> list[Slot]:
-        source = self._payloads.identity(seq) % len(self._sources)
-        replica = seq % len(self.session.origins)
-        key = (replica, source)
-        home = self._free.get(key)
+    def key(self, seq: int) -> int:
+        """Which request arrival `seq` is: its own number; in a duet neighbours, one for each version, share one."""
+        return seq // len(self.session.origins) if self._duet else seq
+
+    def _replica(self, seq: int, stage: int) -> int:
+        """Replicas in turn; in a duet the turn moves on by one with every stage, so that each is asked first as often."""
+        return (seq + stage * self._duet) % len(self.session.origins)
+
+    def _home(self, seq: int, replica: int) -> list[Slot]:
+        source = self._payloads.identity(self.key(seq)) % len(self._sources)
+        home = self._free.get((replica, source))
         if home is None:
-            home = self._free[key] = []
+            home = self._free[replica, source] = []
         return home
 
-    def _new(self, seq: int, home: list[Slot]) -> Slot:
-        source = self._sources[self._payloads.identity(seq) % len(self._sources)]
-        origin = self.session.origins[seq % len(self.session.origins)]
+    def _new(self, seq: int, replica: int, home: list[Slot]) -> Slot:
+        source = self._sources[self._payloads.identity(self.key(seq)) % len(self._sources)]
         self.users += 1
-        return Slot(self, self.users - 1, Connection(origin, source), home)
+        return Slot(self, self.users - 1, Connection(self.session.origins[replica], source), home)

@@ -33,6 +33,7 @@ class LoadPlan:
     max_spend_requests: int | None = None
     cpus: list[list[int]] = field(default_factory=list)  # per worker; empty: not pinned
     ui_port: int | None = None
+    duet: bool = False  # each request goes to every replica in turn, and who is first changes from stage to stage
 
     @property
     def duration_s(self) -> float:

@@ -67,7 +67,7 @@ class LaneSending:
     ) -> None:
         self.on_stop: Callable[[], None] = lambda: None
         self.exceptions: list[str] = []
-        self._lane = Lane(session, contract, payloads, clock, cap)
+        self._lane = Lane(session, contract, payloads, clock, cap, duet=plan.duet)
         self.give = self._lane.give
         self._environment = Environment(host=plan.base_urls[0])
         runner = self._environment.create_local_runner()

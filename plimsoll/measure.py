@@ -16,6 +16,7 @@ from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.rundir import RunDirectory
 from plimsoll import finish, health_checks, money, permission, probe, told, watch
+from plimsoll.duet_watch import DuetWatch
 from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement, place
 from plimsoll.spec import Spec, checked, load_plan
@@ -65,7 +66,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         spec, spans = told.listening(spec, run.identity, stack)
         urls, roots, services, deployment = _target(spec, run, placement, watcher, stack)
         engines = watch.engines(deployment.needs) if deployment else {}
-        asked = _ask_health(spec, urls[0], engines)
+        asked = _ask_health(spec, urls[0], engines) if spec.pair is None else []
         rate_rps = spec.rate_rps or 0.0
         probed = None
         if not rate_rps and spec.loop == "open" and spec.shape != "smoke" and spec.process.kind != "replay":
@@ -81,9 +82,15 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
             watcher.phase(f"ahead: {cost.sentence}")
         document = finish.first_document(spec, plan, run, placement, services, cost.sentence, probed, asked)
         run.write_json("run.json", document)
-        looking = Watch(spec.contract, urls, roots, engines, asked, spans, overload=spec.shape in FINDING)
+        looking = (
+            DuetWatch(spec.contract, spec.pair, plan.stages)
+            if spec.pair is not None and spec.contract is not None
+            else Watch(spec.contract, urls, roots, engines, asked, spans, overload=spec.shape in FINDING)
+        )
         account = _drive(spec, plan, run, document, looking, deployment, watcher, signals, cost.max_requests)
         watcher.phase("reading the rows")
+        if isinstance(looking, DuetWatch):
+            run.write_json("duet.json", looking.readings())
         return finish.finish(spec, plan, run, document, account, looking, signals.interrupted)
 
 
@@ -108,6 +115,8 @@ def _may_probe(spec: Spec, urls: list[str]) -> None:
 
 
 def _urls(spec: Spec) -> list[str]:
+    if spec.pair is not None:
+        return spec.pair.urls
     if spec.host:
         return [spec.host]
     assert spec.contract is not None
@@ -118,6 +127,8 @@ def _target(
     spec: Spec, run: RunDirectory, placement: Placement, watcher: Watcher, stack: ExitStack
 ) -> tuple[list[str], dict[str, list[int]], list[dict[str, Any]], Deployment | None]:
     """Where the service is, started if asked; its pids by role where they can be found."""
+    if spec.pair is not None:
+        return spec.pair.urls, spec.pair.all_roots, spec.pair.services, None
     if spec.start:
         assert spec.contract is not None
         deployment = stack.enter_context(
@@ -194,6 +205,8 @@ def _drive(
             return f"max_usd is reached after {ended:,} requests"
         nonlocal died
         died = (deployment.died() if deployment else None) or ""
+        if spec.pair is not None:
+            died = "; ".join(f"the {side} died: {said}" for side, said in spec.pair.died().items())
         return died or slo_missed or None
 
     try:

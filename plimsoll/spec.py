@@ -11,6 +11,7 @@ from loadtests.arrivals import Process, Stage
 from loadtests.plan import LoadPlan
 from loadtests.shapes import SHAPES, stages
 from measurements.errors import UsageError
+from plimsoll.pair import Pair
 from targets.contract import Contract, Slo
 from targets.urls import base_url, resolve
 
@@ -46,6 +47,7 @@ class Spec:
     out: Path = Path("runs")
     name: str | None = None
     command: str = ""
+    pair: Pair | None = None  # a duet of two versions that run already; their requests come in pairs
 
     @property
     def loop(self) -> str:
@@ -140,7 +142,7 @@ def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate
     planned = _stages(spec, rate_rps)
     timeout_s = spec.timeout_s
     locustfile = spec.locustfile
-    if locustfile is None and spec.contract is not None and spec.contract.target.locustfile:
+    if locustfile is None and spec.pair is None and spec.contract is not None and spec.contract.target.locustfile:
         locustfile = spec.contract.beside(spec.contract.target.locustfile)
     return LoadPlan(
         run=run,
@@ -162,6 +164,7 @@ def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate
         pool_cap=pool_cap(pool_needed(planned, timeout_s, spec.process)),
         cpus=cpus,
         ui_port=spec.ui_port,
+        duet=spec.pair is not None,
     )
 
 

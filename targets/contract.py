@@ -208,6 +208,7 @@ class Gate(Section):
     floor: Share = 0.03
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     primaries: list[str] = Field([], description='"endpoint:metric", five at most')
+    may_share: list[str] = Field([], description="paths and host:port that both versions may use: they hold no state")
     on_unsure: Literal["neutral", "fail"] = "neutral"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import time
@@ -57,13 +58,15 @@ class Deployment:
 
     def __init__(
         self, contract: Contract, logs: Path, *, replicas: int = 1, workers: int | None = None, cpus: Sequence[int] = (),
-        say: Say = lambda _: None,
+        say: Say = lambda _: None, folder: Path | None = None,
     ) -> None:  # fmt: skip
+        """`folder`: where its commands run, and where its Python modules are looked for first; absent: the current one."""
         if contract.target.control is None:
             raise ContractError([f"{contract.target.name} has no [target.control]; say there how to start it"])
         self._contract, self._control = contract, contract.target.control
         self._logs, self._replicas, self._cpus, self._say = logs, replicas, list(cpus), say
         self._workers = workers or contract.resources.workers
+        self._folder = folder
         self.base_urls: list[str] = []
         self.processes: dict[str, list[Process]] = {}
         self.urls: dict[str, str] = {}
@@ -113,10 +116,17 @@ class Deployment:
     def _start(self, role: str, name: str, start: str, ready: str, env: dict[str, str], urls: dict[str, str]) -> str:
         port = free_port()
         values = {"port": str(port), "workers": str(self._workers), **queue_values(self._contract), **urls}
+        state = self._logs / f"{UNSAFE.sub('-', name)}-{port}.state"
+        values["state"] = str(state.absolute())
+        if "{state}" in start or any("{state}" in value for value in env.values()):
+            state.mkdir(parents=True, exist_ok=True)
+        if self._folder is not None:
+            paths = [str(self._folder), env.get("PYTHONPATH", os.environ.get("PYTHONPATH", ""))]
+            env = {**env, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
         if role == "target" and self._control.stop:
             fill(self._control.stop, {**values, "pid": ""})
         process = Process(
-            name, fill(start, values), {k: fill(v, values) for k, v in env.items()}, Path.cwd(),
+            name, fill(start, values), {k: fill(v, values) for k, v in env.items()}, self._folder or Path.cwd(),
             self._logs / f"{UNSAFE.sub('-', name)}-{port}.log", self._cpus,
         )  # fmt: skip
         self.processes.setdefault(role, []).append(process)

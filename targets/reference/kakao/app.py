@@ -15,6 +15,7 @@ from targets.reference.kakao.corpus import COLLECTION, policy_collection
 from targets.reference.kakao.generation import SYSTEM, Analysis, analyse, build_prompt, finish
 from targets.reference.kakao.metrics import Metrics
 from targets.reference.kakao.settings import Settings
+from targets.reference.planted import Planted
 from targets.reference.serving import mark_ready
 from targets.reference.telemetry import exposition
 from targets.reference.timing import RequestTiming, Stages
@@ -154,6 +155,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await kakao.close()
 
     app = FastAPI(title="kakao", version="1", lifespan=lifespan)
+    if settings.planted_delay_ms or settings.planted_cpu_ms or settings.planted_memory_mib:
+        app.add_middleware(
+            Planted,
+            delay_ms=settings.planted_delay_ms,
+            cpu_ms=settings.planted_cpu_ms,
+            memory_mib=settings.planted_memory_mib,
+        )
     app.add_middleware(RequestTiming, observe=kakao.metrics.observe_request)
 
     @app.exception_handler(UpstreamError)

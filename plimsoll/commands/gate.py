@@ -1,0 +1,275 @@
+"""plimsoll gate: two versions compared in one paired run, or a run against a stored one."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gate import accepted as acceptance
+from benchmarks.gate import course
+from benchmarks.gate.accuracy import accuracy
+from benchmarks.gate.document import verdict_document
+from benchmarks.gate.rules import Rules, plan_blocks, rules_of, sent_endpoints
+from benchmarks.gate.sight import Sight, judged, sight
+from measurements import host
+from measurements.errors import Refused, UsageError
+from measurements.rundir import RunDirectory
+from measurements.sample import SCHEMA_VERSION
+from plimsoll import money
+from plimsoll.display import watcher
+from plimsoll.duets import PILOT_RPS, PILOT_S, WARMUP_S, LiveDuets, choose_rate, requests_per_block
+from plimsoll.measure import Watcher
+from plimsoll.pair import Version, git
+from plimsoll.placement import place
+from reports import wording
+from targets.contract import Contract
+from targets.contract_file import load, without_credentials
+
+LEAST_BUDGET_S = 30.0
+WORST = 2 * 1.5  # a confirmation, each duet extended by half
+
+
+@dataclass(frozen=True)
+class Words:
+    """The command line as it was typed."""
+
+    contract: Path
+    baseline: str | None
+    candidate: str | None
+    baseline_ref: str | None
+    candidate_ref: str | None
+    baseline_start: str | None
+    candidate_start: str | None
+    rate: float | None
+    budget: float
+    endpoint: str | None
+    seed: int | None
+    store: Path | None
+    out: Path
+    lang: str
+    json: bool
+    quiet: bool
+
+
+def gate(words: Words) -> None:
+    wording.Words(words.lang)
+    if not LEAST_BUDGET_S <= words.budget <= 86_400:
+        raise UsageError(
+            f"--budget {words.budget:g}: give seconds from {LEAST_BUDGET_S:g} to a day; below, no gate can see anything"
+        )
+    contract = _contract(words)
+    rules = rules_of(contract)
+    stored = [name for name in (words.baseline, words.candidate) if name and (Path(name) / "run.json").is_file()]
+    accepted = acceptance.in_force(acceptance.path_beside(words.contract), datetime.now(UTC).date())
+    look = watcher(words.quiet or words.json)
+    run = _directory(words, contract)
+    if stored:
+        from plimsoll.stored_gate import against_stored
+
+        document = against_stored(words, contract, rules, run, look)
+    else:
+        document = _paired(words, contract, rules, accepted, run, look)
+    run.write_json("verdict.json", document)
+    profile = None
+    if document["verdict"] == "FAIL" and not stored:
+        from plimsoll.gate_profile import profiled
+
+        versions = [_version(words, "baseline"), _version(words, "candidate")]
+        profile = profiled(contract, versions, run, document["rate_rps"], look)
+    from plimsoll.gate_output import publish
+
+    lines = publish(run, document, contract, words.store or words.out / "history.duckdb", words.lang, profile)
+    if words.json:
+        print(json.dumps(document, ensure_ascii=False))
+    else:
+        print("\n".join(lines))
+    raise SystemExit(document["exit_code"])
+
+
+def accept(run_dir: Path | None, reason: str | None, until: str | None) -> None:
+    """plimsoll gate accept RUN_DIR --reason TEXT --until DATE"""
+    if run_dir is None or reason is None or until is None:
+        raise UsageError("write: plimsoll gate accept RUN_DIR --reason TEXT --until YYYY-MM-DD")
+    run = RunDirectory.open(run_dir)
+    contract = run.read_json("run.json").get("contract_path")
+    if not contract or not run.has("verdict.json"):
+        raise UsageError(f"{run_dir} is no gate's run directory; name the one whose verdict was FAIL")
+    path = acceptance.path_beside(Path(contract))
+    for one in acceptance.accept(run.read_json("verdict.json"), path, reason, until, datetime.now(UTC).date()):
+        print(f"{one.endpoint} {one.metric} may be up to × {one.up_to:g} until {one.until}: {one.reason}")
+    print(f"written to {path}; commit it with the change")
+
+
+def _contract(words: Words) -> Contract:
+    contract = load(words.contract)
+    if words.endpoint is None:
+        return contract
+    from plimsoll.spec import Spec, checked
+
+    narrowed = checked(Spec(contract=contract, endpoint=words.endpoint)).contract
+    assert narrowed is not None
+    kept = [text for text in contract.gate.primaries if text.rpartition(":")[0] in (words.endpoint, "all")]
+    changed = narrowed.model_copy(update={"gate": contract.gate.model_copy(update={"primaries": kept})})
+    changed._folder = contract.folder
+    return changed
+
+
+def _directory(words: Words, contract: Contract) -> RunDirectory:
+    run = RunDirectory.create(words.out, f"{contract.target.name}-gate")
+    run.write_json(
+        "run.json",
+        {
+            "schema": SCHEMA_VERSION,
+            "run": run.identity,
+            "kind": "gate",
+            "name": contract.target.name,
+            "command": shlex.join(["plimsoll", *sys.argv[1:]]),
+            "contract": without_credentials(contract.model_dump(mode="json", by_alias=True, exclude_unset=True)),
+            "contract_path": str(words.contract),
+            "host": host.fingerprint(),
+            "versions": host.versions(),
+            "git_commit": host.git_commit(Path.cwd()),
+        },
+    )
+    return run
+
+
+def _paired(
+    words: Words, contract: Contract, rules: Rules, accepted: list[acceptance.Accepted], run: RunDirectory, look: Watcher
+) -> dict[str, Any]:  # fmt: skip
+    versions = [_version(words, "baseline"), _version(words, "candidate")]
+    _afford(contract, words)
+    seed = words.seed if words.seed is not None else secrets.randbelow(2**31)
+    duets = LiveDuets(contract, versions, run.path, seed, look, min(words.rate or PILOT_RPS, PILOT_RPS))
+    try:
+        pilot = duets.pilot()
+        duets.rate_rps = words.rate or choose_rate(pilot, len(place(1, True).target))
+        heaviest = max(
+            requests_per_block(contract, duets.rate_rps, 1.0).items(), key=lambda kv: (kv[0] != "all", kv[1])
+        )
+        planned, duets.block_s = plan_blocks(words.budget - PILOT_S - WARMUP_S, heaviest[1])
+        per_block = requests_per_block(contract, duets.rate_rps, duets.block_s)
+        seen = sight(pilot.times, per_block, planned, rules, seed)
+        rules = _with_errors(replace(rules, primaries=judged(seen, rules)))
+        for line in _announce(duets, planned, seen):
+            look.phase(line)
+        names = [endpoint.name for endpoint in sent_endpoints(contract)]
+        outcome = course.run(duets.fresh, rules, names, planned, look.phase)
+    finally:
+        duets.close()
+        look.end()
+    around = {
+        "run": run.identity,
+        "target": contract.target.name,
+        "command": shlex.join(["plimsoll", *sys.argv[1:]]),
+        "git_commit": host.git_commit(Path.cwd()),
+        "accuracy": accuracy(),
+        "notes": _alerts(duets, outcome, contract),
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "baseline": _told(versions[0]),
+        "candidate": _told(versions[1]),
+        "rate_rps": duets.rate_rps,
+        "block_s": duets.block_s,
+        "planned_blocks": planned,
+        "budget_s": words.budget,
+        "seed": seed,
+        "primaries": [":".join(pair) for pair in rules.primaries],
+        "sight": [one.as_json() for one in seen],
+        "services": duets.services.get(1, []),
+        "host": host.fingerprint(),
+        "placement": place(1, True).reason,
+    }
+    limits = {name: slo.limits() for name, slo in contract.slo.items()}
+    return verdict_document(outcome, rules, accepted, limits, around)
+
+
+def _alerts(duets: LiveDuets, outcome: course.Outcome, contract: Contract) -> list[str]:
+    """The candidate against the contract's alert rules, over the recordings of the first duet."""
+    from plimsoll import alerting
+
+    if not contract.alert.rule or not outcome.duets:
+        return []
+    runs = [RunDirectory(duets.folder / one.run) for one in outcome.duets[0].recorded if one.run]
+    return [
+        f"{run.identity}: candidate: {breach.sentence} (alert, {breach.rule.severity})"
+        for run in runs
+        for breach in alerting.found(run, contract, role="candidate", replica=1)
+    ]
+
+
+def _with_errors(rules: Rules) -> Rules:
+    """Errors are always judged: a candidate that answers fast because it fails is not faster."""
+    errors = ("all", "error_rate")
+    return rules if errors in rules.primaries else replace(rules, primaries=(*rules.primaries, errors))
+
+
+def _afford(contract: Contract, words: Words) -> None:
+    """A gate at a paid upstream needs a cap that holds even when it extends and confirms."""
+    if contract.upstream is None or not contract.upstream.paid:
+        return
+    requests = 2 * (words.rate or PILOT_RPS) * words.budget * WORST
+    cost = money.estimate(contract, requests)
+    if words.rate is None:
+        raise UsageError("the upstream is paid: name the rate with --rate, so that the cost is known before")
+    if cost.max_requests is not None and requests > cost.max_requests:
+        raise Refused(
+            f"this gate may need {cost.sentence} when it extends and confirms; max_usd covers {cost.max_requests:,} requests: "
+            "raise it, or lower --rate or --budget"
+        )
+
+
+def _version(words: Words, side: str) -> Version:
+    """Exactly one of: a URL, a revision, a start command; a candidate without any is the code as it lies here, a
+    baseline the newest release tag."""
+    named, ref, start = (getattr(words, name) for name in (side, f"{side}_ref", f"{side}_start"))
+    if (named and "://" in named) or (named or "").startswith("unix:"):
+        if ref or start:
+            raise UsageError(f"--{side} is a URL, so it is not started; leave out --{side}-ref and --{side}-start")
+        from targets.urls import base_url
+
+        try:
+            base_url(named)
+        except ValueError as error:
+            raise UsageError(f"--{side}: {error}") from error
+        return Version(named, url=named)
+    ref = ref or named
+    if ref:
+        commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+        return Version(f"{ref} ({commit[:10]})", start=start, ref=ref)
+    if start:
+        return Version(start, start=start)
+    if side == "candidate":
+        return Version(f"the files as they are ({(host.git_commit(Path.cwd()) or 'no revision')[:10]})")
+    try:
+        tag = git("describe", "--tags", "--abbrev=0")
+    except UsageError:
+        raise UsageError(
+            "there is no baseline: this repository has no release tag; name a URL, revision or run directory with --baseline"
+        ) from None
+    return Version(f"release {tag}", ref=tag)
+
+
+def _told(version: Version) -> dict[str, Any]:
+    return {"label": version.label, "url": version.url, "ref": version.ref, "start": version.start}
+
+
+def _announce(duets: LiveDuets, planned: int, seen: list[Sight]) -> list[str]:
+    """What it can see, before it looks."""
+    blocks = f"{planned} blocks of {duets.block_s:.1f} s at {duets.rate_rps:g} requests/s for each version"
+    lines = [f"{blocks}; at most {planned * duets.block_s * WORST:.0f} s if it extends and has to confirm"]
+    for one in seen:
+        what = f"{one.endpoint} {one.metric}" + (" (primary)" if one.primary else "")
+        if one.why_not:
+            lines.append(f"  {what}: {'BLIND' if one.primary else 'report only'}, {one.why_not}")
+        elif one.primary:
+            lines.append(
+                f"  {what}: "
+                + (f"notices {one.smallest:.1%} at best" if one.smallest else "known from the first blocks")
+            )
+    return lines

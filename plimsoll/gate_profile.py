@@ -1,0 +1,54 @@
+"""On FAIL only: a CPU pass of each version in fresh processes, and their difference."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from measurements.errors import PlimsollError
+from measurements.rundir import RunDirectory
+from plimsoll import pair as pairs
+from plimsoll.measure import Watcher
+from plimsoll.pair import SIDES, Version
+from plimsoll.placement import place
+from targets.contract import Contract
+
+SECONDS = 12.0
+
+
+def profiled(
+    contract: Contract, versions: Sequence[Version], run: RunDirectory, rate_rps: float, watcher: Watcher
+) -> dict[str, Any] | None:  # fmt: skip
+    """What profiles.compared says; None, with a sentence, where a profiler may not look or a version is elsewhere."""
+    from profiles import compared, passes
+
+    watcher.phase("FAIL: a profile pass of both versions, to see where the time went")
+    folder = run.path / "profiles"
+    try:
+        with pairs.running(contract, versions, folder, place(1, True).target, watcher.phase) as pair:
+            for side, url in zip(SIDES, pair.urls, strict=True):
+                roots = pair.roots.get(side)
+                if not roots:
+                    watcher.phase(f"the {side} is not on this machine: no profile of it")
+                    return None
+                target = contract.target.model_copy(update={"base_url": url})
+                one = contract.model_copy(update={"target": target})
+                one._folder = contract.folder
+                where = folder / side
+                document = passes.profile(
+                    one, where, rate_rps=rate_rps, duration_s=SECONDS, pid=roots[0], want_cpu=True, want_memory=False,
+                    say=watcher.phase,
+                )  # fmt: skip
+                text = json.dumps(document, ensure_ascii=False)
+                (where / "profiles" / "profiles.json").write_text(text, encoding="utf-8")
+                (where / "profiles.json").write_text(text, encoding="utf-8")
+        found = compared.compare(folder / SIDES[0], folder / SIDES[1])
+        (folder / "difference.svg").write_text(str(found.pop("svg")), encoding="utf-8")
+        (folder / "difference.json").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
+        return found
+    except PlimsollError as error:
+        watcher.phase(f"no profile: {error}")
+        return None
+    finally:
+        watcher.end()
