@@ -57,10 +57,17 @@ def _row(one: Document, words: Words) -> Row:
         change=change_of(one),
         interval=interval_of(one),
         p_value=q.shown(one.get("p_value"), probability),
-        smallest=q.shown(one.get("minimum_detectable"), signed_percent).lstrip("+"),
+        smallest=_smallest(one),
         why=str(one.get("why") or ""),
         primary=bool(one.get("primary")),
     )
+
+
+def _smallest(one: Document) -> str:
+    found = one.get("minimum_detectable")
+    if not q.is_number(found):
+        return q.NOTHING
+    return (signed_percent(found) if q.is_number(one.get("ratio")) else difference_of(one, found)).lstrip("+")
 
 
 def value_formatter(metric: str) -> q.Formatter:

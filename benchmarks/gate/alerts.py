@@ -27,7 +27,8 @@ class Breach:
     def sentence(self) -> str:
         limit, word = (self.rule.above, "above") if self.rule.above is not None else (self.rule.below, "below")
         running = f", {self.windows} windows running" if self.rule.times > 1 else ""
-        return f"{self.rule.metric} {self.value:.4g} was {word} {limit:g} over {self.rule.window_s:g} s{running}, from {self.from_s:.0f} s on"
+        over = f"over {self.rule.window_s:g} s{running}, from {self.from_s:.0f} s on"
+        return f"{self.rule.metric} {self.value:.4g} was {word} {limit:g} {over}"
 
 
 @dataclass(frozen=True)

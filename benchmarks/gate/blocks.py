@@ -108,8 +108,10 @@ def series(blocks: Iterable[Block], endpoints: Sequence[str]) -> dict[Pair, Seri
     kept = [block for block in blocks if not block.voided]
     found: dict[Pair, Series] = {}
     for endpoint in ("all", *endpoints):
-        for name in METRICS:
+        for name, metric in METRICS.items():
             pair = endpoint, name
+            if len(endpoints) == 1 and (endpoint == "all") != (metric.whole or name == "error_rate"):
+                continue  # the whole is that endpoint
             values = [[figures.get(pair, np.nan) for figures in block.figures] for block in kept]
             if not values or not np.isfinite(values).any():
                 continue

@@ -75,9 +75,8 @@ def weekly(target: str, entries: Sequence[Mapping[str, Any]], found: Sequence[Tr
             continue
         moved = f"{value / old - 1:+.1%}" if old else "–"
         creep = f"{trend.creep - 1:+.1%}" if trend.creep else "–"
-        lines.append(
-            f"| {_plain(trend.endpoint)} {_plain(trend.metric)} | {value:.4g} | {f'{old:.4g}' if old else '–'} | {moved} | {creep} |"
-        )
+        name = f"{_plain(trend.endpoint)} {_plain(trend.metric)}"
+        lines.append(f"| {name} | {value:.4g} | {f'{old:.4g}' if old else '–'} | {moved} | {creep} |")
         rows += 1
     if not rows:
         lines = [*lines[:-2], "Nothing was measured yet."]

@@ -57,9 +57,9 @@ def test_what_is_large_enough_is_seen_through_noise_too() -> None:
 
 
 def test_a_clear_answer_ends_it_at_the_early_look() -> None:
-    virtual = Virtual(10)
+    virtual = Virtual(1, noise=0.5)
     assert gate(virtual).verdict is Verdict.PASS
-    assert virtual.recorded == [looks(PLANNED)[0].blocks]
+    assert virtual.recorded == [looks(PLANNED)[0].blocks] == [11]
 
 
 def test_an_unsure_duet_is_extended_once_and_no_further() -> None:
@@ -110,9 +110,9 @@ def test_what_cannot_be_used_is_never_green(words: dict[str, object], verdict: V
 
 
 def test_a_few_blocks_with_a_late_generator_are_left_out() -> None:
-    outcome = gate(Virtual(10, late_share=0.15))
-    assert outcome.verdict is Verdict.PASS
-    assert any(block.voided for block in outcome.duets[0].blocks)
+    outcomes = [gate(Virtual(seed, noise=0.5, late_share=0.1)) for seed in range(5)]
+    assert {outcome.verdict for outcome in outcomes} == {Verdict.PASS}
+    assert any(block.voided for outcome in outcomes for block in outcome.duets[0].blocks)
 
 
 def test_a_primary_that_was_not_measured_is_blind() -> None:
