@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest test lint prove prove-llm report peers profile bench clean
+.PHONY: help setup loadtest test lint gate prove prove-gate prove-llm report peers profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -42,6 +42,19 @@ prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTor
 
 report: setup ## write report.html of the newest run again
 	@$(BIN)/plimsoll report runs/latest
+
+ENDPOINT ?= search
+PLANT ?= planted_delay_ms=0
+BUDGET ?= 180
+gate: setup ## compare two versions of the embedded service (PLANT=planted_delay_ms=3 shows a FAIL)
+	@$(BIN)/plimsoll gate targets/kakao.toml --endpoint $(ENDPOINT) --budget $(BUDGET) \
+	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url}' \
+	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'
+
+prove-gate: setup ## record block pools (4 × 2 min), then measure the gate's false alarms and misses into docs/accuracy.md
+	@for other in cpu delay cpu delay; do $(BIN)/python -m tests.prove.gate_pools record --other $$other || exit 1; done
+	@$(BIN)/python -m tests.prove.gate_pools evaluate --write
+	@$(BIN)/python -m pytest -q -m prove tests/prove/test_gate_pools.py
 
 clean: ## remove what a run or a test has made
 	@rm -rf runs .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

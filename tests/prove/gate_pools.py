@@ -1,0 +1,235 @@
+"""Records block pools for `make prove-gate` and evaluates gates drawn from them.
+
+    python -m tests.prove.gate_pools record FILE --seconds 110 --other cpu     one piece, appended to FILE
+    python -m tests.prove.gate_pools evaluate FILE [--write]                   the table; into docs/accuracy.md
+
+The service is the embedded kakao, its policy search answered from its cache (some 1 to 2 ms of CPU a request: a block of
+400 requests is then short). Several instances run at once, two of them equal, the others slower by a planted delay, CPU
+time or memory of known size; each request goes to all of them in turn within the same moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.gate import blocks as gate_blocks
+from benchmarks.gate.accuracy import figure, write
+from benchmarks.gate.judging import Verdict
+from benchmarks.gate.metrics import P95_NEEDS
+from benchmarks.gate.pools import Drawn, Piece, draw
+from benchmarks.gate.rules import Pair as Named
+from benchmarks.gate.rules import Rules
+from loadtests.arrivals import Process, Stage
+from measurements import host
+from plimsoll.measure import Run, measure
+from plimsoll.pair import Pair
+from plimsoll.placement import place
+from plimsoll.spec import Spec
+from targets.contract import Contract
+from targets.contract_file import parse
+from targets.control import Deployment
+
+ROOT = Path(__file__).parents[2]
+POOL = ROOT / "tests" / "prove" / "gate_pools.json"
+MARKS = "<!-- prove-gate -->", "<!-- /prove-gate -->"
+BUSY = 0.5
+PLANNED, FLOOR, ALPHA = 12, 0.03, 0.05
+EQUAL = ("equal-1", "equal-2")
+QUOTED = ("equal versions", "+5 % service time", "+10 % service time")
+TIMES: tuple[Named, ...] = (
+    ("search", "mean_ms"), ("search", "p50_ms"), ("search", "p95_ms"), ("all", "cpu_s_per_request"), ("all", "error_rate"),
+)  # fmt: skip
+CONTRACT: dict[str, Any] = {
+    "target": {
+        "name": "kakao",
+        "base_url": "http://127.0.0.1:8000",
+        "control": {
+            "start": "plimsoll serve kakao --port {port} --upstream {llm_url}",
+            "needs": [{"name": "llm", "start": "plimsoll serve llm --port {port}"}],
+        },
+    },
+    "endpoint": [
+        {"name": "search", "kind": "search", "path": "/api/v1/policies/search", "query": {"q": "광고성 메시지", "k": 5},
+         "timeout_s": 10, "expect": {"json_path": "$.policies[0].text"}}
+    ],
+}  # fmt: skip
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(prog="gate_pools")
+    words.add_argument("what", choices=("record", "evaluate"))
+    words.add_argument("file", type=Path, nargs="?", default=POOL)
+    words.add_argument("--seconds", type=float, default=110)
+    words.add_argument("--other", choices=("cpu", "delay"), default="cpu")
+    words.add_argument("--gates", type=int, default=400)
+    words.add_argument("--write", action="store_true")
+    given = words.parse_args()
+    pieces = (
+        [Piece.from_json(one) for one in json.loads(given.file.read_text())["pieces"]] if given.file.is_file() else []
+    )
+    if given.what == "record":
+        pieces.append(record(given.seconds, given.other))
+        pool = {"machine": machine(), "pieces": [piece.as_json() for piece in pieces]}
+        given.file.write_text(json.dumps(pool, ensure_ascii=False), encoding="utf-8")
+        print(f"{len(pieces[-1].blocks)} blocks recorded; {sum(len(p.blocks) for p in pieces)} in {given.file}")
+        return 0
+    rows, drawn = evaluate(pieces, given.gates)
+    print("\n".join(table(rows)))
+    if given.write:
+        publish(rows, drawn, json.loads(given.file.read_text())["machine"], pieces)
+    return 0
+
+
+def record(seconds: float, other: str) -> Piece:
+    """Starts everything afresh, measures the size of what is planted against a pilot, records, stops everything."""
+    folder = Path(tempfile.mkdtemp(prefix="gate-pool-"))
+    contract = parse(CONTRACT, folder / "contract.toml")
+    cpus = place(1, True).target
+    with ExitStack() as stack:
+        pair = Pair()
+        for name in EQUAL:
+            _start(stack, pair, contract, folder, cpus, name, {})
+        _run(contract, pair, folder, [Stage("warm", 4.0, 40.0, 40.0)], 1)
+        pilot = _run(contract, pair, folder, [Stage("pilot", 6.0, 40.0, 40.0)], 2)
+        [(_, _, _, sides)] = gate_blocks.versions(pilot.directory, EQUAL, {"search": 10.0})
+        service_ms = sides[0].figures["search", "service_mean_ms"]
+        cpu_s, rss = sides[0].figures["all", "cpu_s_per_request"], sides[0].figures["all", "peak_memory_mib"]
+        planted = {
+            "delay-5": {"planted_delay_ms": 0.05 * service_ms},
+            "delay-10": {"planted_delay_ms": 0.10 * service_ms},
+            **({"cpu-20-memory-30": {"planted_cpu_ms": 200 * cpu_s, "planted_memory_mib": 0.30 * rss}} if other == "cpu"
+               else {"delay-20": {"planted_delay_ms": 0.20 * service_ms}}),
+        }  # fmt: skip
+        for name, settings in planted.items():
+            _start(stack, pair, contract, folder, cpus, name, settings)
+        labels = list(pair.roots)
+        rate = min(120.0, BUSY / (len(labels) * cpu_s))
+        block_s = 1.02 * P95_NEEDS / rate
+        blocks = max(2, int(seconds / block_s))
+        total = rate * len(labels)
+        stages = [Stage("warmup", 4.0, total, total, warmup=True)]
+        stages += [Stage(f"block-{k + 1:03d}", block_s, total, total) for k in range(blocks)]
+        run = _run(contract, pair, folder, stages, 3)
+    found = gate_blocks.versions(run.directory, labels, {"search": 10.0})
+    void = [why for _, _, why, _ in found if why]
+    print(f"{rate:.0f} requests/s and version, blocks of {block_s:.1f} s; service {service_ms:.2f} ms, CPU {1e3 * cpu_s:.2f} ms; "
+          f"void: {void or 'none'}; {[c['sentence'] for c in run.validity['checks'] if c['state'] == 'invalid']}")  # fmt: skip
+    kept = [_only(sides) for _, _, why, sides in found if not why]
+    about = {"service_ms": service_ms, "cpu_s_per_request": cpu_s, "rss_mib": rss, "rate_rps": rate, "block_s": block_s}
+    return Piece(labels, kept, datetime.now(UTC).isoformat(timespec="seconds"), {**planted, "about": about})
+
+
+def _only(sides: list[gate_blocks.Side]) -> list[gate_blocks.Side]:
+    """The figures that are judged, to five digits: a pool is a file that is kept."""
+    wanted = {*TIMES, ("all", "peak_memory_mib")}
+    return [
+        replace(s, figures={pair: float(f"{v:.5g}") for pair, v in s.figures.items() if pair in wanted}) for s in sides
+    ]
+
+
+def _start(
+    stack: ExitStack, pair: Pair, contract: Contract, folder: Path, cpus: list[int], name: str, settings: dict[str, float]
+) -> None:  # fmt: skip
+    control = contract.target.control
+    assert control is not None
+    options = "".join(f" --set {key}={value:.4f}" for key, value in settings.items())
+    changed = control.model_copy(update={"start": control.start + options})
+    one = contract.model_copy(update={"target": contract.target.model_copy(update={"control": changed})})
+    one._folder = contract.folder
+    logs = folder / name
+    logs.mkdir()
+    deployment = stack.enter_context(Deployment(one, logs, cpus=cpus))
+    pair.urls.append(deployment.base_urls[0])
+    pair.roots[name] = deployment.roots["target"]
+
+
+def _run(contract: Contract, pair: Pair, folder: Path, stages: list[Stage], seed: int) -> Run:
+    spec = Spec(contract=contract, out=folder, name="pool", planned=tuple(stages), process=Process("constant"), pair=pair,
+                seed=seed, rate_rps=stages[-1].start_rps, duration_s=1.0)  # fmt: skip
+    return measure(spec)
+
+
+# ---------------------------------------------------------------------- what gates drawn from it say
+
+
+def evaluate(pieces: list[Piece], gates: int) -> tuple[list[dict[str, Any]], dict[str, Drawn]]:
+    """Rows of the table, and what each case drew."""
+    rules = Rules(FLOOR, ALPHA, TIMES, "neutral", True)
+    cpu = replace(rules, primaries=(("all", "cpu_s_per_request"),))
+    memory = replace(rules, primaries=(("all", "peak_memory_mib"),))
+    cases = (
+        ("equal versions", EQUAL, EQUAL, rules, "A/A"),
+        ("+5 % service time", EQUAL, ("delay-5",), rules, "slower"),
+        ("+10 % service time", EQUAL, ("delay-10",), rules, "slower"),
+        ("+20 % service time", EQUAL, ("delay-20",), rules, "slower"),
+        ("+20 % CPU", EQUAL, ("cpu-20-memory-30",), cpu, "slower"),
+        ("+30 % memory", EQUAL, ("cpu-20-memory-30",), memory, "slower"),
+    )
+    rows: list[dict[str, Any]] = []
+    drawn: dict[str, Drawn] = {}
+    for seed, (name, base, new, by, kind) in enumerate(cases):
+        found = drawn[name] = draw(pieces, base, new, by, "search", PLANNED, gates, seed)
+        if not found.gates:
+            continue
+        unsure = found.verdicts[Verdict.BLIND] + found.verdicts[Verdict.INCONCLUSIVE]
+        counts = [("FAIL", found.verdicts[Verdict.FAIL]), ("PASS", found.verdicts[Verdict.PASS])]
+        counts.append(("BLIND or INCONCLUSIVE", unsure))
+        ratios = sorted(found.ratios)
+        seen = ratios[len(ratios) // 2] - 1 if kind == "slower" else None
+        for what, hits in counts:
+            row = figure(name, what, hits, found.gates, quoted=what == "FAIL" and name in QUOTED)
+            rows.append(row | {"disjoint": found.disjoint, "seen": seen})
+    return rows, drawn
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    heads = ("planted", "verdict", "share", "95 % interval", "gates drawn", "of these disjoint", "change seen (median)")
+    lines = ["| " + " | ".join(heads) + " |", "|---|---|---:|---|---:|---:|---:|"]
+    for row in rows:
+        low, high = row["ci95"]
+        seen = f"{row['seen']:+.1%}" if row["seen"] is not None else ""
+        cells = (
+            row["case"],
+            row["what"],
+            f"{row['share']:.1%}",
+            f"{low:.1%} – {high:.1%}",
+            row["gates"],
+            row["disjoint"],
+            seen,
+        )
+        lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return lines
+
+
+def machine() -> str:
+    found = host.fingerprint()
+    return f"{found['cpu_model']}, {found['cores']} cores, {found['kernel']}"
+
+
+def publish(rows: list[dict[str, Any]], drawn: dict[str, Drawn], where: str, pieces: list[Piece]) -> None:
+    page = ROOT / "docs" / "accuracy.md"
+    text = page.read_text(encoding="utf-8")
+    head, _, rest = text.partition(MARKS[0])
+    tail = rest.partition(MARKS[1])[2]
+    blocks = sum(len(p.blocks) for p in pieces)
+    about = (
+        f"{blocks} blocks in {len(pieces)} recordings on: {where}. Planned look at {PLANNED} blocks, floor {FLOOR:.0%}."
+    )
+    page.write_text(f"{head}{MARKS[0]}\n{about}\n\n" + "\n".join(table(rows)) + f"\n{MARKS[1]}{tail}", encoding="utf-8")
+    equal = [round(ratio, 5) for ratio in drawn["equal versions"].ratios]
+    at = datetime.now(UTC).date().isoformat()
+    write({"machine": where, "at": at, "figures": rows, "equal": {"ratios": equal}})
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    sys.exit(main())

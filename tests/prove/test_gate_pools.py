@@ -1,0 +1,42 @@
+"""The gate's own error rates, from block pools: what "It is done when" asks for, and the planted changes that are seen."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.gate.pools import Piece
+from tests.prove import gate_pools
+
+pytestmark = pytest.mark.prove
+
+
+@pytest.fixture(scope="module")
+def shares() -> dict[tuple[str, str], float]:
+    if not gate_pools.POOL.is_file():
+        pytest.skip("no pool has been recorded: make prove-gate")
+    pieces = [Piece.from_json(one) for one in json.loads(gate_pools.POOL.read_text(encoding="utf-8"))["pieces"]]
+    rows, _ = gate_pools.evaluate(pieces, 400)
+    return {(row["case"], row["what"]): row["share"] for row in rows}
+
+
+def test_equal_versions_fail_in_two_of_a_hundred_gates_at_most_and_mostly_pass(
+    shares: dict[tuple[str, str], float],
+) -> None:
+    assert shares["equal versions", "FAIL"] <= 0.02
+    assert shares["equal versions", "PASS"] >= 0.75
+
+
+def test_a_tenth_slower_fails_and_is_hardly_ever_unsure(shares: dict[tuple[str, str], float]) -> None:
+    assert shares["+10 % service time", "FAIL"] >= 0.95
+    assert shares["+10 % service time", "BLIND or INCONCLUSIVE"] <= 0.05
+
+
+def test_a_twentieth_slower_mostly_fails(shares: dict[tuple[str, str], float]) -> None:
+    assert shares["+5 % service time", "FAIL"] >= 0.70
+
+
+@pytest.mark.parametrize("case", ["+20 % service time", "+20 % CPU", "+30 % memory"])
+def test_larger_changes_fail(shares: dict[tuple[str, str], float], case: str) -> None:
+    assert shares[case, "FAIL"] >= 0.95
