@@ -17,7 +17,7 @@ SCHEMA = 1
 TABLES = """
 create table if not exists about (schema integer);
 create table if not exists entries (
-    run varchar primary key, at timestamp, kind varchar, target varchar, verdict varchar, host varchar, commit varchar,
+    run varchar primary key, ended timestamp, kind varchar, target varchar, verdict varchar, host varchar, commit varchar,
     baseline varchar, pinned boolean default false
 );
 create table if not exists figures (
@@ -140,9 +140,9 @@ class Store:
 
     def series(self, target: str, kind: str = "gate", host: str | None = None) -> dict[tuple[str, str], list[Point]]:
         """(endpoint, metric) → points, oldest first; those of one kind of machine where `host` is given."""
-        query = """select f.endpoint, f.metric, e.run, e.at, e.verdict, e.commit, f.value, f.ratio, f.low, f.high, e.pinned
+        query = """select f.endpoint, f.metric, e.run, e.ended, e.verdict, e.commit, f.value, f.ratio, f.low, f.high, e.pinned
                    from entries e join figures f using (run) where e.target = ? and e.kind = ? and (? is null or e.host = ?)
-                   order by e.at, e.run"""
+                   order by e.ended, e.run"""
         with self._open(read_only=True) as connection:
             rows = connection.execute(query, [target, kind, host, host]).fetchall()
         found: dict[tuple[str, str], list[Point]] = {}
@@ -152,7 +152,7 @@ class Store:
 
     def entries(self, target: str) -> list[dict[str, Any]]:
         with self._open(read_only=True) as connection:
-            found = connection.execute("select * from entries where target = ? order by at, run", [target])
+            found = connection.execute("select * from entries where target = ? order by ended, run", [target])
             names = [column[0] for column in found.description or []]
             return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
 
@@ -177,7 +177,7 @@ class Store:
             raise UsageError(f"--export {path}: a path without quotation marks, please")
         with self._open(read_only=True) as connection:
             connection.execute(
-                f"copy (select * from entries join figures using (run) order by at, run) to '{path}' (format parquet)"
+                f"copy (select * from entries join figures using (run) order by ended, run) to '{path}' (format parquet)"
             )
             row = connection.execute("select count(*) from figures").fetchone()
         return int(row[0]) if row else 0

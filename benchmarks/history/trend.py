@@ -53,7 +53,7 @@ def creep_of_gates(points: Sequence[Point]) -> float | None:
 
 def weekly(target: str, entries: Sequence[Mapping[str, Any]], found: Sequence[Trend], now: datetime) -> str:
     """`entries` as Store.entries gives them; `now` in UTC without a zone, as stored."""
-    week = [entry for entry in entries if entry["at"] >= now - WEEK]
+    week = [entry for entry in entries if entry["ended"] >= now - WEEK]
     gates = Counter(str(entry["verdict"]) for entry in week if entry["kind"] == "gate")
     lines = [f"## {_plain(target)}: the week to {now:%Y-%m-%d}", ""]
     if gates:

@@ -71,7 +71,7 @@ def _target(store: Store, wanted: str | None) -> str:
 
 
 def _lines(name: str, entries: list[dict[str, Any]], shown: list[Trend]) -> list[str]:
-    lines = [f"{name}: {len(entries)} entries, newest {entries[-1]['at']:%Y-%m-%d %H:%M} {entries[-1]['verdict']}"]
+    lines = [f"{name}: {len(entries)} entries, newest {entries[-1]['ended']:%Y-%m-%d %H:%M} {entries[-1]['verdict']}"]
     for one in shown:
         value = one.points[-1].value
         text = f"  {one.endpoint} {one.metric}: {value:.4g} after {len(one.points)}"

@@ -85,7 +85,7 @@ def test_an_unknown_section_is_named(tmp_path: Path) -> None:
 
 def test_a_key_that_resembles_nothing_gets_the_list_of_known_ones(tmp_path: Path) -> None:
     sentence = finding(tmp_path, f"{MINIMAL}\n[gate]\nxyzzy = 1\n")
-    assert sentence == "unknown key gate.xyzzy; known here: alpha, floor, on_unsure, primaries"
+    assert sentence == "unknown key gate.xyzzy; known here: alpha, floor, may_share, on_unsure, primaries"
 
 
 @pytest.mark.parametrize(
