@@ -72,7 +72,7 @@ def test_markdown_and_annotations_carry_no_markup_of_the_target() -> None:
     found = document()
     text = gate_ci.markdown(found)
     assert "**FAIL**" in text
-    assert "<img" not in text and "`#" not in text
+    assert not re.search(r"(?<!\\)<img|(?<!\\)`", text)
     commands = gate_ci.workflow_commands(found)
     assert commands[0].startswith("::error title=gate FAIL::")
     assert all("\n" not in command for command in commands)
