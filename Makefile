@@ -51,8 +51,8 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url}' \
 	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'
 
-prove-gate: setup ## record block pools (4 × 2 min), then measure the gate's false alarms and misses into docs/accuracy.md
-	@for other in cpu delay cpu delay; do $(BIN)/python -m tests.prove.gate_pools record --other $$other || exit 1; done
+prove-gate: setup ## record block pools (8 minutes), then measure the gate's false alarms and misses into docs/accuracy.md
+	@for pieces in 3 3 2; do $(BIN)/python -m tests.prove.gate_pools record --pieces $$pieces || exit 1; done
 	@$(BIN)/python -m tests.prove.gate_pools evaluate --write
 	@$(BIN)/python -m pytest -q -m prove tests/prove/test_gate_pools.py
 

@@ -333,6 +333,10 @@ def gate(
         float, typer.Option(help="seconds of the first duet, without extension and confirmation")
     ] = 180.0,
     endpoint: Annotated[str | None, typer.Option(help="only this endpoint of the contract")] = None,
+    alternate: Annotated[
+        bool,
+        typer.Option("--alternate", help="never both at once: slower and blunter, for what cannot run side by side"),
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="same seed, same requests")] = None,
     store: Annotated[Path | None, typer.Option(help="history file; absent: history.duckdb in --out")] = None,
     reason: Annotated[str | None, typer.Option(help="with accept: why the slowdown is intended")] = None,

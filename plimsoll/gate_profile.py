@@ -26,13 +26,13 @@ def profiled(
     watcher.phase("FAIL: a profile pass of both versions, to see where the time went")
     folder = run.path / "profiles"
     try:
-        with pairs.running(contract, versions, folder, place(1, True).target, watcher.phase) as pair:
-            for side, url in zip(SIDES, pair.urls, strict=True):
+        for side in SIDES:
+            with pairs.running(contract, versions, folder, place(1, True).target, watcher.phase, [side]) as pair:
                 roots = pair.roots.get(side)
                 if not roots:
                     watcher.phase(f"the {side} is not on this machine: no profile of it")
                     return None
-                target = contract.target.model_copy(update={"base_url": url})
+                target = contract.target.model_copy(update={"base_url": pair.urls[0]})
                 one = contract.model_copy(update={"target": target})
                 one._folder = contract.folder
                 where = folder / side

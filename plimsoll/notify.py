@@ -48,11 +48,11 @@ def send_to(channels: Sequence[str], severity: str, title: str, text: str) -> li
         "high": apprise.NotifyType.FAILURE,
         "medium": apprise.NotifyType.WARNING,
     }
-    problems = []
+    missing = [channel for channel in channels if not os.environ.get(channel)]
+    problems = [f"{severity}: nobody was told on {', '.join(missing)}: not set in the environment"] if missing else []
     for channel in channels:
         url = os.environ.get(channel, "")
         if not url:
-            problems.append(f"{severity}: nobody was told on {channel}, because that environment variable is not set")
             continue
         service = apprise.Apprise()
         if not service.add(url):

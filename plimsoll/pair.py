@@ -55,12 +55,18 @@ class Pair:
 
 @contextmanager
 def running(
-    contract: Contract, versions: Sequence[Version], folder: Path, cpus: Sequence[int], say: Say
-) -> Iterator[Pair]:
-    """Fresh processes; what was started is stopped at the end. TargetUnreachable says which version did not come up."""
-    pair = Pair(halves=halves(cpus))
+    contract: Contract, versions: Sequence[Version], folder: Path, cpus: Sequence[int], say: Say,
+    sides: Sequence[str] = SIDES,
+) -> Iterator[Pair]:  # fmt: skip
+    """Fresh processes; what was started is stopped at the end. TargetUnreachable says which version did not come up.
+
+    `sides`: only these, for versions that cannot run side by side.
+    """
+    pair = Pair(halves=halves(cpus) if len(sides) > 1 else None)
     with ExitStack() as stack:
         for side, version in zip(SIDES, versions, strict=True):
+            if side not in sides:
+                continue
             if version.url is not None:
                 _found(pair, side, version.url)
                 continue

@@ -27,7 +27,7 @@ class Recorded:
     invalid: list[str] = field(default_factory=list)
     died: dict[str, str] = field(default_factory=dict)
     shares: str = ""
-    run: str = ""
+    runs: list[str] = field(default_factory=list)
     doubts: dict[str, Any] = field(default_factory=dict)
 
 

@@ -138,7 +138,7 @@ def _slo(limits: Mapping[str, Mapping[str, float]], judged: Sequence[Comparison]
 def _duet(duet: Duet, rules: Rules) -> dict[str, Any]:
     return {
         "number": duet.number,
-        "runs": [one.run for one in duet.recorded],
+        "runs": [run for one in duet.recorded for run in one.runs],
         "doubts": next((one.doubts for one in reversed(duet.recorded) if one.doubts), {}),
         "looks": [
             {"blocks": j.look.blocks, "alpha_share": j.look.alpha_share, "confidence": j.look.confidence,

@@ -1,9 +1,9 @@
 """Whole gates drawn from blocks that were recorded once: how often they cry wolf, how often they miss. Pure.
 
-A piece of a pool is one recording of several versions at once, from processes started for it. A gate's first duet is
-drawn from one piece, its confirmation from another, so that a confirmation has fresh processes, as it has live; no
-block is used twice within a gate. Gates drawn from one pool share blocks with each other: the count of gates that
-share none is given beside.
+A piece of a pool is one recording of several versions at once, from processes started for it. A gate records parts of
+some blocks, each with processes of its own; so each part is drawn from another piece, those of the confirmation from
+pieces that the first duet had no block of while there are any, and no block is used twice within a gate. Gates drawn
+from one pool share blocks with each other: the count of gates that share none is given beside.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from benchmarks.gate.course import Record, Recorded
 from benchmarks.gate.judging import Verdict
 from benchmarks.gate.paired import compare
 from benchmarks.gate.rules import Pair, Rules, looks
+
+PART_BLOCKS = 6  # as plimsoll records them
 
 
 @dataclass(frozen=True)
@@ -69,30 +71,34 @@ def draw(
     """`gates` gates of any of `baselines` against any of `candidates` (never a version against itself)."""
     random = np.random.default_rng(seed)
     usable = [p for p in pieces if {*baselines} & {*p.versions} and {*candidates} & {*p.versions}]
-    usable = [p for p in usable if len(p.blocks) >= looks(planned)[-1].blocks]
+    usable = [p for p in usable if len(p.blocks) >= PART_BLOCKS]
+    enough = sum(len(p.blocks) // PART_BLOCKS for p in usable) * PART_BLOCKS >= 2 * looks(planned)[-1].blocks
     verdicts: Counter[Verdict] = Counter()
     ratios = []
-    for _ in range(gates if len(usable) >= 2 else 0):
+    for _ in range(gates if enough else 0):
         fresh = _Fresh(usable, baselines, candidates, random)
         outcome = course.run(fresh.fresh, rules, [endpoint], planned)
         verdicts[outcome.verdict] += 1
         first = compare(series(outcome.duets[0].blocks, [endpoint])[rules.primaries[0]].differences)
         ratios += [float(np.exp(first.theta))] if first else []
-    need = looks(planned)[-1].blocks
-    disjoint = sum(len(p.blocks) // need for p in usable) * min(
-        len(baselines), max(1, len(set(baselines) - set(candidates)) or 1)
-    )
-    return Drawn(verdicts, ratios, disjoint)
+    return Drawn(verdicts, ratios, sum(len(p.blocks) for p in usable) // planned)
 
 
 class _Fresh:
-    """One gate: its duets come from different pieces, its versions stay the same."""
+    """One gate: its parts come from different pieces, its versions stay the same."""
 
     def __init__(
         self, pieces: Sequence[Piece], baselines: Sequence[str], candidates: Sequence[str], random: np.random.Generator
     ) -> None:  # fmt: skip
-        self._random = random
-        self._order = [pieces[k] for k in random.permutation(len(pieces))]
+        shuffled = [pieces[k] for k in random.permutation(len(pieces))]
+        left = [(piece, [piece.blocks[k] for k in random.permutation(len(piece.blocks))]) for piece in shuffled]
+        rounds = range(max(len(piece.blocks) for piece in pieces) // PART_BLOCKS)
+        self._parts = [
+            (piece, blocks[k * PART_BLOCKS : (k + 1) * PART_BLOCKS])
+            for k in rounds
+            for piece, blocks in left
+            if len(blocks) >= (k + 1) * PART_BLOCKS
+        ]
         while True:
             self._base, self._new = (str(random.choice(list(names))) for names in (baselines, candidates))
             if self._base != self._new:
@@ -100,13 +106,14 @@ class _Fresh:
 
     @contextmanager
     def fresh(self, number: int) -> Iterator[Record]:
-        piece = self._order[number - 1]
-        left, right = piece.versions.index(self._base), piece.versions.index(self._new)
-        places = self._random.permutation(len(piece.blocks))
-
         def record(first: int, count: int) -> Recorded:
-            chosen = [piece.blocks[k] for k in places[first : first + count]]
-            return Recorded([_block(first + k, sides[left], sides[right]) for k, sides in enumerate(chosen)])
+            blocks: list[Block] = []
+            for begin in range(0, count, PART_BLOCKS):
+                piece, part = self._parts.pop(0)
+                left, right = piece.versions.index(self._base), piece.versions.index(self._new)
+                for sides in part[: count - begin]:
+                    blocks.append(_block(first + len(blocks), sides[left], sides[right]))
+            return Recorded(blocks)
 
         yield record
 

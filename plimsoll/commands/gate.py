@@ -15,7 +15,7 @@ from benchmarks.gate import accepted as acceptance
 from benchmarks.gate import course
 from benchmarks.gate.accuracy import accuracy
 from benchmarks.gate.document import verdict_document
-from benchmarks.gate.rules import Rules, plan_blocks, rules_of, sent_endpoints
+from benchmarks.gate.rules import FEWEST_BLOCKS, Rules, plan_blocks, rules_of, sent_endpoints
 from benchmarks.gate.sight import Sight, judged, sight
 from measurements import host
 from measurements.errors import Refused, UsageError
@@ -49,6 +49,7 @@ class Words:
     rate: float | None
     budget: float
     endpoint: str | None
+    alternate: bool
     seed: int | None
     store: Path | None
     out: Path
@@ -147,13 +148,17 @@ def _paired(
     _afford(contract, words)
     seed = words.seed if words.seed is not None else secrets.randbelow(2**31)
     duets = LiveDuets(contract, versions, run.path, seed, look, min(words.rate or PILOT_RPS, PILOT_RPS))
+    duets.alternate = words.alternate
     try:
         pilot = duets.pilot()
         duets.rate_rps = words.rate or choose_rate(pilot, len(place(1, True).target))
         heaviest = max(
             requests_per_block(contract, duets.rate_rps, 1.0).items(), key=lambda kv: (kv[0] != "all", kv[1])
         )
-        planned, duets.block_s = plan_blocks(words.budget - PILOT_S - WARMUP_S, heaviest[1])
+        load_s = (words.budget - PILOT_S - WARMUP_S) / (2 if words.alternate else 1)
+        planned, duets.block_s = plan_blocks(load_s, heaviest[1])
+        if words.alternate:
+            planned, duets.block_s = FEWEST_BLOCKS, load_s / FEWEST_BLOCKS
         per_block = requests_per_block(contract, duets.rate_rps, duets.block_s)
         seen = sight(pilot.times, per_block, planned, rules, seed)
         rules = _with_errors(replace(rules, primaries=judged(seen, rules)))
@@ -195,7 +200,7 @@ def _alerts(duets: LiveDuets, outcome: course.Outcome, contract: Contract) -> li
 
     if not contract.alert.rule or not outcome.duets:
         return []
-    runs = [RunDirectory(duets.folder / one.run) for one in outcome.duets[0].recorded if one.run]
+    runs = [RunDirectory(duets.folder / name) for one in outcome.duets[0].recorded for name in one.runs]
     return [
         f"{run.identity}: candidate: {breach.sentence} (alert, {breach.rule.severity})"
         for run in runs

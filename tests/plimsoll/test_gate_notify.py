@@ -61,7 +61,7 @@ def test_a_failed_gate_reaches_the_channels_of_its_severity(
     message = gate_message(VERDICT)
     assert message is not None
     problems = send(ALERT, *message)
-    assert problems == ["critical: nobody was told on MAIL, because that environment variable is not set"]
+    assert problems == ["critical: nobody was told on MAIL: not set in the environment"]
     [(_, body)] = handler.taken
     assert body["title"] == "FAIL: gate of kakao"
     assert "search mean_ms: +10.0 % [+8.0, +12.0]" in body["message"]

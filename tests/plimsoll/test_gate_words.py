@@ -24,7 +24,15 @@ def words(tmp_path: Path, extra: str = "", **given: object) -> Words:
     path = tmp_path / "s.toml"
     path.write_text(CONTRACT + extra, encoding="utf-8")
     known: dict[str, object] = dict.fromkeys(Words.__dataclass_fields__)
-    known |= {"contract": path, "budget": 60.0, "out": tmp_path / "runs", "lang": "en", "json": False, "quiet": True}
+    known |= {
+        "contract": path,
+        "budget": 60.0,
+        "out": tmp_path / "runs",
+        "lang": "en",
+        "json": False,
+        "quiet": True,
+        "alternate": False,
+    }
     return Words(**{**known, **given})  # type: ignore[arg-type]
 
 

@@ -155,13 +155,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         await kakao.close()
 
     app = FastAPI(title="kakao", version="1", lifespan=lifespan)
-    if settings.planted_delay_ms or settings.planted_cpu_ms or settings.planted_memory_mib:
-        app.add_middleware(
-            Planted,
-            delay_ms=settings.planted_delay_ms,
-            cpu_ms=settings.planted_cpu_ms,
-            memory_mib=settings.planted_memory_mib,
-        )
+    planted = settings.planted_delay_ms, settings.planted_cpu_ms, settings.planted_memory_mib
+    if any(amount is not None for amount in planted):
+        delay_ms, cpu_ms, memory_mib = (amount or 0.0 for amount in planted)
+        app.add_middleware(Planted, delay_ms=delay_ms, cpu_ms=cpu_ms, memory_mib=memory_mib)
     app.add_middleware(RequestTiming, observe=kakao.metrics.observe_request)
 
     @app.exception_handler(UpstreamError)

@@ -24,11 +24,9 @@ class Settings(ServiceSettings):
     analysis_ttl_s: float = 900
     temp_ttl_s: float = 300
     retrieval_on_event_loop: bool = True
-    planted_delay_ms: float = Field(
-        default=0, ge=0, le=10_000, description="every answer so much later, to rehearse a gate"
-    )
-    planted_cpu_ms: float = Field(default=0, ge=0, le=10_000, description="CPU time more per answer")
-    planted_memory_mib: float = Field(default=0, ge=0, le=16_384, description="memory held by each worker")
+    planted_delay_ms: float | None = Field(default=None, ge=0, le=10_000, description="every answer so much later")
+    planted_cpu_ms: float | None = Field(default=None, ge=0, le=10_000, description="CPU time more per answer")
+    planted_memory_mib: float | None = Field(default=None, ge=0, le=16_384, description="memory held by each worker")
 
 
 def _prepare(settings: Settings) -> None:
