@@ -200,12 +200,22 @@ def plan(
     command.plan(run_dirs, wish, out, lang, json)
 
 
-@app.command(epilog=examples("plimsoll report runs/latest", "plimsoll report runs/latest --lang ko"))
-def report(run_dir: RunDir, lang: Lang = "en", json: Json = False) -> None:
-    """Write report.html into a run directory, one file that needs no network."""
+@app.command(epilog=examples("plimsoll report runs/latest --lang ko", "plimsoll report runs --as weekly"))
+def report(
+    run_dirs: Annotated[
+        list[Path], typer.Argument(help="a run directory; for periods several, or a folder of them", show_default=False)
+    ],
+    form: Annotated[
+        str, typer.Option("--as", help="review, markdown, junit; daily, weekly, monthly, quarterly over several runs")
+    ] = "review",
+    baseline: Annotated[Path | None, typer.Option(help="pinned run that weekly to quarterly are held against")] = None,
+    lang: Lang = "en",
+    json: Json = False,
+) -> None:
+    """Write report.html into a run directory, one file that needs no network; or a check over several runs."""
     from plimsoll.commands import report as command
 
-    command.report(run_dir, lang, json)
+    command.report(run_dirs, form, baseline, lang, json)
 
 
 @app.command(epilog=examples("plimsoll recover runs/latest", "plimsoll recover runs/latest --json"))

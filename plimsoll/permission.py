@@ -36,14 +36,27 @@ def allow(host: str, max_rps: float) -> dict[str, Any]:
     entry = {
         "host": host.lower(),
         "max_rps": max_rps,
-        "by": getpass.getuser(),
+        "by": _user(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     path = record_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror}); name a folder that can with: export XDG_CONFIG_HOME=…"
+        ) from error
     return entry
+
+
+def _user() -> str:
+    """Who records it; a container may run as a number without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def check(url: str, address: str, peak_rps: float) -> None:

@@ -57,12 +57,12 @@ def tightest(stage: Document, slo: Sequence[Document], endpoints: Sequence[str])
         name: value / limit
         for name in endpoints
         if (limit := limit_of(slo, name, "p95_ms"))
-        and (value := _p95_or_bound(entry_of(stage, name))[0] or quantile(entry_of(stage, name), "response_ms", "max"))
+        and (value := p95_or_bound(entry_of(stage, name))[0] or quantile(entry_of(stage, name), "response_ms", "max"))
     }
     return max(closeness, key=lambda name: closeness[name]) if closeness else "all"
 
 
-def _p95_or_bound(entry: Document) -> tuple[float | None, bool]:
+def p95_or_bound(entry: Document) -> tuple[float | None, bool]:
     """(p95, True), or (what it is at least, False) where too few samples stand behind it, or (None, False)."""
     value = quantile(entry, "response_ms", "p95")
     bound = section(entry, "response_ms", "bounds", "p95").get("at_least")
@@ -74,10 +74,10 @@ def _p95(documents: Documents, stage: Document, where: str, words: Words) -> Fig
     name = tightest(stage, slo, documents.endpoints)
     label = words("figure.p95_all") if name == "all" else words("figure.p95", endpoint=name)
     entry = entry_of(stage, name)
-    value, exact = _p95_or_bound(entry)
+    value, exact = p95_or_bound(entry)
     if value is None:  # the stage is too short for any word on it; the whole run may not be
         entry, where = entry_of(documents.summary, name), words("figure.whole_run")
-        value, exact = _p95_or_bound(entry)
+        value, exact = p95_or_bound(entry)
     notes = [where]
     if interval := doubt(entry, "response_ms", "p95"):
         notes.append(words("figure.ci95", interval=q.between(*interval, q.milliseconds)))

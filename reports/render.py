@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +30,7 @@ from reports.charts.token_timings import token_timings
 from reports.costs import costs
 from reports.documents import Documents, listed, section, texts
 from reports.key_figures import ICONS
+from reports.quarter import Quarter, quarter
 from reports.series import Series
 from reports.untested import untested
 from reports.verified import verified
@@ -38,12 +39,23 @@ from reports.wording import Words
 
 def render(run: RunDirectory, lang: str = "en") -> Path:
     """Writes the report into the run directory and returns its path. Missing documents are named in it."""
+    return run.write_text("report.html", _page(run, lang, None))
+
+
+def render_quarter(runs: Sequence[RunDirectory], baseline: RunDirectory | None, lang: str = "en") -> Path:
+    """The capacity review of the newest run with a plan, with the quarter's runs beside the baseline (None: the first)."""
+    run, found = quarter(runs, baseline, Words(lang))
+    return run.write_text("quarterly.html", _page(run, lang, found))
+
+
+def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
     words = Words(lang)
     read = documents.read(run)
     load, evidence = _charts(run, read, words)
-    page = page_of(
+    return page_of(
         "report.html.j2",
         words,
+        quarter=over_time,
         name=read.name,
         documents=read,
         paper=decision.paper(read, words),
@@ -73,7 +85,6 @@ def render(run: RunDirectory, lang: str = "en") -> Path:
         provenance=tables.provenance_rows(read, words),
         command=read.run.get("command"),
     )
-    return run.write_text("report.html", page)
 
 
 def page_of(template: str, words: Words, **fields: Any) -> str:

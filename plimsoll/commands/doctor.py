@@ -115,7 +115,12 @@ def _observation() -> Finding:
 def _profilers() -> Finding:
     missing = [name for name in ("py-spy", "memray") if not _has(name)]
     if missing:
-        return Finding("profilers", "absent", f"{', '.join(missing)} missing", "pip install 'plimsoll[profile]'")
+        return Finding(
+            "profilers",
+            "absent",
+            f"{', '.join(missing)} missing",
+            "in the repository's folder: uv tool install '.[profile]'",
+        )
     return Finding("profilers", "works", "py-spy and memray")
 
 
@@ -125,7 +130,10 @@ def _reference() -> Finding:
     ]
     if missing:
         return Finding(
-            "embedded services", "absent", f"{', '.join(missing)} missing", "pip install 'plimsoll[reference]'"
+            "embedded services",
+            "absent",
+            f"{', '.join(missing)} missing",
+            "in the repository's folder: uv tool install '.[reference]'",
         )
     return Finding("embedded services", "works", "kakao, alaw, encar, saju, llm")
 

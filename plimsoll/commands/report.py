@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
 
+FORMS = ("review", "markdown", "junit", "daily", "weekly", "monthly", "quarterly")
 
-def report(run_dir: Path, lang: str, as_json: bool) -> None:
-    from reports.render import render
 
-    run = RunDirectory.open(run_dir)
-    path = render(run, lang)
-    print(json.dumps({"report": str(path)}) if as_json else path)
+def report(paths: Sequence[Path], form: str, baseline: Path | None, lang: str, as_json: bool) -> None:
+    if form not in FORMS:
+        raise UsageError(f"--as {form}: there is {', '.join(FORMS)}")
+    if baseline is not None and form not in ("weekly", "monthly", "quarterly"):
+        raise UsageError(f"--baseline goes with --as weekly, monthly or quarterly, not with {form}")
+    written, text = _made(paths, form, baseline, lang)
+    if as_json:
+        print(json.dumps({"report": str(written), "as": form}))
+    else:
+        print(text if text is not None else written)
+
+
+def _made(paths: Sequence[Path], form: str, baseline: Path | None, lang: str) -> tuple[Path, str | None]:
+    """(the file that was written, its text where that is for the terminal too)."""
+    from reports import junit, markdown, periodic, periods
+    from reports.render import render, render_quarter
+
+    if form in ("review", "markdown", "junit"):
+        if len(paths) != 1:
+            raise UsageError(f"--as {form} is about one run; name one run directory, or take --as weekly for several")
+        run = RunDirectory.open(paths[0])
+        if form == "review":
+            return render(run, lang), None
+        text = markdown.markdown(run, lang) if form == "markdown" else junit.junit(run, lang)
+        return run.write_text("report.md" if form == "markdown" else "junit.xml", text), text
+    runs = periods.runs_in(paths)
+    pinned = RunDirectory.open(baseline) if baseline else None
+    if form == "quarterly":
+        return render_quarter(runs, pinned, lang), None
+    text = periodic.check(runs, form, lang, pinned)
+    return runs[-1].write_text(f"{form}.md", text), text

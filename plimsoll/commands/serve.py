@@ -62,7 +62,7 @@ def _service(name: str) -> ModuleType:
 def _missing(name: str, error: ModuleNotFoundError) -> UsageError:
     return UsageError(
         f"{name} needs {error.name}, which is not installed; install the reference services with: "
-        "pip install 'plimsoll[reference]' (or make setup in a clone)"
+        "uv tool install '.[reference]' in the repository's folder (in a clone: make setup)"
     )
 
 

@@ -138,3 +138,16 @@ def test_no_request_is_sent_at_a_paid_upstream_before_its_cost_is_known(
     assert part in str(caught.value)
     assert server.asked == [] and server.paths() == []
     assert not list(tmp_path.glob("*-t-*"))
+
+
+def test_a_user_without_a_name_and_a_folder_that_cannot_be_written_are_no_defects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs under a number."""
+    monkeypatch.setattr("getpass.getuser", lambda: {}["uid not found"])
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert permission.allow("staging.example.com", 5.0)["by"].startswith("uid ")
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="XDG_CONFIG_HOME"):
+        permission.allow("staging.example.com", 5.0)

@@ -1,5 +1,6 @@
 """Run directories made from queueing theory instead of a service: same files, same schemas, known content."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -217,10 +218,12 @@ def resources_table(rates: list[float], stage_s: float) -> pa.Table:
     return pa.table({field.name: [row.get(field.name) for row in rows] for field in RESOURCES}, schema=RESOURCES)
 
 
-def write(out: Path, rates: list[float] | None = None, stage_s: float = 10.0, plan: bool = True) -> RunDirectory:
+def write(
+    out: Path, rates: list[float] | None = None, stage_s: float = 10.0, plan: bool = True, now: datetime | None = None
+) -> RunDirectory:
     """A whole run directory inside `out`; `rates` are the stages' arrivals per second."""
     rates = rates if rates is not None else [8.0 * step for step in range(1, 11)]
-    run = RunDirectory.create(out, "kakao")
+    run = RunDirectory.create(out, "kakao", now)
     rows = rows_of(rates, stage_s)
     stages = [f"step-{index + 1:02d}" for index in range(len(rates))]
     pq.write_table(
