@@ -71,12 +71,15 @@ def launch(
         settings = service.settings.from_options(name, options, **fixed)
         sock = bind(name, host, port)
         public: tuple[str, int] = sock.getsockname()[:2]
-        service.prepare(settings)
         started_with_it = ""
+        await_llm: Callable[[], None] | None = None
         if service.needs_upstream and not upstream:
-            fixed["upstream"] = started.enter_context(emulated_llm())
+            fixed["upstream"], await_llm = started.enter_context(emulated_llm())
             settings = service.settings.from_options(name, options, **fixed)
             started_with_it = ", an emulator started with it"
+        service.prepare(settings)
+        if await_llm:
+            await_llm()
         if front:
             assert service.front_config is not None
             sock.close()
@@ -101,21 +104,24 @@ def url(host: str, port: int) -> str:
 
 
 @contextlib.contextmanager
-def emulated_llm() -> Iterator[str]:
-    """The embedded LLM emulator on a free port, in a process of its own; yields its URL."""
+def emulated_llm() -> Iterator[tuple[str, Callable[[], None]]]:
+    """The embedded LLM emulator on a free port, in a process of its own; its URL, and what waits until it answers."""
     port = free_port()
     code = f"from targets.reference.llm import serve; serve(port={port})"
     process = subprocess.Popen([sys.executable, "-c", code], preexec_fn=die_with_parent)
     base = url("127.0.0.1", port)
-    try:
-        deadline_s = time.monotonic() + LLM_START_S
+    deadline_s = time.monotonic() + LLM_START_S
+
+    def wait() -> None:
         while True:
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{base}/v1/models", timeout=1):
-                break
+                return
             if process.poll() is not None or time.monotonic() > deadline_s:
                 refuse(f"The emulated LLM did not start on {base}; start one yourself and name it with --upstream.", 1)
             time.sleep(0.05)
-        yield base
+
+    try:
+        yield base, wait
     finally:
         process.terminate()
         try:
