@@ -69,7 +69,7 @@ def blocks(document: Document, one: Document, words: Words) -> Chart | None:
         for block in listed(duet, "blocks")
     ]
     points = [(number, block, 100 * value) for number, block, value in found if q.is_number(value)]
-    if len(points) < 2:
+    if len(points) < 2 or len({value for _, _, value in points}) == 1:
         return None
     what, floor = gate_text.name_of(one, words), 100 * float(one.get("floor") or document.get("floor") or 0.0)
     second = next((place for place, (number, _, _) in enumerate(points) if number != points[0][0]), None)

@@ -122,10 +122,13 @@ def _with_accepted(
 def _slo(limits: Mapping[str, Mapping[str, float]], judged: Sequence[Comparison]) -> list[dict[str, Any]]:
     """Absolute limits beside the relative test, by each version's median block at the gate's rate."""
     typical = {(c.endpoint, c.metric): c.series for c in judged}
+    names = {endpoint for endpoint, _ in typical} - {"all"}
+    alone = next(iter(names)) if len(names) == 1 else ""
     findings = []
     for endpoint, metrics in limits.items():
         for metric, limit in metrics.items():
-            found = typical.get((endpoint, metric)) if metric in SLO_METRICS else None
+            found = typical.get((endpoint, metric)) or (typical.get((alone, metric)) if endpoint == "all" else None)
+            found = found if metric in SLO_METRICS else None
             values = (found.baseline, found.candidate) if found else (None, None)
             states = ["unknown" if v is None else "met" if v <= limit else "missed" for v in values]
             findings.append(

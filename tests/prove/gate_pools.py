@@ -1,6 +1,6 @@
 """Records block pools for `make prove-gate` and evaluates gates drawn from them.
 
-    python -m tests.prove.gate_pools record FILE --seconds 45 --pieces 3       appended to FILE
+    python -m tests.prove.gate_pools record FILE --pieces 3                    appended to FILE
     python -m tests.prove.gate_pools evaluate FILE [--write]                   the table; into docs/accuracy.md
 
 The service is the embedded kakao, its policy search answered from its cache (some 1 to 2 ms of CPU a request: a block of
@@ -20,6 +20,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from benchmarks.gate import blocks as gate_blocks
 from benchmarks.gate.accuracy import figure, write
@@ -41,8 +43,8 @@ from targets.control import Deployment
 ROOT = Path(__file__).parents[2]
 POOL = ROOT / "tests" / "prove" / "gate_pools.json"
 MARKS = "<!-- prove-gate -->", "<!-- /prove-gate -->"
-BUSY = 0.5
-PLANNED, FLOOR, ALPHA = 12, 0.03, 0.05
+BUSY, VERSIONS = 0.5, 6
+PLANNED, FLOOR, ALPHA = 24, 0.03, 0.05
 EQUAL = ("equal-1", "equal-2")
 NOTHING = {"planted_delay_ms": 0.0}  # what carries a planted slowdown is in all versions
 QUOTED = ("equal versions", "+5 % service time", "+10 % service time")
@@ -69,7 +71,7 @@ def main() -> int:
     words = argparse.ArgumentParser(prog="gate_pools")
     words.add_argument("what", choices=("record", "evaluate"))
     words.add_argument("file", type=Path, nargs="?", default=POOL)
-    words.add_argument("--seconds", type=float, default=45)
+    words.add_argument("--seconds", type=float, default=50)
     words.add_argument("--pieces", type=int, default=1)
     words.add_argument("--gates", type=int, default=400)
     words.add_argument("--write", action="store_true")
@@ -96,11 +98,11 @@ def record(seconds: float, planted: dict[str, Any] | None) -> Piece:
     folder = Path(tempfile.mkdtemp(prefix="gate-pool-"))
     contract = parse(CONTRACT, folder / "contract.toml")
     cpus = place(1, True).target
+    planted = planted or _sized(folder, contract, cpus)
     with ExitStack() as stack:
         pair = Pair()
         for name in EQUAL:
             _start(stack, pair, contract, folder, cpus, name, NOTHING)
-        planted = planted or _sized(contract, pair, folder)
         for name, settings in planted.items():
             if name != "about":
                 _start(stack, pair, contract, folder, cpus, name, settings)
@@ -118,20 +120,30 @@ def record(seconds: float, planted: dict[str, Any] | None) -> Piece:
     return Piece(labels, kept, datetime.now(UTC).isoformat(timespec="seconds"), planted)
 
 
-def _sized(contract: Contract, pair: Pair, folder: Path) -> dict[str, Any]:
-    """Version → settings that slow it by the share in its name, and what the pilot saw."""
-    pilot = [Stage("warm", 4.0, 120.0, 120.0, warmup=True), Stage("pilot", 8.0, 120.0, 120.0)]
-    run = _run(contract, pair, folder, pilot, 2)
-    [(_, _, _, sides)] = gate_blocks.versions(run.directory, EQUAL, {"search": 10.0})
-    service_ms = sides[0].figures["search", "service_mean_ms"]
-    cpu_s, rss = sides[0].figures["all", "cpu_s_per_request"], sides[0].figures["all", "peak_memory_mib"]
-    rate = min(120.0, BUSY / (5 * cpu_s))
+def _sized(folder: Path, contract: Contract, cpus: list[int]) -> dict[str, Any]:
+    """Version → settings that slow it by the share in its name: of what equal versions need under the very load."""
+    with ExitStack() as stack:
+        pair = Pair()
+        labels = [f"sizing-{k}" for k in range(VERSIONS)]
+        for name in labels:
+            _start(stack, pair, contract, folder, cpus, name, NOTHING)
+        rates = [40.0]
+        for _ in range(2):  # the second at the rate that the first one says is half a core
+            total = VERSIONS * rates[-1]
+            stages = [Stage("warmup", 4.0, total, total, warmup=True), Stage("pilot", 6.0, total, total)]
+            run = _run(contract, pair, folder, stages, 2)
+            [(_, _, _, sides)] = gate_blocks.versions(run.directory, labels, {"search": 10.0})
+            cpu_s = float(np.median([side.figures["all", "cpu_s_per_request"] for side in sides]))
+            rates.append(min(120.0, BUSY / (VERSIONS * cpu_s)))
+    service_ms = float(np.median([side.figures["search", "service_mean_ms"] for side in sides]))
+    rss = float(np.median([side.figures["all", "peak_memory_mib"] for side in sides]))
     return {
-        "delay-5": {"planted_delay_ms": 0.05 * service_ms},
-        "delay-10": {"planted_delay_ms": 0.10 * service_ms},
+        "slower-5": {"planted_cpu_ms": 0.05 * service_ms},
+        "slower-10": {"planted_cpu_ms": 0.10 * service_ms},
+        "waits-20": {"planted_delay_ms": 0.20 * service_ms},
         "cpu-20-memory-30": {"planted_cpu_ms": 200 * cpu_s, "planted_memory_mib": 0.30 * rss},
-        "about": {"service_ms": service_ms, "cpu_s_per_request": cpu_s, "rss_mib": rss, "rate_rps": rate,
-                  "block_s": 1.02 * P95_NEEDS / rate},
+        "about": {"service_ms": service_ms, "cpu_s_per_request": cpu_s, "rss_mib": rss, "rate_rps": rates[-1],
+                  "block_s": 1.02 * P95_NEEDS / rates[-1]},
     }  # fmt: skip
 
 
@@ -181,8 +193,9 @@ def evaluate(pieces: list[Piece], gates: int) -> tuple[list[dict[str, Any]], dic
     memory = replace(rules, primaries=(("all", "peak_memory_mib"),))
     cases = (
         ("equal versions", EQUAL, EQUAL, rules, "A/A"),
-        ("+5 % service time", EQUAL, ("delay-5",), rules, "slower"),
-        ("+10 % service time", EQUAL, ("delay-10",), rules, "slower"),
+        ("+5 % service time", EQUAL, ("slower-5",), rules, "slower"),
+        ("+10 % service time", EQUAL, ("slower-10",), rules, "slower"),
+        ("+20 % delay", EQUAL, ("waits-20",), rules, "slower"),
         ("+20 % CPU", EQUAL, ("cpu-20-memory-30",), cpu, "slower"),
         ("+30 % memory", EQUAL, ("cpu-20-memory-30",), memory, "slower"),
     )

@@ -37,6 +37,6 @@ def test_a_twentieth_slower_mostly_fails(shares: dict[tuple[str, str], float]) -
     assert shares["+5 % service time", "FAIL"] >= 0.70
 
 
-@pytest.mark.parametrize("case", ["+20 % CPU", "+30 % memory"])
+@pytest.mark.parametrize("case", ["+20 % delay", "+20 % CPU", "+30 % memory"])
 def test_larger_changes_fail(shares: dict[tuple[str, str], float], case: str) -> None:
     assert shares[case, "FAIL"] >= 0.95

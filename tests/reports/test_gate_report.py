@@ -82,7 +82,7 @@ def test_markdown_and_annotations_carry_no_markup_of_the_target() -> None:
 
 def test_the_terminal_says_the_verdict_first_and_the_report_last() -> None:
     lines = gate_text.lines(document(), "runs/x/report.html")
-    assert lines[0].startswith("FAIL: the candidate is slower by more than 3 %")
+    assert lines[0].startswith("FAIL: The candidate is slower by more than 3 %")
     assert lines[-1] == "report: runs/x/report.html"
     assert any("search mean" in line and "notices" in line for line in lines)
     assert all(line.isprintable() for line in lines)
