@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ from measurements.rundir import RunDirectory
 from measurements.sample import NULL, PACKED
 
 CAPACITY = 8_192
+WRITTEN_AT_ONCE = 2_048
+MOST_WAITING = 8  # full buffers; beyond them rows are kept at once, so that memory stays bounded
 MAX_NAMES = 2_000
 OTHER = "(more names)"
 TIMES = ("intended_ns", "sent_ns", "connect_ns", "first_byte_ns", "first_token_ns", "done_ns")
@@ -41,12 +44,16 @@ class Recorder:
         self._offset = 0
         self._token_key: list[tuple[int, int, int]] = []
         self._token_at, self._token_count = array("q"), array("i")
+        self._full: deque[tuple[bytearray, int]] = deque()
+        self._spare: list[bytearray] = []
+        self._keeping: Iterator[None] | None = None
         self.listeners: list[Callable[[np.ndarray], None]] = []
+        self.when_full: Callable[[], None] = self.flush
         self.timings = TimingNotes(sidecar(run, "timings", worker).with_suffix(SUFFIX))
 
     @property
     def rows(self) -> int:
-        return self._samples.rows + self._offset // ROW_BYTES
+        return self._samples.rows + self._offset // ROW_BYTES + sum(count for _, count in self._full)
 
     def endpoint(self, name: str) -> int:
         """The number of an endpoint's name; past 2,000 names they share one, so that memory stays bounded."""
@@ -73,7 +80,11 @@ class Recorder:
         )  # fmt: skip
         self._offset += ROW_BYTES
         if self._offset == FULL_BYTES:
-            self.flush()
+            self._set_aside()
+            if len(self._full) > MOST_WAITING:
+                self.flush()
+            else:
+                self.when_full()
 
     def stream(self, seq: int, step: int, at_ns: array[int], tokens: list[int]) -> None:
         """When each content event of a streamed answer came and how many tokens it carried."""
@@ -84,18 +95,49 @@ class Recorder:
             self._flush_tokens()
 
     def flush(self) -> None:
-        self._flush_tokens()
-        self.timings.flush()
-        if not self._offset:
-            return
-        packed = np.frombuffer(self._buffer, dtype=PACKED, count=self._offset // ROW_BYTES).copy()
-        self._offset = 0
+        """Everything so far is in the journal, and the listeners have seen it."""
+        for _ in self.keep():
+            pass
+
+    def keep(self, until_now: bool = True) -> Iterator[None]:
+        """The work of a flush in steps of a millisecond at most: whoever has arrivals to send goes on between them.
+
+        `until_now`: also what fills no buffer yet.
+        """
+        if until_now:
+            self._flush_tokens()
+            self.timings.flush()
+            self._set_aside()
+        while self._keeping is not None or self._full:
+            if self._keeping is None:
+                self._keeping = self._keep_one(*self._full.popleft())
+            try:
+                next(self._keeping)
+            except StopIteration:
+                self._keeping = None
+            except BaseException:
+                self._keeping = None
+                raise
+            yield
+
+    def _set_aside(self) -> None:
+        if self._offset:
+            self._full.append((self._buffer, self._offset // ROW_BYTES))
+            self._buffer, self._offset = self._spare.pop() if self._spare else bytearray(FULL_BYTES), 0
+
+    def _keep_one(self, buffer: bytearray, count: int) -> Iterator[None]:
+        packed = np.frombuffer(buffer, dtype=PACKED, count=count)
         for name in TIMES:
             times = packed[name]
             np.subtract(times, self.start_ns, out=times, where=times != NULL)
-        self._samples.append(sample.batch(packed, self.worker, self.stages, self.endpoints))
+        for first in range(0, count, WRITTEN_AT_ONCE):
+            yield
+            some = packed[first : first + WRITTEN_AT_ONCE]
+            self._samples.append(sample.batch(some, self.worker, self.stages, self.endpoints))
         for listener in self.listeners:
+            yield
             listener(packed)
+        self._spare.append(buffer)
 
     def _flush_tokens(self) -> None:
         if not self._token_at:

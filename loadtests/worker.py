@@ -23,6 +23,7 @@ from typing import Any
 import gevent
 import gevent.socket
 import numpy as np
+from gevent.event import Event
 
 from loadtests import sending
 from loadtests.arrivals import schedule
@@ -43,6 +44,8 @@ from measurements.rundir import RunDirectory
 from targets.contract_file import parse, secret_values
 
 SETUP = "setup"
+TELL_NS = 1_000_000_000
+BREATH_S = 0.0005  # not 0: only a timer lets the loop look at its descriptors
 
 
 class Orders:
@@ -166,16 +169,27 @@ class Worker:
             gevent.sleep(0.02)
 
     def _report(self, view: LiveView, session: Session, recorder: Recorder, echo: Echo) -> None:
+        full = Event()
+        recorder.when_full = full.set
+        tell_ns = now() + TELL_NS
         while not self._done:
-            gevent.sleep(1.0)
+            full.wait(max(tell_ns - now(), 0) / 1e9)
+            full.clear()
             if self._done:
                 return
+            told_now = now() >= tell_ns
             try:
-                recorder.flush()
+                for _ in recorder.keep(until_now=told_now):
+                    gevent.sleep(BREATH_S)
             except PlimsollError as error:
                 self._orders.tell(event="fault", sentence=str(error))
                 self.stop(str(error))
                 return
+            if self._done:
+                return
+            if not told_now:
+                continue
+            tell_ns = now() + TELL_NS
             users = self._load.users if self._load else 0
             told = view.snapshot(session.in_flight, users)
             self._orders.tell(event="progress", worker=self._number, echo_us=echo.take(), **told)

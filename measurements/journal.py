@@ -23,7 +23,8 @@ class JournalWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self.rows = 0
-        self._file = path.open("xb", buffering=0)
+        path.open("xb").close()  # never over what is there
+        self._file = pa.OSFile(str(path), "wb")
         self._stream = pa.ipc.new_stream(self._file, schema)
 
     def append(self, batch: pa.RecordBatch) -> None:

@@ -1,0 +1,1 @@
+"""`make engine`: what one load process can do on one core, as figures: open loop, token streams, memory."""

@@ -1,0 +1,62 @@
+"""`make engine`: runs the load engine at its limits against servers on the other core, and prints what it did."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.engine.cases import CASES, Figure
+from measurements.errors import PlimsollError
+
+MARKS = re.compile(r"<!-- engine -->.*<!-- /engine -->", re.DOTALL)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make engine", description=__doc__)
+    parser.add_argument("--only", choices=CASES, action="append", help="one case; may be repeated")
+    parser.add_argument("--seconds", type=int, default=30, help="of load in each case (default 30)")
+    parser.add_argument("--write-accuracy", metavar="FILE", type=Path, help="write the table between its marks")
+    words = parser.parse_args()
+    if len(os.sched_getaffinity(0)) < 2:
+        print("the engine's figures need two cores: one for the server, one for the load", file=sys.stderr)
+        return 2
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="plimsoll-engine-") as name:
+        for case in words.only or CASES:
+            print(f"{case} ...", file=sys.stderr, flush=True)
+            try:
+                figures += CASES[case](Path(name), words.seconds)
+            except PlimsollError as error:
+                print(f"{case}: {error}", file=sys.stderr)
+                return int(error.exit_code)
+    _show(figures)
+    if words.write_accuracy:
+        text = words.write_accuracy.read_text(encoding="utf-8")
+        made = f"<!-- engine -->\n{_markdown(figures)}\n<!-- /engine -->"
+        words.write_accuracy.write_text(MARKS.sub(lambda _: made, text), encoding="utf-8")
+    return 0
+
+
+def _show(figures: list[Figure]) -> None:
+    table = Table(title="one load process on one core, the server on another")
+    for heading in ("case", "figure", "value"):
+        table.add_column(heading, justify="right" if heading == "value" else "left")
+    for figure in figures:
+        table.add_row(figure.case, figure.name, figure.value)
+    Console(width=110).print(table)
+
+
+def _markdown(figures: list[Figure]) -> str:
+    rows = [f"| {figure.case} | {figure.name} | {figure.value} |" for figure in figures]
+    return "\n".join(["| case | figure | value |", "|---|---|---|", *rows])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
