@@ -12,7 +12,7 @@ from reports import documents as docs
 from reports import quantities as q
 from reports.charts.forest import forest
 from reports.documents import Document, Documents, amount, doubt, entry_of, quantile, section
-from reports.render import page_of
+from reports.page import page_of
 from reports.wording import Words
 
 QUANTILES = ("mean", "p50", "p95", "p99")

@@ -10,7 +10,7 @@ from reports import gate_charts, gate_text
 from reports import quantities as q
 from reports.charts.chart import Chart
 from reports.documents import Document, listed
-from reports.render import page_of
+from reports.page import page_of
 from reports.wording import Words
 
 MOST_FUNCTIONS = 12

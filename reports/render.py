@@ -1,18 +1,11 @@
 """`report.html`: one file that needs no network and no script, made from a run directory."""
 
-import base64
-import hashlib
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from measurements.rundir import RunDirectory
 from reports import advice, decision, documents, findings, policies, tables
@@ -30,6 +23,7 @@ from reports.charts.token_timings import token_timings
 from reports.costs import costs
 from reports.documents import Documents, listed, section, texts
 from reports.key_figures import ICONS
+from reports.page import page_of
 from reports.quarter import Quarter, quarter
 from reports.series import Series
 from reports.untested import untested
@@ -85,41 +79,6 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
         provenance=tables.provenance_rows(read, words),
         command=read.run.get("command"),
     )
-
-
-def page_of(template: str, words: Words, **fields: Any) -> str:
-    """A template filled in, with the one style sheet and its hash; everything in `fields` is escaped."""
-    style = files("reports").joinpath("templates").joinpath("report.css").read_text(encoding="utf-8")
-    fixed = {"w": words, "lang": words.lang, "style": Markup(style), "style_hash": policy_hash(style)}
-    return _environment(words.lang).get_template(template).render(**fixed, **fields)
-
-
-def policy_hash(source: str) -> str:
-    """A Content-Security-Policy source expression that allows exactly this inline text."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
-
-
-def _unbroken(value: Any) -> Any:
-    """A figure stays on one line with its unit."""
-    if isinstance(value, str) and not isinstance(value, Markup):
-        return re.sub(r"(?<=\d) (?=(ms|s|min|h|%|MiB|GiB)\b|%)", "\u00a0", value)
-    return value
-
-
-def _environment(lang: str) -> Environment:
-    """`said` marks sentences that documents carry in English, for screen readers and hyphenation."""
-    environment = Environment(
-        loader=PackageLoader("reports", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=_unbroken,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["said"] = lambda text: (
-        text if lang == "en" else Markup('<span lang="en">{}</span>').format(text)
-    )
-    return environment
 
 
 Drawing = Callable[[], Chart | None]

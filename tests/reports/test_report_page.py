@@ -16,7 +16,8 @@ from capacity.plan import RunDocuments, make_plan
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
 from reports import documents, quantities
-from reports.render import policy_hash, render
+from reports.page import policy_hash
+from reports.render import render
 from reports.wording import LANGUAGES, Words
 
 VOID = {"meta", "link", "br", "img"}

@@ -1,0 +1,47 @@
+"""A template filled in: the one style sheet, everything escaped, a policy that allows nothing but what stands inside."""
+
+import base64
+import hashlib
+import re
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.wording import Words
+
+
+def page_of(template: str, words: Words, **fields: Any) -> str:
+    """A template filled in, with the one style sheet and its hash; everything in `fields` is escaped."""
+    style = files("reports").joinpath("templates").joinpath("report.css").read_text(encoding="utf-8")
+    fixed = {"w": words, "lang": words.lang, "style": Markup(style), "style_hash": policy_hash(style)}
+    return _environment(words.lang).get_template(template).render(**fixed, **fields)
+
+
+def policy_hash(source: str) -> str:
+    """A Content-Security-Policy source expression that allows exactly this inline text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+
+
+def _unbroken(value: Any) -> Any:
+    """A figure stays on one line with its unit."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return re.sub(r"(?<=\d) (?=(ms|s|min|h|%|MiB|GiB)\b|%)", "\u00a0", value)
+    return value
+
+
+def _environment(lang: str) -> Environment:
+    """`said` marks sentences that documents carry in English, for screen readers and hyphenation."""
+    environment = Environment(
+        loader=PackageLoader("reports", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_unbroken,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["said"] = lambda text: (
+        text if lang == "en" else Markup('<span lang="en">{}</span>').format(text)
+    )
+    return environment
