@@ -51,8 +51,9 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set planted_delay_ms=0' \
 	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'
 
-prove-gate: setup ## record block pools (7 minutes), then measure the gate's false alarms and misses into docs/accuracy.md
-	@for pieces in 1 2 2 1; do $(BIN)/python -m tests.prove.gate_pools record --pieces $$pieces || exit 1; done
+prove-gate: setup ## record block pools (11 minutes), then measure the gate's false alarms and misses into docs/accuracy.md
+	@for piece in 1 2 3 4 5 6; do $(BIN)/python -m tests.prove.gate_pools record times || exit 1; done
+	@$(BIN)/python -m tests.prove.gate_pools record resources --seconds 50
 	@$(BIN)/python -m tests.prove.gate_pools evaluate --write
 	@$(BIN)/python -m pytest -q -m prove tests/prove/test_gate_pools.py
 

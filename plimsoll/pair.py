@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -16,7 +17,7 @@ from plimsoll import permission
 from profiles.ports import listening
 from targets.contract import Contract
 from targets.control import Deployment, Say
-from targets.urls import resolve
+from targets.urls import base_url, resolve
 
 SIDES = ("baseline", "candidate")
 GIT_S = 60.0
@@ -132,11 +133,26 @@ def git(*words: str) -> str:
             f"git {words[0]} did not work ({error}); give URLs or start commands instead of revisions"
         ) from error
     if done.returncode:
-        said = " ".join(done.stderr.split())[:300] or f"nothing is known as {words[-1]}"
+        said = " ".join(done.stderr.split())[:300] or f"nothing is known as {words[-1].removesuffix('^{commit}')}"
         raise UsageError(
             f"git {' '.join(words[:2])}: {said}; name a revision of this repository, a URL or a run directory"
         )
     return done.stdout.strip()
+
+
+def reachable(side: str, url: str) -> None:
+    """One connection, so that a wrong address is a sentence; Refused where load may not go."""
+    parts, address = base_url(url), resolve(url)
+    permission.check(url, address, 0.0)
+    if parts.scheme == "unix":
+        return
+    try:
+        socket.create_connection((address, parts.port or (443 if parts.scheme == "https" else 80)), timeout=5).close()
+    except OSError as error:
+        why = error.strerror or error
+        raise TargetUnreachable(
+            f"the {side} {url} does not answer ({why}); start it, or say how with --{side}-start"
+        ) from error
 
 
 def _with_start(contract: Contract, version: Version, side: str) -> Contract:

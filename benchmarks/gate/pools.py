@@ -72,7 +72,7 @@ def draw(
     random = np.random.default_rng(seed)
     usable = [p for p in pieces if {*baselines} & {*p.versions} and {*candidates} & {*p.versions}]
     usable = [p for p in usable if len(p.blocks) >= PART_BLOCKS]
-    enough = sum(len(p.blocks) // PART_BLOCKS for p in usable) * PART_BLOCKS >= 2 * looks(planned)[-1].blocks
+    enough = sum(len(p.blocks) // PART_BLOCKS for p in usable) * PART_BLOCKS >= 2 * looks(planned)[0].blocks
     verdicts: Counter[Verdict] = Counter()
     ratios = []
     for _ in range(gates if enough else 0):
@@ -109,6 +109,8 @@ class _Fresh:
         def record(first: int, count: int) -> Recorded:
             blocks: list[Block] = []
             for begin in range(0, count, PART_BLOCKS):
+                if not self._parts:
+                    break
                 piece, part = self._parts.pop(0)
                 left, right = piece.versions.index(self._base), piece.versions.index(self._new)
                 for sides in part[: count - begin]:

@@ -62,7 +62,7 @@ def weekly(target: str, entries: Sequence[Mapping[str, Any]], found: Sequence[Tr
         lines.append("No gate ran this week.")
     runs = sum(entry["kind"] != "gate" for entry in week)
     lines += [
-        f"Runs: {runs}." if runs else "",
+        *([f"Runs: {runs}."] if runs else []),
         "",
         "| figure | now | a week ago | change | since release |",
         "|---|---:|---:|---:|---:|",

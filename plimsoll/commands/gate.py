@@ -25,7 +25,7 @@ from plimsoll import money
 from plimsoll.display import watcher
 from plimsoll.duets import PILOT_RPS, PILOT_S, WARMUP_S, LiveDuets, choose_rate, requests_per_block
 from plimsoll.measure import Watcher
-from plimsoll.pair import Version, git
+from plimsoll.pair import SIDES, Version, git, reachable
 from plimsoll.placement import place
 from reports import wording
 from targets.contract import Contract
@@ -69,19 +69,23 @@ def gate(words: Words) -> None:
     stored = [name for name in (words.baseline, words.candidate) if name and (Path(name) / "run.json").is_file()]
     accepted = acceptance.in_force(acceptance.path_beside(words.contract), datetime.now(UTC).date())
     look = watcher(words.quiet or words.json)
+    versions = [] if stored else [_version(words, side) for side in SIDES]
+    for side, version in zip(SIDES, versions, strict=False):
+        if version.url is not None:
+            reachable(side, version.url)
+    _afford(contract, words)
     run = _directory(words, contract)
     if stored:
         from plimsoll.stored_gate import against_stored
 
         document = against_stored(words, contract, rules, run, look)
     else:
-        document = _paired(words, contract, rules, accepted, run, look)
+        document = _paired(words, contract, rules, accepted, run, look, versions)
     run.write_json("verdict.json", document)
     profile = None
     if document["verdict"] == "FAIL" and not stored:
         from plimsoll.gate_profile import profiled
 
-        versions = [_version(words, "baseline"), _version(words, "candidate")]
         profile = profiled(contract, versions, run, document["rate_rps"], look)
     from plimsoll.gate_output import publish
 
@@ -142,10 +146,9 @@ def _directory(words: Words, contract: Contract) -> RunDirectory:
 
 
 def _paired(
-    words: Words, contract: Contract, rules: Rules, accepted: list[acceptance.Accepted], run: RunDirectory, look: Watcher
+    words: Words, contract: Contract, rules: Rules, accepted: list[acceptance.Accepted], run: RunDirectory, look: Watcher,
+    versions: list[Version],
 ) -> dict[str, Any]:  # fmt: skip
-    versions = [_version(words, "baseline"), _version(words, "candidate")]
-    _afford(contract, words)
     seed = words.seed if words.seed is not None else secrets.randbelow(2**31)
     duets = LiveDuets(contract, versions, run.path, seed, look, min(words.rate or PILOT_RPS, PILOT_RPS))
     duets.alternate = words.alternate

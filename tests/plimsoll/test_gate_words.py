@@ -53,9 +53,17 @@ def test_what_cannot_be_is_one_sentence(tmp_path: Path, given: dict[str, object]
     assert found.value.exit_code == code
 
 
+def test_what_is_refused_leaves_no_run_behind(tmp_path: Path) -> None:
+    with pytest.raises(PlimsollError) as found:
+        gate(words(tmp_path, baseline="http://127.0.0.1:9", candidate="http://127.0.0.1:9"))
+    assert found.value.exit_code == Exit.UNREACHABLE
+    assert "the baseline http://127.0.0.1:9 does not answer" in str(found.value)
+    assert not (tmp_path / "runs").exists()
+
+
 def test_a_version_that_must_be_started_needs_to_be_told_how(tmp_path: Path) -> None:
-    with pytest.raises(PlimsollError, match="--candidate-start"):
-        gate(words(tmp_path, baseline="http://127.0.0.1:9"))
+    with pytest.raises(PlimsollError, match="--baseline-start"):
+        gate(words(tmp_path, baseline="HEAD"))
 
 
 def test_a_paid_upstream_needs_a_cap_that_covers_the_worst_course(tmp_path: Path) -> None:
@@ -65,7 +73,7 @@ paid = true
 usd_per_1k_tokens_in = 1
 tokens_in = 100
 """
-    urls = {"baseline": "http://127.0.0.1:9", "candidate": "http://127.0.0.1:10"}
+    urls = {"baseline_start": "true", "candidate_start": "true"}
     for extra, given, code in (
         (paid, {}, Exit.REFUSED), (paid + "max_usd = 1", {}, Exit.USAGE), (paid + "max_usd = 1", {"rate": 1.0}, Exit.REFUSED),
     ):  # fmt: skip
