@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -13,9 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.engine.cases import CASES, Figure
+from benchmarks.published import written
 from measurements.errors import PlimsollError
-
-MARKS = re.compile(r"<!-- engine -->.*<!-- /engine -->", re.DOTALL)
 
 
 def main() -> int:
@@ -38,9 +36,7 @@ def main() -> int:
                 return int(error.exit_code)
     _show(figures)
     if words.write_accuracy:
-        text = words.write_accuracy.read_text(encoding="utf-8")
-        made = f"<!-- engine -->\n{_markdown(figures)}\n<!-- /engine -->"
-        words.write_accuracy.write_text(MARKS.sub(lambda _: made, text), encoding="utf-8")
+        written(words.write_accuracy, "engine", _markdown(figures))
     return 0
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,8 @@ def _streamed(folder: Path, seconds: int, users: int, rate: int) -> list[Figure]
     gaps = run.table("tokens", ["seq", "step"])
     full = int((np.unique(gaps["seq"].to_numpy(), return_counts=True)[1] == tokens).sum())
     late_ms = _after_stamp_ms(run, stamps["seq"].to_numpy(), stamps["sent"].to_numpy())
-    limit = f" (the server used {server.peak:.0%} of its core: it is the limit)" if server.peak >= LIMITED else ""
+    share = float(np.median(server.shares)) if server.shares else 0.0
+    limit = f" (the server used {share:.0%} of its core: it is the limit)" if share >= LIMITED else ""
     return [
         Figure(name, "tokens received per second", f"{len(gaps) / summary['duration_s']:,.0f}{limit}"),
         Figure(name, "streams with every token's time kept", f"{min(full, ok):,} of {ok:,}"),
@@ -121,7 +122,7 @@ def _after_stamp_ms(run: RunDirectory, seq: np.ndarray, sent_ns: np.ndarray) -> 
 class Watched:
     url: str
     process: Server
-    peak: float = 0.0
+    shares: list[float] = field(default_factory=list)
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def _run(
             break
         except subprocess.TimeoutExpired:
             if watch:
-                watch.peak = max(watch.peak, watch.process.busy_share())
+                watch.shares.append(watch.process.busy_share())
     if not text.startswith("{"):
         raise UsageError(f"plimsoll run ended with {process.returncode}: {said.strip()[-300:]}")
     return RunDirectory.open(folder / "runs" / "latest"), json.loads(text)

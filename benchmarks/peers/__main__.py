@@ -15,6 +15,7 @@ from rich.table import Table
 
 from benchmarks.peers.generators import Generator, generators
 from benchmarks.peers.server import Server, front_run, nginx
+from benchmarks.published import written
 from measurements.errors import PlimsollError
 
 STOCK = "locust FastHttpUser"
@@ -25,6 +26,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make peers", description=__doc__)
     parser.add_argument("--seconds", type=int, default=6, help="of load per generator and round (default 6)")
     parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
+    parser.add_argument("--write-accuracy", metavar="FILE", type=Path, help="write the table between its marks")
     words = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
@@ -39,7 +41,10 @@ def main() -> int:
         except PlimsollError as error:
             print(f"peers: {error}", file=sys.stderr)
             return int(error.exit_code)
-    _show(found, rounds, absent, words.seconds)
+    table = Comparison(found, rounds, words.seconds)
+    _show(table, absent)
+    if words.write_accuracy:
+        written(words.write_accuracy, "peers", table.markdown())
     return 0
 
 
@@ -61,36 +66,65 @@ def _run(generator: Generator, server: Server, core: int, seconds: int) -> tuple
     return generator.rate(text), peak
 
 
-def _show(found: list[Generator], rounds: list[list[tuple[float, float]]], absent: list[str], seconds: int) -> None:
-    names = [generator.name for generator in found]
-    rates = {name: [one[k][0] for one in rounds] for k, name in enumerate(names)}
-    limited = {name: any(one[k][1] >= LIMIT for one in rounds) for k, name in enumerate(names)}
-    table = Table(title=f"{len(rounds)} rounds of {seconds} s, 32 connections, POST of 38 bytes, one core each side")
-    for heading in ("generator", "requests/s", "× stock Locust", "× k6", "of wrk"):
+HEADINGS = ("generator", "requests/s", "× stock Locust", "× k6", "of wrk")
+LIMITED = ("server-limited: the server used over 95 % of its core, so the rate is a lower bound; a ratio to it is an "
+           "upper bound (≤), and a ratio of it a lower bound (≥).")  # fmt: skip
+
+
+class Comparison:
+    """The table's cells: medians over the rounds, ratios taken round by round."""
+
+    def __init__(self, found: list[Generator], rounds: list[list[tuple[float, float]]], seconds: int) -> None:
+        self.names = [generator.name for generator in found]
+        self.title = f"{len(rounds)} rounds of {seconds} s, 32 connections, POST of 38 bytes, one core each side"
+        self._rates = {name: [one[k][0] for one in rounds] for k, name in enumerate(self.names)}
+        self._limited = {name: any(one[k][1] >= LIMIT for one in rounds) for k, name in enumerate(self.names)}
+
+    @property
+    def any_limited(self) -> bool:
+        return any(self._limited.values())
+
+    def rows(self) -> list[list[str]]:
+        mark = {name: " (server-limited)" if self._limited[name] else "" for name in self.names}
+        return [
+            [
+                name,
+                f"{median(self._rates[name]):,.0f}{mark[name]}",
+                *(self._ratio(name, p) for p in (STOCK, "k6", "wrk")),
+            ]
+            for name in self.names
+        ]
+
+    def markdown(self) -> str:
+        lines = [HEADINGS, ["---", *["---:"] * (len(HEADINGS) - 1)], *self.rows()]
+        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        return f"{self.title}.\n\n{text}" + (f"\n\n{LIMITED}" if self.any_limited else "")
+
+    def _ratio(self, name: str, peer: str) -> str:
+        rates, limited = self._rates, self._limited
+        if peer not in rates:
+            return "-"
+        if name == peer:
+            return "1"
+        if limited[name] and limited[peer]:
+            return "not quoted"
+        value = median(a / b for a, b in zip(rates[name], rates[peer], strict=True))
+        sign = "≥ " if limited[name] else "≤ " if limited[peer] else ""
+        return f"{sign}{value:.2f}"
+
+
+def _show(comparison: Comparison, absent: list[str]) -> None:
+    table = Table(title=comparison.title)
+    for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "generator" else "right")
-    for name in names:
-        mark = " (server-limited)" if limited[name] else ""
-        cells = [_ratio(rates, limited, name, peer) for peer in (STOCK, "k6", "wrk")]
-        table.add_row(name, f"{median(rates[name]):,.0f}{mark}", *cells)
+    for row in comparison.rows():
+        table.add_row(*row)
     console = Console(width=110)
     console.print(table)
-    if any(limited.values()):
-        console.print("server-limited: the server used over 95 % of its core, so the rate is a lower bound; a ratio to it is "
-                      "an upper bound (≤), and a ratio of it a lower bound (≥).")  # fmt: skip
+    if comparison.any_limited:
+        console.print(LIMITED)
     for name in absent:
         console.print(f"{name} is not installed and was left out")
-
-
-def _ratio(rates: dict[str, list[float]], limited: dict[str, bool], name: str, peer: str) -> str:
-    if peer not in rates:
-        return "-"
-    if name == peer:
-        return "1"
-    if limited[name] and limited[peer]:
-        return "not quoted"
-    value = median(a / b for a, b in zip(rates[name], rates[peer], strict=True))
-    sign = "≥ " if limited[name] else "≤ " if limited[peer] else ""
-    return f"{sign}{value:.2f}"
 
 
 if __name__ == "__main__":
