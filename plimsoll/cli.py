@@ -87,6 +87,7 @@ def run(
     start: Annotated[bool, typer.Option("--start", help="start the service by [target.control] on free ports")] = False,
     replicas: Annotated[int, typer.Option(help="with --start: so many of them")] = 1,
     service_workers: Annotated[int | None, typer.Option("--service-workers", help="with --start: {workers}")] = None,
+    profile: Annotated[bool, typer.Option("--profile", help="afterwards, where its CPU goes, in passes apart")] = False,
     ui: Annotated[bool, typer.Option("--ui", help="Locust's web UI on 127.0.0.1:8089")] = False,
     master: Annotated[bool, typer.Option("--master", help="coordinate load processes on other hosts")] = False,
     join: Annotated[str | None, typer.Option(help="be a load process of that master")] = None,

@@ -128,6 +128,7 @@ def finish(
     )
     summary = summarise(frame, tokens, facts)
     summary |= _looked(spec, run, summary, looking, measured)
+    summary["memory_growth"] = observed.memory_growth(frame, looking, measured, spec.contract)
     summary["where_time_went"] = told.where_time_went(run, plan.workers, looking.spans)
     hot, longest, highest = validity.hot_windows(account.progress)
     echoes = _echoes(account.progress)

@@ -15,7 +15,7 @@ from loadtests.shapes import FINDING
 from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.rundir import RunDirectory
-from plimsoll import finish, health_checks, money, permission, probe, told, watch
+from plimsoll import afterwards, finish, health_checks, money, permission, probe, told, watch
 from plimsoll.duet_watch import DuetWatch
 from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement, place
@@ -91,7 +91,10 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         watcher.phase("reading the rows")
         if isinstance(looking, DuetWatch):
             run.write_json("duet.json", looking.readings())
-        return finish.finish(spec, plan, run, document, account, looking, signals.interrupted)
+        finished = finish.finish(spec, plan, run, document, account, looking, signals.interrupted)
+        if spec.profile and not signals.interrupted and not account.target_died:
+            afterwards.profile(spec, run, urls, roots, finished.summary, placement, watcher.phase)
+        return finished
 
 
 def _ask_health(spec: Spec, url: str, engines: dict[str, str]) -> list[Asked]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +14,16 @@ from measurements import frame as frames
 from measurements.errors import FormatError
 from measurements.rundir import RunDirectory
 from measurements.sample import NULL
-from profiles import snapshots
+from measurements.summary import Window
+from profiles import growth, snapshots
+from profiles.measured import limit_bytes
 from profiles.rates import per_window
+from profiles.usage import over_time
+from targets.contract import Contract
 
 if TYPE_CHECKING:
     from capacity.documents import RunDocuments
+    from plimsoll.watch import Watch
 
 FILE = "server.parquet"
 SNAPSHOTS = "profiles/snapshots.json"
@@ -96,6 +101,26 @@ def _plateau(bare: RunDocuments) -> list[tuple[float, float]]:
 def _shown(path: Path) -> str:
     """As a person here would type it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def memory_growth(
+    rows: frames.Frame, looking: Watch, measured: Sequence[Window], contract: Contract | None
+) -> dict[str, Any] | None:
+    """Growth of the service's memory over the requests of a run whose load stayed the same (`profiles.growth`); None
+    where it changed (memory follows the load too) or where nothing was watched."""
+    rates = {rate for window in measured for rate in (window.start_rps, window.end_rps)}
+    if looking.observer is None or not measured or len(rates) > 1:
+        return None
+    table = looking.observer.table()
+    at_s, rss = over_time(table, "target", "rss_bytes")
+    if not len(at_s):
+        return None
+    done_s = rows.done_ns[rows.done_ns != NULL] / 1e9
+    limit = limit_bytes(table, contract.resources.memory_mib if contract else None)
+    return growth.growth(
+        at_s.tolist(), rss.tolist(), done_s.tolist(), start_s=measured[0].start_s, end_s=measured[-1].end_s,
+        limit_bytes=limit,
+    )  # fmt: skip
 
 
 def _errors(directory: RunDirectory) -> list[dict[str, Any]]:

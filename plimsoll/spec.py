@@ -43,6 +43,7 @@ class Spec:
     start: bool = False
     replicas: int = 1
     service_workers: int | None = None
+    profile: bool = False
     ui_port: int | None = None
     out: Path = Path("runs")
     name: str | None = None

@@ -27,7 +27,7 @@ def compare(before: Path, after: Path) -> dict[str, Any]:
 
 def _cost_ms(run: Path) -> float:
     try:
-        document = json.loads((run / "profiles.json").read_text(encoding="utf-8"))
+        document = json.loads((run / "profiles" / "profiles.json").read_text(encoding="utf-8"))
         return float(document["cpu"]["cpu_ms_per_request"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{run} holds no CPU profile; make one with: plimsoll profile CONTRACT --cpu") from error

@@ -19,6 +19,7 @@ RATE_HZ = 100
 START_S = 20.0
 WRITE_S = 60.0
 MOST_CAPTURE_S = 24 * 3600
+LEAST_IN_TREE, DEEPEST_IN_TREE = 0.005, 80
 
 
 @dataclass
@@ -92,6 +93,20 @@ def flame_graph(capture: stacks.Capture, title: str) -> str:
     for stack, seconds in capture.stacks():
         root.add(_labels(stack), seconds)
     return svg(root, title, lambda seconds: f"{seconds:.2f} s")
+
+
+def tree(capture: stacks.Capture) -> dict[str, Any]:
+    """The flame graph as nested {name, seconds, children}, for a report to draw; branches under half a percent are cut."""
+    root = Node("all")
+    for stack, seconds in capture.stacks():
+        root.add(_labels(stack), seconds)
+    return _branch(root, LEAST_IN_TREE * root.weight, 0)
+
+
+def _branch(node: Node, least_s: float, depth: int) -> dict[str, Any]:
+    kept = [child for child in node.children.values() if child.weight >= least_s] if depth < DEEPEST_IN_TREE else []
+    children = [_branch(child, least_s, depth + 1) for child in sorted(kept, key=lambda child: -child.weight)]
+    return {"name": node.name[:160], "seconds": node.weight, "children": children}
 
 
 def difference(

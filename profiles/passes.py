@@ -178,6 +178,7 @@ class _Bench:
             "functions": table,
             "packages": packages,
             "sentence": ", ".join(f"{row['share']:.0%} {row['package']}" for row in packages[:4]),
+            "tree": cpu.tree(capture),
             "flame_graph": "profiles/cpu.svg",
             "speedscope": "profiles/cpu.speedscope.json",
         }

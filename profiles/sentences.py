@@ -13,6 +13,18 @@ def lines(document: dict[str, Any]) -> list[str]:
     return [*_cpu(document), *_frames(document), *_growth(document), *_memory(document), *_overheads(document)]
 
 
+def compared(document: dict[str, Any], most: int = 12) -> list[str]:
+    """From the document of `compared.compare`."""
+    before, after = document["cpu_ms_per_request"]
+    lines = [f"CPU per request: {before:.2f} ms before, {after:.2f} after (x{after / before:.2f})"]
+    for row in document["functions"][:most]:
+        low, high = row["ci95_ms"]
+        lines.append(f"  {row['change_ms']:+8.3f} ms ({low:+.3f} to {high:+.3f})  {row['function']}  {row['file']}")
+    if not document["functions"]:
+        lines.append("  no function differs by more than sampling alone would show")
+    return lines
+
+
 def _cpu(document: dict[str, Any]) -> Iterator[str]:
     found = document.get("cpu")
     if found is None:

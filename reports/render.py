@@ -8,8 +8,9 @@ import duckdb
 import pyarrow as pa
 
 from measurements.rundir import RunDirectory
-from reports import advice, decision, documents, findings, policies, tables
+from reports import advice, decision, documents, findings, policies, profile, tables
 from reports.charts.aligned import resources
+from reports.charts.breakdown import breakdown
 from reports.charts.chart import Chart
 from reports.charts.heatmap import heatmap
 from reports.charts.load_line import load_line
@@ -45,7 +46,9 @@ def render_quarter(runs: Sequence[RunDirectory], baseline: RunDirectory | None, 
 def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
     words = Words(lang)
     read = documents.read(run)
-    load, evidence = _charts(run, read, words)
+    if read.run.get("kind") == "profile":
+        return profile.page(run, words)
+    load, evidence, memory = _charts(run, read, words)
     return page_of(
         "report.html.j2",
         words,
@@ -67,6 +70,7 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
         evidence_texts=texts(section(read.plan, "bottleneck").get("evidence")),
         load_charts=load,
         evidence_charts=evidence,
+        profile=profile.find(run, read.summary, memory, words),
         endpoints=tables.endpoint_rows(read),
         columns=tables.COLUMNS,
         unsaid=tables.unsaid_rows(read),
@@ -84,8 +88,12 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
 Drawing = Callable[[], Chart | None]
 
 
-def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Chart], list[Chart]]:
-    """(how it carried the load, evidence); a chart without figures is left out, one that fails is named as missing."""
+Points = list[tuple[float, float]]
+
+
+def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Chart], list[Chart], Points]:
+    """(how it carried the load, evidence, the service's memory over time in s and MiB); a chart without figures is left out,
+    one that fails is named as missing."""
     stages, names, slo = read.stages, read.endpoints, listed(read.summary, "slo")
     contract = section(read.run, "contract")
     load: list[Drawing] = [lambda: load_line(stages, names, slo, read.plan, words)]
@@ -93,9 +101,12 @@ def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Char
         lambda: percentiles(stages, names, words),
         lambda: response_service(stages, words),
     ]
+    told = section(read.summary, "where_time_went")
     timed: list[Drawing] = []
+    memory: Points = []
     with _series(run, read) as series:
         if series is not None:
+            memory = _memory(series)
             timed = [
                 lambda: outcomes(series.outcomes(), stages, words),
                 lambda: heatmap(series.latencies(), stages, slo, words),
@@ -107,7 +118,16 @@ def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Char
             lambda: token_percentiles(stages, names, words),
         ]
         evidence += [*timed[:2], *tokens, *timed[2:3], lambda: scalability(stages, words), *timed[3:]]
-        return _drawn(load, read), _drawn(evidence, read)
+        evidence.insert(2, lambda: breakdown(told, stages, names, words))
+        return _drawn(load, read), _drawn(evidence, read), memory
+
+
+def _memory(series: Series) -> Points:
+    """The chart of resources says it where the file cannot be read."""
+    try:
+        return [(row[0], row[3]) for row in series.resources().rows if row[1] == "target" and row[3] is not None]
+    except duckdb.Error:
+        return []
 
 
 def _drawn(drawings: list[Drawing], read: Documents) -> list[Chart]:

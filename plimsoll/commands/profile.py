@@ -22,6 +22,7 @@ def profile(
 ) -> None:  # fmt: skip
     """Neither --cpu nor --memory means both."""
     from profiles import passes, sentences
+    from reports.render import render
 
     if pid is not None and command is not None:
         raise UsageError("--pid and --command exclude each other; give one, or none to find the service by its port")
@@ -48,7 +49,10 @@ def profile(
         say=(lambda line: None) if quiet or as_json else (lambda line: print(line, file=sys.stderr, flush=True)),
     )  # fmt: skip
     run.write_json("profiles/profiles.json", document)
+    report = render(run)
     if as_json:
         print(json.dumps(document, ensure_ascii=False))
     else:
-        print("\n".join([*sentences.lines(document), f"all of it: {run.path}/profiles"]))
+        print(
+            "\n".join([*sentences.lines(document), f"report: {report}", f"flame graphs, captures: {run.path}/profiles"])
+        )

@@ -39,6 +39,7 @@ class Words:
     start: bool
     replicas: int
     service_workers: int | None
+    profile: bool
     ui: bool
     master: bool
     join: str | None
@@ -89,6 +90,7 @@ def spec_from(words: Words) -> Spec:
         start=words.start,
         replicas=words.replicas,
         service_workers=words.service_workers,
+        profile=words.profile,
         ui_port=8089 if words.ui else None,
         out=words.out,
         command=shlex.join(["plimsoll", *sys.argv[1:]]),

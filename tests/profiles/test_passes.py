@@ -14,24 +14,18 @@ import pytest
 
 from measurements.errors import TargetUnreachable, UsageError
 from profiles import cpu, frames, memory, passes, stacks
-from profiles.sentences import lines
 from targets.contract import Contract
 from targets.reference.serving import free_port
 
 SERVICE = Path(__file__).with_name("planted_service.py")
-APP = Path(__file__).with_name("planted_app.py")
 FORKING = f"{sys.executable} {SERVICE} {{port}}"
-SPAWNING = (
-    f"{sys.executable} -m uvicorn --app-dir {APP.parent} planted_app:app --port {{port}} --workers 4 --no-access-log"
-)
 
 
 @pytest.fixture(autouse=True)
-def short_rests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not request.node.get_closest_marker("prove"):
-        monkeypatch.setattr(passes, "HOLD_S", 0.3)
-        monkeypatch.setattr(passes, "DRAIN_S", 0.3)
-        monkeypatch.setattr(passes, "FRAMES_S", 1.0)
+def short_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passes, "HOLD_S", 0.3)
+    monkeypatch.setattr(passes, "DRAIN_S", 0.3)
+    monkeypatch.setattr(passes, "FRAMES_S", 1.0)
 
 
 def contract(port: int, **env: str) -> Contract:
@@ -194,42 +188,3 @@ def test_commands_and_pids_that_cannot_be_profiled_are_refused_in_a_sentence(tmp
         passes.profile(run, tmp_path, **arguments)
     with pytest.raises(UsageError, match="no endpoint 'nothing'"):
         passes.profile(run, tmp_path, endpoint="nothing", **arguments)
-
-
-@pytest.mark.prove
-def test_four_spawned_uvicorn_workers_are_all_in_both_captures(tmp_path: Path) -> None:
-    found = profiled(tmp_path, 120, 8, want="cpu memory", command=SPAWNING)
-    assert sum(process["cpu_s"] > 0.1 for process in found["cpu"]["processes"]) == 4
-    assert found["cpu"]["functions"][0]["file"] == str(APP)
-    assert "spawned_hog" in found["cpu"]["functions"][0]["function"]
-    assert len(found["memory"]["processes"]) == 6  # the supervisor and its resource tracker as well
-    kept = found["memory"]["retained"][0]
-    assert (kept["function"], kept["file"]) == ("spawned_leak", str(APP))
-    assert kept["kib_per_request"] == pytest.approx((2000 + 1 + 56) / 1024, rel=0.1)
-    print("\n".join(lines(found)))
-
-
-@pytest.mark.prove
-@pytest.mark.parametrize("leak_bytes", [600, 1024, 5000])
-def test_the_slope_of_a_leak_is_within_15_percent_at_ten_thousand_requests(tmp_path: Path, leak_bytes: int) -> None:
-    found = profiled(tmp_path, 250, 40, LEAK_BYTES=str(leak_bytes))
-    print(leak_bytes, found["growth"]["why"])
-    assert found["growth"]["verdict"] == "leak"
-    slope_bytes = found["growth"]["slope_mib_per_1000_requests"]["mid"] * 2**20 / 1000
-    kept_bytes = sys.getsizeof(bytes(leak_bytes)) + 8  # and its place in the list
-    assert slope_bytes == pytest.approx(kept_bytes, rel=0.15)
-
-
-@pytest.mark.prove
-def test_a_clean_service_shows_no_leak_at_ten_thousand_requests(tmp_path: Path) -> None:
-    found = profiled(tmp_path, 250, 40, HASH_ROUNDS="20")
-    print(found["growth"]["why"])
-    assert found["growth"]["verdict"] == "no_leak"
-
-
-@pytest.mark.prove
-def test_a_cache_that_fills_is_not_called_a_leak(tmp_path: Path) -> None:
-    found = profiled(tmp_path, 250, 20, CACHE_BYTES="4000")
-    print(found["growth"]["why"])
-    assert found["growth"]["verdict"] == "cache"
-    assert found["growth"]["slope_mib_per_1000_requests"]["mid"] == pytest.approx(4.0, rel=0.15)

@@ -43,7 +43,7 @@ def profiled(folder: Path, hog_s: float, ms_per_request: float) -> Path:
     (folder / "profiles").mkdir(parents=True)
     capture = Capture({(1, 1): {(REST,): 20.0, (REST, HOG): hog_s}})
     write_speedscope(capture, folder / "profiles" / "cpu.speedscope.json", "CPU")
-    (folder / "profiles.json").write_text(json.dumps({"cpu": {"cpu_ms_per_request": ms_per_request}}))
+    (folder / "profiles" / "profiles.json").write_text(json.dumps({"cpu": {"cpu_ms_per_request": ms_per_request}}))
     return folder
 
 

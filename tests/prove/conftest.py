@@ -22,6 +22,8 @@ class Parameters:
     ttft_ms: float
     gap_ms: float
     tokens: int
+    leak_bytes: int
+    block_ms: float
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("ttft-ms", float, 60.0, "first token of the SSE server"),
         ("gap-ms", float, 12.5, "gap between its tokens"),
         ("tokens", int, 40, "tokens of an answer"),
+        ("leak-bytes", int, 1_024, "what the leaking service keeps of each request"),
+        ("block-ms", float, 150.0, "how long the blocking call blocks"),
     ):
         group.addoption(f"--truth-{name}", type=kind, default=default, help=f"{text} (default {default})")
     group.addoption(
