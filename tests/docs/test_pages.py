@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from measurements import quantiles, sample, slo, validity
+from measurements import quantiles, reading, sample, slo, validity
 from measurements.errors import Exit
 from plimsoll.finish import ERRORS
 from profiles.breakdown import PARTS
@@ -82,8 +82,9 @@ def test_smallest_sample_sizes_are_those_of_the_code() -> None:
 
 
 def test_the_checks_of_validity_are_all_listed() -> None:
-    tree = ast.parse(Path(validity.__file__).read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Check"]
+    trees = [ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in (validity, reading)]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Check"]
     names = {call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)}
     section = CONCEPTS.read_text(encoding="utf-8").split("## Validity")[1].split("\n## ")[0]
     assert names == set(re.findall(r"^\| `(\w+)` \|", section, re.M))
