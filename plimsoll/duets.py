@@ -56,7 +56,7 @@ class LiveDuets:
     rate_rps: float = PILOT_RPS
     block_s: float = PILOT_S
     alternate: bool = False  # never both at once
-    part_blocks: int = 6  # recorded with one pair of processes
+    part_blocks: int = 5  # recorded with one pair of processes
     services: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     _first: ExitStack = field(default_factory=ExitStack)
     _pair: Pair | None = None
