@@ -4,68 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from math import exp, log
-from typing import Any
+from math import exp, inf, isfinite, log
+from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import isotonic_regression
+from scipy.stats import beta
 
 from capacity.documents import Stage
 from measurements import slo
 
 Metric = tuple[str, str]
+Side = Literal["lower", "mid", "upper"]
 FAR = 30.0  # a figure so many times its limit says no more about where it crossed
 
 
-def crossing(stages: Sequence[Stage]) -> float | None:
+def crossing(stages: Sequence[Stage], side: Side = "mid") -> float | None:
     """The rate at which the first of the SLO's figures reaches its limit, in arrivals per second; None where none of them
     crosses within the stages.
 
     Each figure over its limit is made to rise with the rate (isotonic regression of its logarithm, weighted by
-    requests), then read between the two stages around 1 on logarithmic scales.
+    requests), then read between the two stages around 1 on logarithmic scales. `side`: of each figure's interval; its
+    upper end crosses first and gives the rate's lower end.
     """
-    found = [at for metric in _metrics(stages) if (at := _of(stages, metric)) is not None]
-    return min(found, default=None)
+    found = line([(stage.rate_rps, stage.count, ratios(stage, side)) for stage in stages])
+    return found if isfinite(found) else None
 
 
-def ratios(stage: Stage) -> dict[Metric, float]:
+def line(points: Sequence[tuple[float, int, Mapping[Metric, float]]]) -> float:
+    """The same from (rate, requests, ratios) per stage; −inf where a figure is past its limit from the first stage on, inf
+    where none reaches it."""
+    metrics = {metric for *_, found in points for metric in found}
+    return min((_of(points, metric) for metric in metrics), default=inf)
+
+
+def span(stages: Sequence[Stage]) -> tuple[float | None, float | None]:
+    """(lower, upper) end of the crossing, each None where the data do not give it."""
+    return crossing(stages, "upper"), crossing(stages, "lower")
+
+
+def ratios(stage: Stage, side: Side = "mid") -> dict[Metric, float]:
     """(endpoint, metric) → figure over limit. No failure among n counts as half a one, so that it has a logarithm."""
     limits = stage.run.slo_limits() or slo.DEFAULT
     found = {}
     for finding in slo.evaluate(limits, dict(stage.overall), dict(stage.endpoints)):
-        value = _ratio(finding, stage)
+        entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints.get(finding["endpoint"]) or {}
+        value = _ratio(finding, entry, side)
         if value is not None:
-            found[finding["endpoint"], finding["metric"]] = min(max(value, 1 / FAR), FAR)
+            found[finding["endpoint"], finding["metric"]] = value
     return found
 
 
-def _ratio(finding: Mapping[str, Any], stage: Stage) -> float | None:
-    limit = float(finding["limit"])
-    if finding["metric"] == "error_rate":
-        entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints.get(finding["endpoint"]) or {}
-        count = entry.get("count") or 0
-        failed = count - (entry.get("ok") or 0)
-        return max(failed, 0.5) / count / limit if count and limit else None
-    if finding["metric"] == "min_goodput_rps":
+def _ratio(finding: Mapping[str, Any], entry: Mapping[str, Any], side: Side) -> float | None:
+    limit, metric, count = float(finding["limit"]), str(finding["metric"]), int(entry.get("count") or 0)
+    if metric == "error_rate":
+        return _share(count - int(entry.get("ok") or 0), count, side) / limit if count and limit else None
+    if metric == "min_goodput_rps":
         return None
-    value = finding["value"] if finding["value"] is not None else finding.get("at_least")
-    if value is None and finding["state"] == "missed":
-        return FAR
-    return float(value) / limit if value else None
+    kind = next((f"{name}_ms" for name in ("ttft", "tpot") if metric.startswith(f"{name}_")), "response_ms")
+    name = metric.removesuffix("_ms").removeprefix("ttft_").removeprefix("tpot_")
+    times = entry.get(kind) or {}
+    ends, bounds = (times.get("ci95") or {}).get(name), (times.get("bounds") or {}).get(name) or {}
+    value = times.get(name)
+    if side != "mid" and ends:
+        value = ends[0] if side == "lower" else ends[1]
+    elif value is None:
+        value = bounds.get("at_most" if side == "upper" else "at_least")
+    if value is None:
+        return FAR if finding["state"] == "missed" else None
+    return float(value) / limit
 
 
-def _metrics(stages: Sequence[Stage]) -> set[Metric]:
-    return {metric for stage in stages for metric in ratios(stage)}
+def _share(failed: int, count: int, side: Side) -> float:
+    """The share that failed, or an end of its 90 % interval (Clopper and Pearson 1934)."""
+    if side == "lower":
+        return float(beta.ppf(0.05, failed, count - failed + 1)) if failed else 0.0
+    if side == "upper":
+        return float(beta.ppf(0.95, failed + 1, count - failed)) if failed < count else 1.0
+    return max(failed, 0.5) / count
 
 
-def _of(stages: Sequence[Stage], metric: Metric) -> float | None:
-    known = [(s.rate_rps, s.count, r[metric]) for s in stages if metric in (r := ratios(s))]
-    if len(known) < 2:
-        return None
-    known.sort()
-    fitted = isotonic_regression([log(r) for _, _, r in known], weights=np.array([float(n) for _, n, _ in known])).x
-    points = list(zip([log(rate) for rate, _, _ in known], fitted.tolist(), strict=True))
-    for (x0, y0), (x1, y1) in pairwise(points):
+def _of(points: Sequence[tuple[float, int, Mapping[Metric, float]]], metric: Metric) -> float:
+    known = sorted((rate, count, found[metric]) for rate, count, found in points if metric in found)
+    weights = np.array([float(count) for _, count, _ in known])
+    logs = [log(min(max(ratio, 1 / FAR), FAR)) for *_, ratio in known]
+    fitted = isotonic_regression(logs, weights=weights).x.tolist()
+    if fitted[0] > 0:
+        return -inf
+    curve = zip([log(rate) for rate, *_ in known], fitted, strict=True)
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if y0 <= 0 < y1:
             return exp(x0 + (x1 - x0) * (0 - y0) / (y1 - y0))
-    return None
+    return inf

@@ -12,7 +12,15 @@ def memory_mib(run: RunDocuments, stages: Sequence[Stage]) -> float | None:
     """Of all measured replicas: as enforced by a cgroup, else as the contract says."""
     enforced = next((v for s in stages if (v := s.figure("target", "cgroup_memory_max_mib")) is not None), None)
     stated = run.section("resources").get("memory_mib")
-    return enforced or (float(stated) * run.replicas if stated else None)
+    if enforced is not None:
+        return enforced * limited_replicas(run)
+    return float(stated) * run.replicas if stated else None
+
+
+def limited_replicas(run: RunDocuments) -> int:
+    """How many groups with a limit of its own each there were: as many as replicas that we started and confined."""
+    confined = [service for service in run.run.get("services") or [] if (service.get("limits") or {}).get("cpu_cores")]
+    return max(1, len(confined))
 
 
 def rates(run: RunDocuments) -> dict[str, float]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from scipy import stats
 
-from capacity.crossing import crossing
+from capacity.crossing import crossing, span
 from capacity.documents import CONFIDENCE, RunDocuments, Stage, between
 from capacity.figures import figure
 from measurements import slo
@@ -16,6 +16,10 @@ from measurements.interval import Interval, Refusal
 
 Verdict = Literal["pass", "miss", "unclear"]
 SURE = 0.95  # one-sided, each end
+# One service differs by this much from one half minute to the next: no line is known better.
+SPREAD = 0.05
+# Response times until a queue has forgotten how it began: a shorter stage has not seen all of its waiting.
+FORGETS = 10
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def _says(finding: Mapping[str, Any]) -> str:
 
 def find(stages: Sequence[Stage]) -> Edge:
     """The bracket. Its ends are moved outward to stages whose verdict is sure; where none is, it is indicative. Its middle is
-    where the first figure crosses its limit.
+    where the first figure crosses its limit; where the figure's interval crosses it nearer than the stages, so are the ends.
 
     One run's bracket holds the sampling error inside the run; the spread from run to run is not in it.
     """
@@ -125,8 +129,17 @@ def find(stages: Sequence[Stage]) -> Edge:
     last, first = max(one.stage.rate_rps for one in below), min(one.stage.rate_rps for one in beyond)
     crossed = crossing([one.stage for one in judged])
     middle = crossed if crossed is not None and last < crossed < first else (last + first) / 2
+    below_it, above_it = span([one.stage for one in judged])
+    spread = _spread([one.stage for one in below if one.stage.rate_rps == last][-1])
+    low = min(max(low, below_it or low), middle * (1 - spread))
+    high = max(min(high, above_it or high), middle * (1 + spread))
     unsure = not (any(one.sure for one in below) and any(one.sure for one in beyond))
     return Edge(judged, between(low, middle, high, CONFIDENCE), low, high, unsure, [])
+
+
+def _spread(stage: Stage) -> float:
+    """The least relative half-width of a line: of the service itself, and of a stage too short for its queue to settle."""
+    return min(0.5, max(SPREAD, FORGETS * (stage.response_mean_ms or 0.0) / 1000 / stage.duration_s))
 
 
 def _again(run: RunDocuments | None, rate: float, duration_s: float = 300) -> str:

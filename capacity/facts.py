@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from capacity import demand
+from capacity import declared, demand
 from capacity.demand import ServiceDemand
 from capacity.documents import RunDocuments, Stage
 from capacity.plateau import Plateau
@@ -21,6 +21,7 @@ FOREIGN = 0.25  # of the host's cores
 class Facts:
     """Means over the plateau's stages; without a plateau, of the highest stage. None: not observed.
 
+    `quota_cores`: what control groups allow the service, and `throttled_s_per_s` how long they held its processes back.
     `allotted_cores`: the cores that service and dependencies may use here. `bench_cores`: what they use together.
     `foreign_cores`: what processes that are none of this measurement's used, at the plateau or over all stages.
     """
@@ -31,6 +32,8 @@ class Facts:
     top: list[Stage]
     calm: Stage
     allotted_cores: float | None
+    quota_cores: float | None
+    throttled_s_per_s: float | None
     host_cores: float | None
     processes: float | None
     target_cores: float | None
@@ -96,6 +99,8 @@ def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) 
         top=top,
         calm=(enough or list(stages))[0],
         allotted_cores=allotted(run, top),
+        quota_cores=_quota(run, top),
+        throttled_s_per_s=_mean(top, lambda stage: stage.figure("target", "throttled_s_per_s")),
         host_cores=_mean(top, lambda stage: stage.figure("host", "cores")),
         processes=_mean(top, lambda stage: stage.figure("target", "processes")),
         target_cores=_mean(top, lambda stage: stage.cores("target")),
@@ -118,14 +123,22 @@ def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) 
 
 def allotted(run: RunDocuments, stages: Sequence[Stage]) -> float | None:
     """Cores for the service and its dependencies: a cgroup's quota, the placement, or the whole host."""
-    quotas = [value for stage in stages if (value := stage.figure("target", "cgroup_quota_cores")) is not None]
+    quota = _quota(run, stages)
     placed = (run.run.get("placement") or {}).get("target_cpus") or []
     host = run.run.get("host") or {}
-    found = [*quotas[:1], *([float(len(placed))] if placed else [])]
+    found = [*([quota] if quota else []), *([float(len(placed))] if placed else [])]
     if not found:
         whole = host.get("cpu_quota_cores") or host.get("cores") or _mean(stages, lambda s: s.figure("host", "cores"))
         return float(whole) if whole else None
     return min(found)
+
+
+def _quota(run: RunDocuments, stages: Sequence[Stage]) -> float | None:
+    """What control groups allow all replicas together, in cores."""
+    seen = next(
+        (value for stage in stages if (value := stage.figure("target", "cgroup_quota_cores")) is not None), None
+    )
+    return seen * declared.limited_replicas(run) if seen else None
 
 
 def bench_cores(stage: Stage) -> float | None:

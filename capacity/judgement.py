@@ -10,17 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from capacity.figures import figure
 from capacity.ledger import Entry
 from measurements.interval import Interval
 
 FACTORS = (0.9, 1.0, 1.15)
+SHARED = 0.7  # of the cores, busy, beyond which sharing them would slow the work
 
 
 @dataclass(frozen=True)
 class Retest:
-    """`factor`: of the predicted capacity that was driven; None for a search of the capacity itself.
+    """`factor`: of the predicted capacity that was driven; None for the capacity that was found.
 
-    `measured`: None where it could not be tested here, and `why_not` says why. `repeats`: the single results.
+    `measured`: rps; None where it could not be tested here, and `note` says why. `repeats`: the single results. `slo`: of
+    a factor, whether the SLO was met, missed or unclear at that rate.
     """
 
     what: str
@@ -28,11 +31,21 @@ class Retest:
     predicted: Interval
     measured: float | None
     repeats: tuple[float, ...] = ()
-    why_not: str = ""
+    note: str = ""
+    slo: str = ""
 
     @property
     def within(self) -> bool | None:
-        return None if self.measured is None else self.predicted.contains(self.measured)
+        """A capacity lies in its interval. A factor agrees with it unless the SLO held above or broke below it."""
+        if self.measured is None or self.slo == "unclear":
+            return None
+        if self.slo:
+            return self.measured <= self.predicted.high if self.slo == "met" else self.measured >= self.predicted.low
+        return self.predicted.contains(self.measured)
+
+    @property
+    def is_capacity(self) -> bool:
+        return self.factor is None and self.measured is not None
 
     def as_json(self) -> dict[str, Any]:
         spread = max(self.repeats) - min(self.repeats) if len(self.repeats) > 1 else None
@@ -43,8 +56,9 @@ class Retest:
             "measured": self.measured,
             "repeats": list(self.repeats),
             "repeat_spread": spread,
+            "slo": self.slo or None,
             "within": self.within,
-            "why_not": self.why_not or None,
+            "note": self.note or None,
         }
 
 
@@ -66,12 +80,18 @@ def verification(sha256: str, tests: Sequence[Retest]) -> dict[str, Any]:
     return {"schema": 1, "plan_sha256": sha256, "tests": [test.as_json() for test in tests], "verdict": verdict}
 
 
-def testable_here(cores: int, workers: int, generator_cores: int = 1) -> str:
-    """Empty where the machine has a core for each worker and for the generator, else the sentence that says no."""
-    if cores >= workers + generator_cores:
+def testable_here(cores: int, workers: int, generator_cores: int = 1, busy_cores: float | None = None) -> str:
+    """Empty where the machine can carry it, else the sentence that says no.
+
+    It can with a core for each worker and for the generator; or where the workers are known to need little CPU
+    (`busy_cores` in all at the rate that is driven): then they share what the generator leaves, as long as 70 % will do.
+    """
+    left = cores - generator_cores
+    if left >= workers or (busy_cores is not None and left >= 1 and busy_cores <= SHARED * left):
         return ""
+    busy = f", busy with {figure(busy_cores)} cores' worth of work" if busy_cores is not None else ""
     return (
-        f"not testable here: {workers} worker(s) and the generator need {workers + generator_cores} cores, "
+        f"not testable here: {workers} worker(s){busy}, and the generator need {workers + generator_cores} cores; "
         f"this machine has {cores}"
     )
 
@@ -79,9 +99,9 @@ def testable_here(cores: int, workers: int, generator_cores: int = 1) -> str:
 def entries(
     sha256: str, tests: Sequence[Retest], model: str, highest_rps: float, at: str, record: str = "lab"
 ) -> list[Entry]:
-    """Ledger lines of what could be tested."""
+    """Ledger lines of the capacities that could be tested."""
     return [
         Entry(at, test.what, model, record, test.predicted.mid / highest_rps, test.predicted, test.measured, sha256)
         for test in tests
-        if test.measured is not None
+        if test.is_capacity and test.measured is not None
     ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from capacity.queue_options import QueueModel
 from capacity.queue_settings import QueueSetting
 from capacity.replica_search import highest_rate
 from capacity.simulation import Routing
+from capacity.slowing import Slowing
 from measurements.interval import Interval, Refusal
 
 SEEDS = (1, 2, 3)
@@ -109,29 +111,29 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
         known = ", ".join(queue.name for queue in model.queues) or "none"
         return Refusal("prediction", f"queue {unknown[0]} was not measured (known: {known})", _search(model))
     replicas = change.replicas or model.run.replicas
-    gains, slower = [], []
+    gains: list[float] = []
     for share in SLOWING:
         before, after = [], []
         for queue in model.queues:
-            changed = change.queues.get(queue.name, queue.setting)
             slows = slowing.of(model, queue).scaled(share)
-            factors = (
-                slows.at(queue.setting.max_concurrent, model.run.replicas),
-                slows.at(changed.max_concurrent, replicas),
-            )
-            slower.append(factors[1] / factors[0])
+            changed = change.queues.get(queue.name, queue.setting)
             seeds = SEEDS if share == 1 else SEEDS[:1]
-            before.append(_carried(queue, queue.setting, model.run.replicas, change.routing, seeds, factors[0]))
-            after.append(_carried(queue, changed, replicas, change.routing, seeds, factors[1]))
-        gains += (np.min(after, axis=0) / np.maximum(np.min(before, axis=0), 1e-9)).tolist()
+            before.append(_carried(queue, queue.setting, model.run.replicas, change.routing, seeds, slows))
+            after.append(_carried(queue, changed, replicas, change.routing, seeds, slows))
+        now, then = np.min(before, axis=0), np.min(after, axis=0)
+        if not np.all(now > 0):
+            return Refusal(
+                "prediction", "in the simulation the queue meets its SLO at no rate, which it did here", _search(model)
+            )
+        gains += (then / now).tolist()
     low, mid, high = min(gains), float(np.median(gains[: len(SEEDS)])), max(gains)
     predicted = between(line.low * low, line.mid * mid, line.high * high)
     said = [
         "Poisson arrivals; the ratio of two simulations on measured service times scales the line",
         f"the simulation says {figure(mid)} times ({figure(low)} to {figure(high)})",
     ]
-    if max(slower) > 1.01:
-        said.append(f"service times grow by {figure(100 * (slower[0] - 1))} % as more run at once, as they did here")
+    if any(slowing.of(model, queue).per_running_s for queue in model.queues):
+        said.append("service times grow with what runs at once, as they did between calm and plateau")
     if model.run.section("upstream"):
         said.append("the upstream gives what it gave here to more at once; its own end was not seen")
     cores = (model.facts.allotted_cores or 0.0) * replicas / model.run.replicas
@@ -145,18 +147,18 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
 
 
 def _carried(
-    queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seeds: tuple[int, ...], slower: float
+    queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seeds: tuple[int, ...], slows: Slowing
 ) -> list[float]:
-    """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each and
-    `slower` times as long."""
+    """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each."""
     discipline = replace(
         queue.discipline, slots=setting.max_concurrent, queue=setting.max_queue_size, timeout_s=setting.timeout_s,
         replicas=replicas, routing=routing,
     )  # fmt: skip
     found = []
     for seed in seeds:
-        drawn = slower * np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
-        found.append(highest_rate(discipline, drawn, queue.goal, seed) / queue.share)
+        drawn = np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
+        slower = partial(slows.at, slots=setting.max_concurrent, replicas=replicas)
+        found.append(highest_rate(discipline, drawn, queue.goal, seed, slower) / queue.share)
     return found
 
 

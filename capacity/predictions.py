@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from capacity.documents import RunDocuments
@@ -26,14 +26,14 @@ def variations(model: Model) -> list[Variation]:
     """The deployment as measured, twice and four times the replicas, each queue with other limits, twice the workers."""
     if model.capacity_rps is None:
         return []
-    found = [Variation()]
-    found += [Variation(replicas=factor * model.run.replicas) for factor in REPLICAS]
-    for queue in model.queues:
-        if _handed_on(model.run, queue.name):
-            found.append(Variation(queues={queue.name: _other(queue.setting)}))
-    if _handed_on(model.run, None):
-        found.append(Variation(workers=2 * model.run.workers))
-    return found
+    few, many = (Variation(replicas=factor * model.run.replicas) for factor in REPLICAS)
+    queues = [
+        Variation(queues={queue.name: _other(queue.setting)})
+        for queue in model.queues
+        if _handed_on(model.run, queue.name)
+    ]
+    workers = [Variation(workers=2 * model.run.workers)] if _handed_on(model.run, None) else []
+    return [Variation(), few, *queues, many, *workers]
 
 
 def as_json(change: Variation) -> dict[str, Any]:
@@ -93,8 +93,3 @@ def _other(now: QueueSetting) -> QueueSetting:
     slots = max(now.max_concurrent + 1, round(now.max_concurrent * MORE))
     waiting = round(now.max_queue_size * slots / now.max_concurrent)
     return QueueSetting(slots, waiting, now.timeout_s)
-
-
-def testable(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Those that are numbers."""
-    return [one for one in found if one.get("capacity_rps")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import ceil
 
@@ -51,14 +52,23 @@ def replicas_for(
     return high
 
 
-def highest_rate(discipline: Discipline, service_s: np.ndarray, goal: Goal, seed: int = 1) -> float:
-    """The highest Poisson rate (rps, all replicas together) at which the goal holds, by bisection; 0 where none does."""
+def highest_rate(
+    discipline: Discipline,
+    service_s: np.ndarray,
+    goal: Goal,
+    seed: int = 1,
+    slower: Callable[[float], float] = lambda _: 1.0,
+) -> float:
+    """The highest Poisson rate (rps, all replicas together) at which the goal holds, by bisection; 0 where none does.
+
+    `slower`: how many times as long the work takes at a rate.
+    """
     work = resampled(service_s, REQUESTS, seed)
     unit = poisson(1.0, REQUESTS, seed + 1)
     low, high = 0.0, 1.05 * discipline.slots * discipline.replicas / float(np.mean(service_s))
     for _ in range(10):  # to a thousandth of the range
         middle = (low + high) / 2
-        found = simulate(unit / middle, work, discipline, seed).without_first(0.05)
+        found = simulate(unit / middle, work * slower(middle), discipline, seed).without_first(0.05)
         met = found.loss <= goal.loss and (goal.within_s is None or found.quantile_s(goal.p) <= goal.within_s)
         low, high = (middle, high) if met else (low, middle)
     return low

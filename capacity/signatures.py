@@ -13,12 +13,20 @@ from capacity.plateau import overloaded
 from capacity.sign import AT_LIMIT, Sign
 from measurements.interval import Interval
 
+THROTTLED = 0.02  # s per s
+
 
 def cpu(facts: Facts) -> Sign | None:
     """One process ≥ 0.9 core, whatever its affinity; or several processes on ≥ 2 cores that are ≥ 90 % busy."""
     busiest, target, allotted = facts.busiest_cores, facts.target_cores, facts.allotted_cores
     if busiest is None or target is None:
         return None
+    if facts.quota_cores and target >= AT_LIMIT * facts.quota_cores and (facts.throttled_s_per_s or 0.0) > THROTTLED:
+        said = (
+            f"the service used {target:.2f} of the {facts.quota_cores:.2f} cores that its control group allows, which held it "
+            f"back for {facts.throttled_s_per_s:.2f} s a second"
+        )
+        return Sign("cpu_one_core" if facts.quota_cores <= 1.1 * facts.run.replicas else "cpu_host", 0.9, [said])
     several = (facts.processes or 1) >= 2 or busiest > 1.1
     if allotted and allotted >= 2 and several and target >= AT_LIMIT * _left_over(facts, allotted):
         said = f"the service's processes used {target:.2f} of the {_left_over(facts, allotted):.2f} cores left to them"

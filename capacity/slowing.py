@@ -8,7 +8,6 @@ from capacity import service_times
 from capacity.model import Model
 from capacity.queue_options import QueueModel
 
-BUSY = 0.9  # share of the slots that work where the SLO breaks
 SANE = 4.0
 
 
@@ -24,10 +23,15 @@ class Slowing:
     per_running_s: float
     shared: bool
 
-    def at(self, slots: int, replicas: int) -> float:
-        """Times as long as in calm, where nearly all slots work."""
-        running = BUSY * slots * (replicas if self.shared else 1)
-        return 1 + max(0.0, self.per_running_s * (running - self.calm_running)) / self.calm_s
+    def at(self, rate_rps: float, slots: int, replicas: int) -> float:
+        """Times as long as in calm, at a rate over all replicas: what runs at once is rate × time (Little's law), at most
+        every slot; the time depends on it in turn, which has a closed solution."""
+        group = 1 if self.shared else replicas
+        rate, most = rate_rps / group, float(slots * replicas / group)
+        calm_s = self.calm_s - self.per_running_s * self.calm_running  # with nobody else
+        rest = 1 - rate * self.per_running_s
+        running = min(most, rate * calm_s / rest) if rest > 0 else most
+        return max(1.0, (calm_s + self.per_running_s * running) / self.calm_s)
 
     def scaled(self, factor: float) -> Slowing:
         return replace(self, per_running_s=self.per_running_s * factor)

@@ -166,13 +166,21 @@ def upstream_engine(facts: Facts) -> Sign | None:
     if full < AT_LIMIT:
         return None
     level = max(one["running_max"] for one in running)
+    if _is_the_engine(facts):
+        own = f"the engine's own {level:.0f} slots were full ({full:.0%} on average), {figure(min(waiting))} and more waited"
+        return Sign("concurrency_limit", 0.85, [own])
     said_so = f"the upstream's {level:.0f} places were full ({full:.0%} on average) while {figure(min(waiting))} and more waited"
     return Sign("upstream", 0.85, [said_so])
 
 
+def _is_the_engine(facts: Facts) -> bool:
+    """The tested service is the engine itself: no upstream is stated, and nothing else was started or seen."""
+    return not facts.run.section("upstream") and not any(stage.dependencies for stage in facts.stages)
+
+
 def upstream_stage(facts: Facts) -> Sign | None:
     """The service's own histograms: most of a slow answer is spent in calls to the upstream, and they grew."""
-    if not facts.own_cpu_is_low or not facts.plateau:
+    if not facts.own_cpu_is_low or not facts.plateau or _is_the_engine(facts):
         return None
     calm, now = _upstream_seconds([facts.calm], facts), _upstream_seconds(facts.top, facts)
     slowest = [
@@ -214,6 +222,8 @@ def upstream_tokens(facts: Facts) -> Sign | None:
     if found is None or found.slopes["running"].low <= 0:
         return None
     slope = found.slopes["running"]
+    if _is_the_engine(facts):
+        return None
     said = (
         f"the gap between tokens grew from {figure(gaps[0][1])} to {figure(gaps[-1][1])} ms, by {figure(slope.mid)} ms "
         f"per request in flight ({figure(slope.low)} to {figure(slope.high)}) on {figure(found.base.mid)} ms: "

@@ -201,6 +201,38 @@ def plan(
     command.plan(run_dirs, wish, out, lang, json)
 
 
+@app.command(epilog=examples("plimsoll verify runs/latest", "plimsoll verify review --budget 400"))
+def verify(
+    plan_dir: Annotated[Path, typer.Argument(help="a folder with plan.json: a run directory, or plan's --out")],
+    budget: Annotated[float, typer.Option(help="seconds of load for all trials together")] = 240.0,
+    seed: Annotated[int, typer.Option(help="order of the trials' loads, and their arrivals")] = 1,
+    lang: Lang = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Freeze a plan, apply what can be applied here, re-test it, and put predicted against measured on record."""
+    from plimsoll.commands import verify as command
+
+    command.verify(plan_dir, budget, seed, lang, json, quiet)
+
+
+@app.command(epilog=examples("plimsoll ledger", "plimsoll ledger observe review targets/data/kakao_access.log.gz"))
+def ledger(
+    words: Annotated[
+        list[str] | None, typer.Argument(metavar="[observe PLAN_DIR LOG…]", help="absent: show the record")
+    ] = None,
+    runs: Annotated[Path, typer.Option("--runs", help="folder that run directories and ledger.jsonl lie in")] = Path(
+        "runs"
+    ),
+    window: Annotated[float, typer.Option(help="with observe: seconds that production is judged over")] = 300.0,
+    json: Json = False,
+) -> None:
+    """How often past predictions held, here and in production; or judge one by what production did since."""
+    from plimsoll.commands import ledger as command
+
+    command.ledger(words or [], runs, window, json)
+
+
 @app.command(epilog=examples("plimsoll report runs/latest --lang ko", "plimsoll report runs --as weekly"))
 def report(
     run_dirs: Annotated[
@@ -402,11 +434,7 @@ def _later(name: str, purpose: str) -> None:
         raise SystemExit(int(Exit.USAGE))
 
 
-for _name, _purpose in (
-    ("search", "finds the highest rate that meets an SLO"),
-    ("verify", "tests a plan against what is measured"),
-    ("ledger", "shows how often past predictions held"),
-):
+for _name, _purpose in (("search", "finds the highest rate that meets an SLO"),):
     _later(_name, _purpose)
 
 

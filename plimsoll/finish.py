@@ -22,7 +22,7 @@ from measurements.errors import Exit
 from measurements.rundir import RunDirectory
 from measurements.sample import SCHEMA_VERSION
 from measurements.summary import RunFacts, Window, summarise
-from plimsoll import observed, policy, told
+from plimsoll import calibration, observed, policy, told
 from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement
 from plimsoll.probe import Probe
@@ -51,6 +51,8 @@ def first_document(
 ) -> dict[str, Any]:  # fmt: skip
     """`run.json` as it stands before the first request."""
     contract = spec.contract.model_dump(mode="json", by_alias=True, exclude_unset=True) if spec.contract else None
+    pinned = {*placement.target, *(core for cores in placement.generator for core in cores)}
+    here = host.fingerprint() | ({"cores": len(pinned)} if pinned else {})  # this process itself keeps off some of them
     return {
         "schema": SCHEMA_VERSION,
         "run": run.identity,
@@ -77,7 +79,8 @@ def first_document(
         "addresses": plan.addresses,
         "seed": plan.seed,
         "nonce": plan.nonce,
-        "host": host.fingerprint(),
+        "host": here,
+        "calibration": calibration.of(here),
         "versions": host.versions(),
         "git_commit": host.git_commit(Path.cwd()),
         "placement": placement.as_json(),

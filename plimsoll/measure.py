@@ -141,7 +141,9 @@ def _target(
             )
         )  # fmt: skip
         services = [
-            {"role": role, "pid": p.pid, "command": p.command} for role, ps in deployment.processes.items() for p in ps
+            {"role": role, "pid": p.pid, "command": p.command, "limits": _limits(deployment, p.pid)}
+            for role, ps in deployment.processes.items()
+            for p in ps
         ]
         return deployment.base_urls, deployment.roots, services, deployment
     urls = _urls(spec)
@@ -158,6 +160,12 @@ def _target(
             roots["target"] += [pid for pid in found.roots if pid not in roots["target"]]
         found_services.append({"role": "target", "url": url, "not_observed": found.why_not, "note": found.note})
     return urls, roots, found_services, None
+
+
+def _limits(deployment: Deployment, pid: int) -> dict[str, Any] | None:
+    """What of [resources] holds for a process that we started; None where nothing was to hold."""
+    confined = deployment.confined.get(pid)
+    return confined.as_json() if confined else None
 
 
 def _reachable(urls: list[str], spec: Spec) -> None:

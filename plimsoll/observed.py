@@ -41,6 +41,7 @@ def documents(directory: RunDirectory) -> RunDocuments:
         path=_shown(directory.path),
     )  # fmt: skip
     rows = frames.read(directory)
+    stages = capacity_documents.stages_of([bare])
     return capacity_documents.RunDocuments(
         bare.run, bare.summary, bare.validity, bare.path,
         server=server(directory),
@@ -48,7 +49,7 @@ def documents(directory: RunDirectory) -> RunDocuments:
         search=directory.read_json("search.json") if directory.has("search.json") else None,
         service_times_s={
             endpoint: times_s[:: 1 + len(times_s) // MOST_TIMES].tolist()
-            for endpoint, times_s in service_times.from_rows(rows, capacity_documents.stages_of([bare])).items()
+            for endpoint, times_s in service_times.from_rows(rows, stages).items()
         } or None,
         errors=_errors(directory),
         replica_times=_replica_times(directory, bare.summary) if bare.replicas > 1 else None,

@@ -14,6 +14,7 @@ from types import TracebackType
 import httpx
 
 from measurements.errors import ContractError, TargetUnreachable, UsageError
+from targets.confinement import Confinement, confine
 from targets.contract import Contract
 from targets.process import STOP_PATIENCE_S, Process, describe_exit
 
@@ -71,6 +72,7 @@ class Deployment:
         self.processes: dict[str, list[Process]] = {}
         self.urls: dict[str, str] = {}
         self._values: dict[int, dict[str, str]] = {}
+        self.confined: dict[int, Confinement] = {}
 
     @property
     def roots(self) -> dict[str, list[int]]:
@@ -130,10 +132,23 @@ class Deployment:
             self._logs / f"{UNSAFE.sub('-', name)}-{port}.log", self._cpus,
         )  # fmt: skip
         self.processes.setdefault(role, []).append(process)
+        confined = self._confine(process) if role == "target" else None
         self._values[process.pid] = {**values, "pid": str(process.pid)}
         url = f"http://127.0.0.1:{port}"
         wait_ready(process, url, ready, self._control.ready_timeout_s)
+        if confined is not None:
+            confined.begin()
         return url
+
+    def _confine(self, process: Process) -> Confinement | None:
+        """[resources] cpu and memory_mib, put on a replica where this system lets us; `confined` says what holds."""
+        resources = self._contract.resources
+        if resources.cpu is None and resources.memory_mib is None:
+            return None
+        confined = confine(resources.cpu, resources.memory_mib, len(self._cpus) or os.cpu_count() or 1)
+        confined.take(process.pid)
+        self.confined[process.pid] = confined
+        return confined
 
     def _stop(self) -> None:
         for role, processes in reversed(list(self.processes.items())):
@@ -141,6 +156,8 @@ class Deployment:
                 if role == "target" and self._control.stop and process.exit_code is None:
                     self._ask_to_stop(process, fill(self._control.stop, self._values[process.pid]))
                 process.stop()
+        for confined in self.confined.values():
+            confined.remove()
 
     def _ask_to_stop(self, process: Process, command: str) -> None:
         """The contract's stop command, and patience until it has helped; signals come after it."""

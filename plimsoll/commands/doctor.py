@@ -7,7 +7,6 @@ import os
 import platform
 import resource
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from measurements import host
+from plimsoll import calibration
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ def doctor(calibrate: bool, as_json: bool) -> None:
     found = findings()
     document: dict[str, Any] = {"host": host.fingerprint(), "findings": [asdict(f) for f in found]}
     if calibrate:
-        document["calibration"] = calibration()
+        document["calibration"] = calibration.calibrate()
+        kept = calibration.keep(document["calibration"], document["host"])
     if as_json:
         print(json.dumps(document, ensure_ascii=False))
         return
@@ -45,7 +46,8 @@ def doctor(calibrate: bool, as_json: bool) -> None:
     if calibrate:
         figures, cpu = document["calibration"], document["host"]["cpu_model"]
         print(
-            f"  calibration: {figures['median_ms']:.1f} ms (spread {figures['spread']:.0%}) for the fixed workload on {cpu}"
+            f"  calibration: {figures['median_ms']:.1f} ms (spread {figures['spread']:.0%}) for the fixed workload on {cpu}; "
+            f"kept in {kept}: runs from now on carry it"
         )
 
 
@@ -153,17 +155,3 @@ def _programs() -> list[Finding]:
 
 def _has(program: str) -> bool:
     return (Path(sys.executable).parent / program).exists() or shutil.which(program) is not None
-
-
-def calibration() -> dict[str, float]:
-    """A fixed single-core workload (JSON, hashing, sorting), seven times: compare it between machines."""
-    code = (
-        "import json,hashlib,time;d={str(i):list(range(20)) for i in range(500)};t=time.perf_counter();\n"
-        "for _ in range(60): s=json.dumps(d);json.loads(s);hashlib.sha256(s.encode()*20).digest();sorted(s)\n"
-        "print((time.perf_counter()-t)*1000)"
-    )
-    times = sorted(
-        float(subprocess.run([sys.executable, "-I", "-c", code], capture_output=True, text=True, check=True).stdout)
-        for _ in range(7)
-    )
-    return {"median_ms": times[3], "spread": (times[5] - times[1]) / times[3], "runs": 7}

@@ -74,7 +74,7 @@ class TestVerification:
 
     def test_it_held_missed_or_could_not_be_tested(self) -> None:
         inside, outside = (Retest("capacity", 1.0, self.PREDICTED, value) for value in (95.0, 150.0))
-        not_here = Retest("4 replicas", 1.0, self.PREDICTED, None, why_not="not testable here")
+        not_here = Retest("4 replicas", 1.0, self.PREDICTED, None, note="not testable here")
         assert judgement.verification("x", [inside, not_here])["verdict"] == "HELD"
         assert judgement.verification("x", [inside, outside])["verdict"] == "MISSED"
         assert judgement.verification("x", [not_here])["verdict"] == "NOT_TESTABLE"

@@ -1,0 +1,127 @@
+"""plimsoll ledger: how often past predictions held; and judging one by what production did since."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from measurements.errors import UsageError
+from measurements.interval import Interval, Refusal
+from plimsoll import planning
+
+USAGE = "plimsoll ledger, or: plimsoll ledger observe PLAN_DIR LOG"
+
+
+def ledger(words: list[str], runs: Path, window_s: float, as_json: bool) -> None:
+    if not words:
+        show(runs / planning.LEDGER, as_json)
+    elif words[0] != "observe" or len(words) < 3:
+        raise UsageError(f"plimsoll ledger {' '.join(words)} is not understood; write {USAGE}")
+    else:
+        if window_s < 1:
+            raise UsageError(f"--window {window_s:g}: give seconds, 1 or more")
+        observe(Path(words[1]), [Path(word) for word in words[2:]], window_s, as_json)
+
+
+def show(path: Path, as_json: bool) -> None:
+    from capacity import ledger as record
+
+    entries = planning.read_ledger(path)
+    report = record.report(entries)
+    if as_json:
+        print(json.dumps({"ledger": str(path), **report}, ensure_ascii=False))
+    else:
+        print("\n".join(lines(path, entries, report)))
+
+
+def lines(path: Path, entries: Sequence[Any], report: Mapping[str, Any]) -> list[str]:
+    """Both records apart, each as a whole, by model and by distance; then the last entries."""
+    if not entries:
+        return [
+            f"{path} has no entry yet: plimsoll verify PLAN_DIR makes them, plimsoll ledger observe PLAN_DIR LOG too"
+        ]
+    said = []
+    for title, found in (
+        ("Lab (plimsoll verify)", report["lab"]),
+        ("Production (ledger observe)", report["production"]),
+    ):
+        said.append(f"{title}: {_score(found)}")
+        for group in ("by_model", "by_distance"):
+            said += [f"    {name:<26} {_score(own)}" for name, own in found[group].items()]
+    said.append("Last:")
+    for entry in list(entries)[-10:]:
+        span = entry.predicted
+        mark = "held  " if entry.within else "MISSED"
+        said.append(
+            f"    {mark} {entry.at[:10]}  {entry.what}: {span.low:.3g} to {span.high:.3g} rps, was {entry.measured:.3g} "
+            f"({entry.measured / span.mid - 1:+.1%})"
+        )
+    return said
+
+
+def _score(found: Mapping[str, Any]) -> str:
+    count = found["entries"]
+    if found["verdict"] == "no track record yet":
+        return (
+            f"{count} {'entry' if count == 1 else 'entries'}, no track record yet ({found['needed']} more are needed)"
+        )
+    low, high = found["coverage_ci95"]
+    return (
+        f"{count} entries, {found['coverage']:.0%} within intervals that promise {found['nominal']:.0%} (95 % CI {low:.0%} to "
+        f"{high:.0%}), bias {found['bias']:+.1%}, median error {found['median_error']:.1%}, half-width "
+        f"{found['median_half_width']:.1%}, Winkler {found['winkler']:.2f}"
+    )
+
+
+def observe(plan_dir: Path, logs: list[Path], window_s: float, as_json: bool) -> None:
+    """Appends what production's line was, if the log shows it; UsageError with the reason where it does not."""
+    from capacity import production
+    from capacity.documents import stages_of
+    from plimsoll import observed, production_log, trial
+    from plimsoll.commands.verify import append, freeze
+
+    frozen = freeze(plan_dir)
+    made_at = frozen.document.get("made_at")
+    capacity = frozen.document.get("capacity_rps")
+    if not capacity or not made_at:
+        raise UsageError(
+            f"{plan_dir}/plan.json has no capacity with a date, so there is nothing that production could judge"
+        )
+    contract, _ = trial.contract_of(frozen.home)
+    stages = stages_of([observed.documents(frozen.home)])
+    rows = production_log.read(logs, contract, datetime.fromisoformat(made_at).timestamp())
+    if not len(rows.at_s):
+        raise UsageError(
+            f"{', '.join(map(str, logs))}: no request to the contract's endpoints came after the plan was made ({made_at}); "
+            "give the log of what followed"
+        )
+    found = production_log.windows(rows, contract, window_s, stages[0].requests_per_arrival if stages else 1.0)
+    seen = {
+        name: production.observed_line(own, contract.slo[name].limits() if name in contract.slo else {})
+        for name, own in found.items()
+    }
+    numbers = {name: value for name, value in seen.items() if not isinstance(value, Refusal)}
+    if not numbers:
+        said = "; ".join(f"{name}: {value.reason}" for name, value in seen.items() if isinstance(value, Refusal))
+        raise UsageError(f"production does not tell its line yet ({said}); wait for more load, or give a longer log")
+    name = min(numbers, key=lambda one: numbers[one])
+    highest = max((stage.rate_rps for stage in stages), default=capacity["mid"])
+    entry = production.entry(
+        str(_moment(rows.at_s.max())), Interval(**capacity), numbers[name], "production", highest, frozen.sha256
+    )
+    append(frozen.ledger, [entry])
+    if as_json:
+        print(json.dumps(entry.as_json(), ensure_ascii=False))
+        return
+    verdict = "held" if entry.within else "MISSED"
+    print(
+        f"{verdict}: predicted {capacity['low']:.3g} to {capacity['high']:.3g} rps, production broke its SLO ({name}) at "
+        f"{entry.measured:.3g} rps, over {len(found[name])} windows of {window_s:g} s; added to {planning.shown(frozen.ledger)}"
+    )
+
+
+def _moment(at_s: float) -> str:
+    return datetime.fromtimestamp(float(at_s)).astimezone().isoformat(timespec="seconds")

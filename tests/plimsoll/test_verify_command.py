@@ -1,0 +1,82 @@
+"""`plimsoll verify` before it starts anything: what is frozen, what it refuses, what cannot be tested here."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from measurements import host
+from measurements.rundir import RunDirectory
+from tests.plimsoll.command_line import said
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "capacity"))
+from planted import Bench, Service
+from planted import run as planted_run
+
+CONTROL = {"start": "true --port {port} --workers {workers}"}
+
+
+def measured(folder: Path, contract: dict[str, Any], here: dict[str, Any] | None = None, **service: Any) -> Path:
+    """A run directory of a planted service with a plan in it."""
+    given = {"endpoint": [{"name": "work", "path": "/work"}], **contract}
+    made = planted_run(Service(**service), Bench(contract=given, host=here or host.fingerprint()))
+    run = RunDirectory.create(folder / "runs", "planted")
+    run.write_json("run.json", {**made.run, "run": run.identity, "schedule": {"workers": 1}})
+    run.write_json("summary.json", {**made.summary, "run": run.identity})
+    run.write_json("validity.json", made.validity)
+    return run.path
+
+
+def target(**more: Any) -> dict[str, Any]:
+    return {"target": {"name": "planted", "base_url": "http://127.0.0.1:8000", **more}}
+
+
+def test_a_folder_without_a_plan_is_told_how_to_make_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = said(capsys, "verify", tmp_path)
+    assert answer.code == 2 and "plimsoll plan RUN_DIR" in answer.sentence
+
+
+def test_a_plan_of_refusals_has_nothing_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = measured(tmp_path, target(control=CONTROL), service_ms=2000)
+    said(capsys, "plan", run, "--demand", 5)
+    answer = said(capsys, "verify", run)
+    assert answer.code == 2 and "holds no number to try" in answer.sentence and "plimsoll run" in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("contract", "here", "why"),
+    [
+        (target(), None, "say in [target.control] how to start it"),
+        (target(control=CONTROL), {"cpu_model": "Zen 9", "cores": 8, "memory_mib": 1}, "the plan speaks for Zen 9"),
+    ],
+)
+def test_what_cannot_be_tried_here_is_said_and_nothing_goes_on_record(
+    contract: dict[str, Any], here: dict[str, Any] | None, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = measured(tmp_path, contract, here)
+    said(capsys, "plan", run, "--demand", 20)
+    answer = said(capsys, "verify", run, "--quiet")
+    found = json.loads((run / "verification.json").read_text())
+    assert answer.code == 3 and found["verdict"] == "NOT_TESTABLE"
+    assert all(why in test["note"] for test in found["tests"])
+    assert not (tmp_path / "runs" / "ledger.jsonl").exists()
+
+
+def test_a_paid_upstream_without_a_cap_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = measured(tmp_path, {**target(control=CONTROL), "upstream": {"paid": True}})
+    said(capsys, "plan", run, "--demand", 20)
+    answer = said(capsys, "verify", run)
+    assert answer.code == 5 and "max_usd" in answer.sentence
+
+
+def test_a_plan_without_its_run_or_from_another_version_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.json").write_text('{"schema": 1}')
+    assert "does not say which run it rests on" in said(capsys, "verify", tmp_path).sentence
+    (tmp_path / "plan.json").write_text("{")
+    assert "is damaged" in said(capsys, "verify", tmp_path).sentence
