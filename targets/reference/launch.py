@@ -29,6 +29,7 @@ class Service:
 
     `prepare(settings)` builds what is cached on disk and refuses, in one sentence, what cannot work.
     `describe(settings)` is what stands in brackets in the ready line.
+    `preload`: modules that its workers import late and share.
     `front_config(settings, listen, backend)` is the text of nginx.conf, or None where no proxy stands in front.
     """
 
@@ -37,6 +38,7 @@ class Service:
     prepare: Callable[[Any], None]
     describe: Callable[[Any], str]
     needs_upstream: bool = True
+    preload: tuple[str, ...] = ()
     front_config: Callable[[Any, tuple[str, int], tuple[str, int]], str] | None = None
     watch: Callable[[Any, tuple[str, int], Callable[[], None]], None] | None = None
 
@@ -95,6 +97,7 @@ def launch(
             f"targets.reference.{name}.app:create_app",
             settings,
             sock,
+            preload=service.preload,
             wants_restart=(lambda restart: watch(settings, public, restart)) if watch else None,
         )
 

@@ -98,12 +98,12 @@ def announce_when_ready(settings: ServiceSettings, address: tuple[str, int], lin
     threading.Thread(target=watch, daemon=True, name="announce").start()
 
 
-def _import_once(app: str) -> None:
+def _import_once(modules: list[str]) -> None:
     """Workers are forked from a process that has imported the application: on two cores four of them start in half the
     time that each needs to import for itself. uvicorn has no option for it."""
     import uvicorn._subprocess
 
-    multiprocessing.set_forkserver_preload(["__main__", app, "chromadb"])
+    multiprocessing.set_forkserver_preload(["__main__", *modules])
     uvicorn._subprocess.spawn = multiprocessing.get_context("forkserver")  # type: ignore[assignment]
 
 
@@ -114,6 +114,7 @@ def run_uvicorn(
     sock: socket.socket,
     *,
     proxy_headers: bool = False,
+    preload: tuple[str, ...] = (),
     wants_restart: Callable[[Callable[[], None]], None] | None = None,
 ) -> None:
     """Serve `factory` on `sock` until a signal comes.
@@ -129,7 +130,7 @@ def run_uvicorn(
         metrics_dir = settings.work_dir / "metrics"
         metrics_dir.mkdir()
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_dir)
-        _import_once(factory.partition(":")[0])
+        _import_once([factory.partition(":")[0], *preload])
 
     def config() -> uvicorn.Config:
         return uvicorn.Config(

@@ -125,6 +125,11 @@ def test_who_follows_the_guide_gets_a_report(followed: tuple[Path, str]) -> None
     assert summary["endpoints"]["ask"]["outcomes"] == {"ok": summary["endpoints"]["ask"]["count"]}
 
 
+def test_the_workload_guide_reads_the_log_that_comes_along(service: str) -> None:
+    said = [_type(b.text, pages.ROOT, service) for b in pages.blocks(pages.HOW_TO / "workload.md") if b.mark == "run"]
+    assert len(said) == 1 and "By endpoint" in said[0]
+
+
 def test_the_query_over_rows_works_on_that_run(followed: tuple[Path, str]) -> None:
     folder, _ = followed
     queries = [

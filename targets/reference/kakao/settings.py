@@ -43,4 +43,5 @@ SERVICE = Service(
     settings=Settings,
     prepare=_prepare,
     describe=lambda settings: f"upstream {settings.upstream}",
+    preload=("chromadb",),
 )

@@ -60,5 +60,6 @@ SERVICE = Service(
     settings=Settings,
     prepare=_prepare,
     describe=lambda settings: f"upstream {settings.upstream}",
+    preload=("chromadb",),
     front_config=_front,
 )
