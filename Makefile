@@ -26,7 +26,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 DURATION ?= 100
 loadtest: setup ## load the embedded service and say what to buy (TARGET=kakao alaw encar saju llm)
-	@$(BIN)/plimsoll run targets/$(TARGET).toml --start --shape breakpoint --duration $(DURATION) --warmup 3
+	@$(BIN)/plimsoll run targets/$(TARGET).toml --start --shape breakpoint --duration $(DURATION) --warmup 3 --profile
 
 lint: setup ## ruff, mypy, layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
