@@ -108,6 +108,11 @@ class Timer:
         self._spec[2], self._spec[3] = divmod(max(at_ns, 1), 1_000_000_000)
         self._settime(self.fd, 1, ctypes.byref(self._spec), None)
 
+    def heard(self) -> None:
+        """Clears the descriptor: else epoll would return at once for as long as nothing is due."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 8)
+
 
 def serve(config: dict) -> None:
     model = {"queue": Queue, "stall": Stall, "sse": Sse}[config["kind"]](config)
@@ -139,6 +144,7 @@ def serve(config: dict) -> None:
                 epoll.register(client.fileno(), select.EPOLLIN)
                 continue
             if fd == timer.fd:
+                timer.heard()
                 continue
             at_ns = now()
             try:
