@@ -6,7 +6,7 @@ from loadtests.arrivals import Stage
 from measurements.errors import UsageError
 
 SHAPES = ("smoke", "load", "stress", "spike", "soak", "breakpoint", "ramp", "daily")
-FINDING = {"breakpoint", "stress", "spike"}  # a missed SLO is what these look for, not a failure
+FINDING = {"breakpoint", "stress", "spike", "search"}  # a missed SLO is what these look for, not a failure
 
 
 def stages(shape: str, rate_rps: float, duration_s: float, warmup_s: float = 0.0) -> list[Stage]:

@@ -423,19 +423,32 @@ def history(
     command.history(store, target, kind, weekly, add, pin, export, unsure_streak, json)
 
 
-def _later(name: str, purpose: str) -> None:
-    @app.command(
-        name,
-        help=f"{purpose} (not built yet)",
-        context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+@app.command(
+    epilog=examples(
+        "plimsoll search targets/kakao.toml --start --slo 'p95<2s,errors<1%'",
+        "plimsoll search targets/kakao.toml --start --endpoint search --max-rate 200 --budget 60",
     )
-    def command(context: typer.Context) -> None:
-        print(f"plimsoll {name} is not built yet: {purpose}", file=sys.stderr)
-        raise SystemExit(int(Exit.USAGE))
+)
+def search(
+    contract: Annotated[Path, typer.Argument(help="contract file (TOML)")],
+    slo: Annotated[
+        str | None, typer.Option(help="e.g. 'p95<300ms,errors<1%' or 'generate:p95<5s'; absent: the contract's")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="only this endpoint of the contract")] = None,
+    max_rate: Annotated[float | None, typer.Option("--max-rate", help="arrivals per second, never more")] = None,
+    budget: Annotated[float, typer.Option(help="load-seconds")] = 120.0,
+    start: Annotated[bool, typer.Option("--start", help="start the service by [target.control] on free ports")] = False,
+    workers: Annotated[int, typer.Option(help="load processes")] = 1,
+    seed: Annotated[int | None, typer.Option(help="same seed, same arrivals and payloads of each trial")] = None,
+    out: Out = Path("runs"),
+    lang: Lang = "en",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the highest rate that meets an SLO, as a bracket with its confidence."""
+    from plimsoll.commands import search as command
 
-
-for _name, _purpose in (("search", "finds the highest rate that meets an SLO"),):
-    _later(_name, _purpose)
+    command.search(contract, slo, endpoint, max_rate, budget, start, workers, seed, out, lang, json, quiet)
 
 
 def main(arguments: list[str] | None = None) -> Any:

@@ -54,6 +54,8 @@ class Lines(Watcher):
 class Live(Watcher):
     """A table that is redrawn in place, for a terminal."""
 
+    redraws = True
+
     def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live as RichLive

@@ -22,6 +22,7 @@ from plimsoll.placement import Placement, place
 from plimsoll.spec import Spec, checked, load_plan
 from plimsoll.watch import Watch
 from profiles.ports import listening
+from profiles.spans import SpanReceiver
 from targets.control import Deployment
 from targets.urls import base_url, is_loopback, is_private, resolve
 
@@ -40,6 +41,8 @@ class Run:
 class Watcher:
     """What a person or a log sees meanwhile; the default says nothing. See `plimsoll.display`."""
 
+    redraws = False  # whether a sentence replaces the one before it
+
     def phase(self, sentence: str) -> None: ...
     def begin(self, plan: LoadPlan, run: RunDirectory) -> None: ...
     def progress(self, worker: int, news: dict[str, Any]) -> None: ...
@@ -52,7 +55,64 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
     `before` is called with the run directory before anything else is started.
     """
     watcher = watcher or Watcher()
-    spec = checked(spec)
+    with ready(checked(spec), watcher, before) as r:
+        spec = r.spec
+        rate_rps = spec.rate_rps or 0.0
+        probed = None
+        if not rate_rps and spec.loop == "open" and spec.shape != "smoke" and spec.process.kind != "replay":
+            _may_probe(spec, r.urls)
+            watcher.phase("probing for the rate to aim at")
+            probed = probe.rate(spec, r.urls, r.placement, r.run.path / "probe", r.signals.reason)
+            rate_rps = probed.rate_rps
+        plan = load_plan(spec, r.run.identity, r.urls, r.placement.generator, rate_rps or 1.0)
+        for url, address in zip(plan.base_urls, plan.addresses, strict=True):
+            permission.check(url, address, plan.peak_rps)
+        cost = money.estimate(spec.contract, sum(s.expected for s in plan.stages))
+        if spec.contract and spec.contract.upstream and spec.contract.upstream.paid:
+            watcher.phase(f"ahead: {cost.sentence}")
+        document = finish.first_document(spec, plan, r.run, r.placement, r.services, cost.sentence, probed, r.asked)
+        r.run.write_json("run.json", document)
+        looking = (
+            DuetWatch(spec.contract, spec.pair, plan.stages)
+            if spec.pair is not None and spec.contract is not None
+            else r.watch(r.spans, overload=spec.shape in FINDING)
+        )
+        account = _drive(spec, plan, r.run, document, looking, r.deployment, watcher, r.signals, cost.max_requests)
+        watcher.phase("reading the rows")
+        if isinstance(looking, DuetWatch):
+            r.run.write_json("duet.json", looking.readings())
+        finished = finish.finish(spec, plan, r.run, document, account, looking, r.signals.interrupted)
+        if spec.profile and not r.signals.interrupted and not account.target_died:
+            afterwards.profile(spec, r.run, r.urls, r.roots, finished.summary, r.placement, watcher.phase)
+        return finished
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A run directory, and a target that is there: `urls`, pids by role, what its health checks said."""
+
+    spec: Spec
+    run: RunDirectory
+    signals: Signals
+    placement: Placement
+    urls: list[str]
+    roots: dict[str, list[int]]
+    services: list[dict[str, Any]]
+    deployment: Deployment | None
+    engines: dict[str, str]
+    asked: list[Asked]
+    spans: SpanReceiver | None
+
+    def watch(self, spans: SpanReceiver | None = None, *, overload: bool) -> Watch:
+        return Watch(self.spec.contract, self.urls, self.roots, self.engines, self.asked, spans, overload=overload)
+
+    def died(self) -> str | None:
+        return self.deployment.died() if self.deployment else None
+
+
+@contextmanager
+def ready(spec: Spec, watcher: Watcher, before: Callable[[RunDirectory], None] | None = None) -> Iterator[Ready]:
+    """For a `checked` spec; signals are taken and this process keeps off the generator's core until the end."""
     local = spec.start or all(is_loopback(resolve(url)) for url in _urls(spec))
     placement = place(spec.workers, local)
     with ExitStack() as stack:
@@ -67,34 +127,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         urls, roots, services, deployment = _target(spec, run, placement, watcher, stack)
         engines = watch.engines(deployment.needs) if deployment else {}
         asked = _ask_health(spec, urls[0], engines) if spec.pair is None else []
-        rate_rps = spec.rate_rps or 0.0
-        probed = None
-        if not rate_rps and spec.loop == "open" and spec.shape != "smoke" and spec.process.kind != "replay":
-            _may_probe(spec, urls)
-            watcher.phase("probing for the rate to aim at")
-            probed = probe.rate(spec, urls, placement, run.path / "probe", signals.reason)
-            rate_rps = probed.rate_rps
-        plan = load_plan(spec, run.identity, urls, placement.generator, rate_rps or 1.0)
-        for url, address in zip(plan.base_urls, plan.addresses, strict=True):
-            permission.check(url, address, plan.peak_rps)
-        cost = money.estimate(spec.contract, sum(s.expected for s in plan.stages))
-        if spec.contract and spec.contract.upstream and spec.contract.upstream.paid:
-            watcher.phase(f"ahead: {cost.sentence}")
-        document = finish.first_document(spec, plan, run, placement, services, cost.sentence, probed, asked)
-        run.write_json("run.json", document)
-        looking = (
-            DuetWatch(spec.contract, spec.pair, plan.stages)
-            if spec.pair is not None and spec.contract is not None
-            else Watch(spec.contract, urls, roots, engines, asked, spans, overload=spec.shape in FINDING)
-        )
-        account = _drive(spec, plan, run, document, looking, deployment, watcher, signals, cost.max_requests)
-        watcher.phase("reading the rows")
-        if isinstance(looking, DuetWatch):
-            run.write_json("duet.json", looking.readings())
-        finished = finish.finish(spec, plan, run, document, account, looking, signals.interrupted)
-        if spec.profile and not signals.interrupted and not account.target_died:
-            afterwards.profile(spec, run, urls, roots, finished.summary, placement, watcher.phase)
-        return finished
+        yield Ready(spec, run, signals, placement, urls, roots, services, deployment, engines, asked, spans)
 
 
 def _ask_health(spec: Spec, url: str, engines: dict[str, str]) -> list[Asked]:

@@ -15,12 +15,17 @@ T = TypeVar("T")
 
 def publish(run: Run, lang: str, with_plan: bool) -> list[str]:
     """Writes plan and report into the run directory; returns at most 15 lines. A report that fails never costs the run."""
-    from reports.render import render
     from reports.terminal import summary_lines
 
     plan = _kept(_plan, run) if with_plan else None
-    path = _kept(lambda: str(render(run.directory, lang)))
-    return summary_lines(run.summary, run.validity, plan, path or "not written; try: plimsoll report", lang)
+    return summary_lines(run.summary, run.validity, plan, report_of(run, lang), lang)
+
+
+def report_of(run: Run, lang: str) -> str:
+    """Writes report.html; its path, or what to do where it was not made."""
+    from reports.render import render
+
+    return _kept(lambda: str(render(run.directory, lang))) or "not written; try: plimsoll report"
 
 
 def _plan(run: Run) -> dict[str, Any]:

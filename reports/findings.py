@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reports import quantities as q
+from reports import searched
 from reports.documents import Document, Documents, level_rps, listed, section, texts
 from reports.key_figures import Figure, Tone, key_figures, reference_stage
 from reports.stages import last_within, within_slo
@@ -86,6 +87,9 @@ def _verdict(documents: Documents, reference: Document, words: Words) -> tuple[s
     total = total if q.is_number(total) else _added(summary, "count")
     if not total:
         return words("verdict.nothing", name=name), "bad"
+    if documents.search and not plan:
+        sentence, found = searched.verdict(documents.search, name, words)
+        return sentence, "good" if found else "warn"
     if q.is_interval(section(plan, "capacity_rps")):
         return _verdict_of_plan(name, plan, words), "warn" if plan.get("indicative") else "good"
     if q.is_number(plan.get("capacity_at_least_rps")):

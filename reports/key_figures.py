@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from reports import quantities as q
+from reports import searched
 from reports.documents import Document, Documents, doubt, entry_of, level_rps, listed, quantile, section
 from reports.stages import last_within, limit_of
 from reports.wording import Words
@@ -27,6 +28,9 @@ class Figure:
 def reference_stage(documents: Documents) -> Document:
     """The stage that key figures speak of: the highest within the SLO, else the first; the only one where it is one."""
     stages = documents.stages
+    shown = searched.lower_trial(documents.search)
+    if found := [stage for stage in stages if stage.get("name") == shown]:
+        return found[0]
     if len(stages) < 2:
         return stages[0] if stages else {}
     return last_within(stages, listed(documents.summary, "slo")) or stages[0]
@@ -117,7 +121,7 @@ def _capacity(documents: Documents, words: Words) -> Figure:
     if q.is_number(search.get("lower_rps")) and q.is_number(search.get("upper_rps")):
         value = q.between(search["lower_rps"], search["upper_rps"], q.rate)
         return Figure("capacity", label, value, [words("figure.sought")], "good")
-    at_least = plan.get("capacity_at_least_rps")
+    at_least = plan.get("capacity_at_least_rps") or search.get("lower_rps")
     if q.is_number(at_least):
         return Figure("capacity", label, f"≥ {q.rate(at_least)}", [words("figure.end_unknown")], "warn")
     reasons = [str(r.get("reason")) for r in listed(plan, "refusals") if r.get("field") == "capacity_rps"]

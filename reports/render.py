@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from measurements.rundir import RunDirectory
-from reports import advice, decision, documents, findings, policies, profile, tables
+from reports import advice, decision, documents, findings, policies, profile, searched, tables
 from reports.charts.aligned import resources
 from reports.charts.breakdown import breakdown
 from reports.charts.chart import Chart
@@ -20,9 +20,10 @@ from reports.charts.percentiles import percentiles, token_percentiles
 from reports.charts.predictions import predictions
 from reports.charts.response_service import response_service
 from reports.charts.scalability import scalability
+from reports.charts.search_bracket import search_bracket
 from reports.charts.token_timings import token_timings
 from reports.costs import costs
-from reports.documents import Documents, listed, section, texts
+from reports.documents import Documents, level_rps, listed, section, texts
 from reports.key_figures import ICONS
 from reports.page import page_of
 from reports.quarter import Quarter, quarter
@@ -96,10 +97,14 @@ def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Char
     one that fails is named as missing."""
     stages, names, slo = read.stages, read.endpoints, listed(read.summary, "slo")
     contract = section(read.run, "contract")
-    load: list[Drawing] = [lambda: load_line(stages, names, slo, read.plan, words)]
+    rising = sorted(stages, key=lambda stage: level_rps(stage) or 0.0) if read.search else stages
+    telling = searched.telling(read.search, rising) if read.search else stages
+    load: list[Drawing] = [lambda: load_line(rising, names, slo, read.plan, words)]
+    if read.search:
+        load.insert(0, lambda: search_bracket(read.search, words))
     evidence: list[Drawing] = [
-        lambda: percentiles(stages, names, words),
-        lambda: response_service(stages, words),
+        lambda: percentiles(telling, names, words),
+        lambda: response_service(rising, words),
     ]
     told = section(read.summary, "where_time_went")
     timed: list[Drawing] = []

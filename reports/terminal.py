@@ -32,7 +32,7 @@ def summary_lines(
         lines.append(words("terminal.note", value=found.grade))
     lines += [words("terminal.note", value=f"{sentence} {remedy}".strip()) for sentence, remedy in found.reasons]
     lines = lines[: MOST_LINES - 1]
-    return [_one_line(line) for line in lines] + [words("terminal.report", path=report_path)]
+    return [one_line(line) for line in lines] + [words("terminal.report", path=report_path)]
 
 
 def limits_and_traps(summary: Document) -> list[str]:
@@ -47,6 +47,6 @@ def _line(figure: Figure) -> str:
     return f"{figure.value}  ({'; '.join(figure.notes)})" if figure.notes else figure.value
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
     """Control characters from a target can neither break the line nor move the cursor."""
     return "".join(character if character.isprintable() else " " for character in text)

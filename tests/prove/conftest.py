@@ -41,6 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("block-ms", float, 150.0, "how long the blocking call blocks"),
     ):
         group.addoption(f"--truth-{name}", type=kind, default=default, help=f"{text} (default {default})")
+    group.addoption("--search-runs", type=int, default=1, help="live searches of each kind (default 1)")
     group.addoption(
         "--write-accuracy", metavar="FILE", help="write the table into this Markdown file, between its marks"
     )

@@ -3,7 +3,8 @@
 
     python truth_server.py '{"port": 9000, "kind": "queue", "servers": 1, "service_s": 0.01, "law": "exponential", "seed": 1}'
 
-kinds: `queue` (c servers, one line, first come first served; servers 0: unlimited), `stall` (a fixed time, and nothing
+kinds: `queue` (c servers, one line, first come first served; servers 0: unlimited), `bucket` (`rate` tokens a second,
+`burst` at most; without one 429 at once), `stall` (a fixed time, and nothing
 leaves during the pauses), `sse` (first token after a, then one every d). The service time of a request is a pure
 function of (seed, arrival number), the number being read from the client's traceparent. Stamps are CLOCK_MONOTONIC.
 """
@@ -22,6 +23,8 @@ import socket
 import sys
 from pathlib import Path
 from time import monotonic_ns as now
+
+REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\nno"
 
 
 def uniform(seed: int, number: int) -> float:
@@ -55,6 +58,22 @@ class Queue:
         begin = max(at_ns, heapq.heappop(self.free))
         heapq.heappush(self.free, begin + work_ns)
         return [(begin + work_ns, b"")]
+
+
+class Bucket:
+    """A token bucket in front of unlimited servers; None for a refusal."""
+
+    def __init__(self, config: dict) -> None:
+        self.config, self.tokens, self.last_ns = config, float(config["burst"]), 0
+
+    def plan(self, number: int, at_ns: int) -> list[tuple[int, bytes]]:
+        c = self.config
+        grown = (at_ns - (self.last_ns or at_ns)) / 1e9 * c["rate"]
+        self.tokens, self.last_ns = min(c["burst"], self.tokens + grown), at_ns
+        if self.tokens < 1:
+            return [(at_ns, REFUSED)]
+        self.tokens -= 1
+        return [(at_ns + round(c["service_s"] * 1e9), b"")]
 
 
 class Stall:
@@ -108,9 +127,14 @@ class Timer:
         self._spec[2], self._spec[3] = divmod(max(at_ns, 1), 1_000_000_000)
         self._settime(self.fd, 1, ctypes.byref(self._spec), None)
 
+    def heard(self) -> None:
+        """Clears the descriptor: else epoll would return at once for as long as nothing is due."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 8)
+
 
 def serve(config: dict) -> None:
-    model = {"queue": Queue, "stall": Stall, "sse": Sse}[config["kind"]](config)
+    model = {"queue": Queue, "bucket": Bucket, "stall": Stall, "sse": Sse}[config["kind"]](config)
     listener = socket.create_server(("127.0.0.1", config["port"]), backlog=4096)
     listener.setblocking(False)
     epoll, timer = select.epoll(), Timer()
@@ -139,6 +163,7 @@ def serve(config: dict) -> None:
                 epoll.register(client.fileno(), select.EPOLLIN)
                 continue
             if fd == timer.fd:
+                timer.heard()
                 continue
             at_ns = now()
             try:
@@ -173,7 +198,7 @@ def serve(config: dict) -> None:
                         + text
                     )
             else:
-                text = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+                text = body or b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
             done.append((number, received_ns, when_ns, now()))
             try:
                 clients[fd].send(text)
