@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from plimsoll.cli import app
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
-UNFINISHED = [command.name for command in app.registered_commands if "not built yet" in (command.help or "")]
 FINISHED = [name for name in COMMANDS if name not in UNFINISHED]
 DESIGN = {
     "init", "check", "serve", "run", "search", "profile", "plan", "verify", "gate", "workload", "history", "ledger", "allow",
@@ -48,16 +47,6 @@ def test_help_ends_with_two_examples_whose_words_the_command_knows(name: str) ->
         words = shlex.split(example)[1:]
         assert words[0] == name
         command.commands[name].make_context(name, words[1:])  # type: ignore[attr-defined]
-
-
-@pytest.mark.parametrize("name", UNFINISHED)
-def test_an_unfinished_command_says_so_in_one_line_with_any_words(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for words in ([], ["x.toml", "--slo", "p95<300ms"]):
-        done = said(capsys, name, *words)
-        assert (done.code, done.out) == (2, "")
-        assert done.sentence.startswith(f"plimsoll {name} is not built yet")
 
 
 @pytest.mark.parametrize(
