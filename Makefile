@@ -24,7 +24,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-DURATION ?= 100
+DURATION ?= 80
 loadtest: setup ## load the embedded service and say what to buy (TARGET=kakao alaw encar saju llm)
 	@$(BIN)/plimsoll run targets/$(TARGET).toml --start --shape breakpoint --duration $(DURATION) --warmup 3 --profile
 
