@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import shlex
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,13 @@ def commands() -> list[tuple[str, list[str]]]:
                 words = [shlex.split(line, comments=True) for line in lines]
                 found += [(str(page.relative_to(ROOT)), line) for line in words if line]
     return found
+
+
+def tracked() -> list[Path]:
+    """Every file of the repository but what git ignores."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
+    return [path for name in said.split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def anchors(page: Path) -> set[str]:

@@ -116,6 +116,14 @@ def test_links_lead_somewhere_and_words_are_ours(page: Path) -> None:
     assert not re.findall(FORBIDDEN, page.read_text(encoding="utf-8"), re.IGNORECASE)
 
 
+def test_no_text_holds_the_marks_of_an_unfinished_merge() -> None:
+    kinds = {".md", ".toml", ".py", ".yml", ".j2", ".html"}
+    files = [path for path in pages.tracked() if path.suffix in kinds or path.name == "Makefile"]
+    assert len(files) > 300
+    marked = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [str(path) for path in files if marked.search(path.read_text(encoding="utf-8"))] == []
+
+
 def test_the_picture_is_small_enough_to_load() -> None:
     picture = pages.ROOT / "docs" / "report.png"
     assert picture.read_bytes()[:4] == b"\x89PNG"
