@@ -80,12 +80,10 @@ def _unsaid(contract: Contract) -> str:
 
 def watched(contract: Contract) -> str:
     """Whose CPU and memory a run would record, or why nobody's."""
-    from profiles.ports import listening
+    from profiles.ports import of_service
 
     observe = contract.target.observe
-    if observe.pid:
-        return f"pid {observe.pid}"
-    found = listening(contract.target.base_urls[0])
+    found = of_service(observe, contract.target.base_urls[0])
     if not found.roots:
         return f"nobody: {found.why_not}"
     pids = ", ".join(map(str, found.roots))

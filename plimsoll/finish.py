@@ -28,6 +28,7 @@ from plimsoll.placement import Placement
 from plimsoll.probe import Probe
 from plimsoll.spec import Spec, pool_needed
 from plimsoll.watch import Watch
+from profiles import derived
 from profiles.usage import per_window
 from targets.contract_file import without_credentials
 
@@ -132,7 +133,7 @@ def finish(
     summary = summarise(frame, tokens, facts)
     summary |= _looked(spec, run, summary, looking, measured)
     summary["memory_growth"] = observed.memory_growth(frame, looking, measured, spec.contract)
-    summary["where_time_went"] = told.where_time_went(run, plan.workers, looking.spans)
+    summary["where_time_went"] = told.where_time_went(run, document, looking.spans, _recording(spec))
     hot, longest, highest = validity.hot_windows(account.progress)
     echoes = _echoes(account.progress)
     if found_late := reading.in_brief(echoes):
@@ -169,6 +170,12 @@ def finish(
     return Run(run, document, summary, verdict, found)
 
 
+def _recording(spec: Spec) -> Path | None:
+    """Where the contract says that the recording proxy writes."""
+    named = spec.contract.target.observe.recording if spec.contract else None
+    return spec.contract.beside(named) if spec.contract and named else None
+
+
 def _echoes(progress: list[dict[str, Any]]) -> list[tuple[float, float]]:
     """(s since the start, ms late) of each echo; within a report they lie evenly."""
     at_s: dict[int, float] = {}
@@ -186,7 +193,8 @@ def _looked(
     """server.parquet, and what the service's metrics, its health checks, its limits and its traps add to the summary."""
     table = looking.server()
     if table.num_rows:
-        pq.write_table(table, run.path / observed.FILE, compression="zstd")
+        whole = pa.concat_tables([table, derived.derived(table)]).unify_dictionaries().sort_by("at_ns")
+        pq.write_table(whole, run.path / observed.FILE, compression="zstd")
     found: dict[str, Any] = {"server": {"failures": looking.failures()}, "health": looking.health()}
     if looking.snapshots is not None:
         from capacity.documents import RunDocuments

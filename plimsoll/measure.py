@@ -21,8 +21,9 @@ from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement, place
 from plimsoll.spec import Spec, checked, load_plan
 from plimsoll.watch import Watch
-from profiles.ports import listening
+from profiles.ports import of_service
 from profiles.spans import SpanReceiver
+from targets.contract import Observe
 from targets.control import Deployment
 from targets.urls import base_url, is_loopback, is_private, resolve
 
@@ -181,16 +182,12 @@ def _target(
         return deployment.base_urls, deployment.roots, services, deployment
     urls = _urls(spec)
     _reachable(urls, spec)
+    observe = spec.contract.target.observe if spec.contract else Observe()
     roots: dict[str, list[int]] = {"target": []}
-    observe = spec.contract.target.observe if spec.contract else None
-    if observe and observe.pid:
-        roots["target"].append(observe.pid)
     found_services: list[dict[str, Any]] = []
     for url in urls:
-        where = f"http://127.0.0.1:{observe.port}" if observe and observe.port else url
-        found = listening(where)
-        if not (observe and observe.pid):
-            roots["target"] += [pid for pid in found.roots if pid not in roots["target"]]
+        found = of_service(observe, url)
+        roots["target"] += [pid for pid in found.roots if pid not in roots["target"]]
         found_services.append({"role": "target", "url": url, "not_observed": found.why_not, "note": found.note})
     return urls, roots, found_services, None
 

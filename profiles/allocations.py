@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from profiles import stacks
 from profiles.flamegraph import Node, svg
@@ -37,7 +37,16 @@ class Allocations:
         return sum(self.bytes_by_trace.values())
 
 
-def summarise(folder: Path, requests: int, window_requests: int, skip: Collection[int] = ()) -> dict[str, Any]:
+class Window(NamedTuple):
+    """The short time in which every single allocation was written down: moments on `time.monotonic`, and how many
+    requests were answered in it."""
+
+    from_s: float
+    to_s: float
+    requests: int
+
+
+def summarise(folder: Path, requests: int, window: Window | None, skip: Collection[int] = ()) -> dict[str, Any]:
     """Merges what the processes wrote into `folder`, without those of `skip` (pids), whose captures are removed.
 
     Returns {processes, base_mib (alive when the load began), peak_mib (base + highest use under load, each process
@@ -58,9 +67,9 @@ def summarise(folder: Path, requests: int, window_requests: int, skip: Collectio
     for trace, size in base.bytes_by_trace.items():
         peak.bytes_by_trace[trace] += size
         peak.count_by_trace[trace] += base.count_by_trace[trace]
-    per_request = _per_request(folder, window_requests)
-    for window in folder.glob("*.window.bin"):
-        window.unlink()
+    per_request = _per_request(folder, window)
+    for file in folder.glob("*.window.bin"):
+        file.unlink()
     return {
         "processes": sorted(pids),
         "base_mib": base.total_bytes / MIB,
@@ -154,33 +163,48 @@ def _read(file: Path, phase: str, base: Allocations, peak: Allocations, retained
         retained.add(reader.get_leaked_allocation_records(merge_threads=True))
 
 
-def _per_request(folder: Path, requests: int) -> dict[str, Any] | None:
-    """All that was allocated in the short window, kept or not, over the requests completed in it."""
+def _per_request(folder: Path, window: Window | None) -> dict[str, Any] | None:
+    """All that was allocated in the window, kept or not, over the requests answered in it. A process whose capture was
+    full before its end counts for the time until then: rates, not sums, are set against each other."""
     from memray._memray import compute_statistics
 
-    files = list(folder.glob("*.window.bin"))
-    if not files or not requests or list(folder.glob("*.full")):
+    if window is None or not window.requests:
         return None
-    count = size = 0
-    places: dict[Location, int] = defaultdict(int)
-    for file in files:
+    requests_per_s = window.requests / (window.to_s - window.from_s)
+    count_per_s = bytes_per_s = 0.0
+    places: dict[Location, float] = defaultdict(float)
+    seen = 0
+    for file in folder.glob("*.window.bin"):
+        length_s = _ended_s(folder, file, window) - window.from_s
         with contextlib.suppress(OSError, ValueError, RuntimeError):
             found = compute_statistics(str(file), num_largest=10_000)
-            size += found.total_memory_allocated
-            count += found.total_num_allocations
+            seen += 1
+            bytes_per_s += found.total_memory_allocated / length_s
+            count_per_s += found.total_num_allocations / length_s
             for (name, source, line), held in found.top_locations_by_size:
                 if is_agent(source):
-                    size -= held
+                    bytes_per_s -= held / length_s
                 else:
-                    places[name, source, line] += held
-            count -= sum(n for (_, source, _), n in found.top_locations_by_count if is_agent(source))
+                    places[name, source, line] += held / length_s
+            own = sum(n for (_, source, _), n in found.top_locations_by_count if is_agent(source))
+            count_per_s -= own / length_s
     ordered = sorted(places.items(), key=lambda item: -item[1])[:20]
+    if not seen:
+        return None
     return {
-        "requests": requests,
-        "allocations": count / requests,
-        "kib": size / 1024 / requests,
+        "requests": window.requests,
+        "allocations": count_per_s / requests_per_s,
+        "kib": bytes_per_s / 1024 / requests_per_s,
         "locations": [
-            {"function": name, "file": stacks.shortened(source), "line": line, "kib": held / 1024 / requests}
-            for (name, source, line), held in ordered
+            {"function": name, "file": stacks.shortened(source), "line": line, "kib": per_s / 1024 / requests_per_s}
+            for (name, source, line), per_s in ordered
         ],
     }
+
+
+def _ended_s(folder: Path, file: Path, window: Window) -> float:
+    """When a process's capture of the window ended: with the window, or when it was full."""
+    with contextlib.suppress(OSError, ValueError):
+        full_ns = int((folder / f"{file.name.partition('.')[0]}.full").read_text(encoding="ascii"))
+        return min(window.to_s, full_ns / 1e9)
+    return window.to_s

@@ -1,7 +1,8 @@
-"""Where the time of requests went: what the service said of itself, joined to the rows by (worker, seq, step). Pure.
+"""Where the time of requests went: what was told of them, joined to the rows by (worker, seq, step). Pure.
 
-A part is what the service named: retrieval, prompt, upstream, rest. What is left of the service time as the client saw
-it is `outside`: the way there and back, waiting before the handler began and, of streams, what came after the header.
+A part is what the service named (retrieval, prompt, upstream, rest), or what a proxy before its upstream saw. What is
+left of the service time as the client saw it is `outside`: the way there and back, waiting before the handler began and,
+of streams whose header told, what came after it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,8 +27,9 @@ PARTS = pa.schema(
     ]
 )
 REMEDY = (
-    "send a Server-Timing header, or name a port in [target.observe] otlp and export OpenTelemetry spans to it, "
-    "joined by traceparent"
+    "send a Server-Timing header; or name a port in [target.observe] otlp and export OpenTelemetry spans to it, joined "
+    "by traceparent; or put plimsoll serve llm --record in front of the upstream and name its file in [target.observe] "
+    "recording"
 )
 
 
@@ -51,7 +53,14 @@ def of_spans(spans: pa.Table, workers: int) -> pa.Table:
     return pa.Table.from_pandas(ordered, PARTS, preserve_index=False)
 
 
-def summarise(samples: pd.DataFrame, tables: Mapping[str, pa.Table]) -> dict[str, dict[str, Any]]:
+def from_source(table: pa.Table, source: str) -> pa.Table:
+    """The same with a column that names who told."""
+    return table.append_column("source", pa.array([source] * table.num_rows).dictionary_encode())
+
+
+def summarise(
+    samples: pd.DataFrame, tables: Mapping[str, pa.Table], why_not: str | None = None
+) -> dict[str, dict[str, Any]]:
     """`samples`: worker, seq, step, stage, endpoint, service_ms of the answers that were as expected; `tables`: source
     → rows of `PARTS`, the preferred first.
 
@@ -62,7 +71,8 @@ def summarise(samples: pd.DataFrame, tables: Mapping[str, pa.Table]) -> dict[str
     found: dict[str, dict[str, Any]] = {}
     for endpoint, rows in samples.groupby("endpoint", observed=True, sort=False):
         told = next((one for source, table in tables.items() if (one := _told(rows, source, table))), None)
-        found[str(endpoint)] = told or {"why_not": f"the service did not say where its time went: {REMEDY}"}
+        absent = why_not or f"the service did not say where its time went: {REMEDY}"
+        found[str(endpoint)] = told or {"why_not": absent}
     return found
 
 

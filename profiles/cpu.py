@@ -13,7 +13,7 @@ import psutil
 
 from profiles import processes, stacks
 from profiles.flamegraph import Node, by_change, svg
-from profiles.rights import missing_program, program, ptrace_remedy
+from profiles.rights import missing_program, no_python, program, ptrace_remedy
 
 RATE_HZ = 100
 START_S = 20.0
@@ -58,7 +58,7 @@ def record(roots: Sequence[int], folder: Path, during: Callable[[], None], nativ
     recording = Recording()
     spy = program("py-spy")
     if spy is None or not found:
-        recording.why_not = missing_program("py-spy") if spy is None else "no Python process was found to be sampled"
+        recording.why_not = missing_program("py-spy") if spy is None else no_python(processes.tree(roots))
         during()
         return recording
     spies = [_Spy.start(spy, pid, folder / f"cpu-{pid}.speedscope.json", native, recording.notes) for pid in found]

@@ -18,7 +18,7 @@ from typing import Any
 
 from profiles.cpu import is_python
 from profiles.processes import tree
-from profiles.rights import missing_program, program, ptrace_remedy
+from profiles.rights import missing_program, no_python, program, ptrace_remedy
 from profiles.stacks import WAITING_FILES, WAITING_PYTHON, package, shortened
 
 SNAPSHOTS = 10
@@ -93,7 +93,7 @@ def capture(
             threads += found
         taken.append(threads)
     if not any(taken):
-        return _nothing(why_not or "no Python process was found to look into")
+        return _nothing(why_not or no_python(tree(roots, stop_at=skip)))
     return summarise(taken)
 
 

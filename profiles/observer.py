@@ -18,7 +18,7 @@ from profiles import cgroups, host, processes
 from profiles.resources import HOST, RESOURCES
 
 NANOSECONDS = 1_000_000_000
-USS_EVERY = 10  # sweeps
+USS_CORES = 0.004  # what unique memory may cost to read: each second of a small service, less often of a large one
 ROWS_PER_BATCH = 2_000
 
 
@@ -50,7 +50,8 @@ class Observer:
         self._batches: list[pa.RecordBatch] = []
         self._recent: list[tuple[int, list[dict[str, Any]]]] = []
         self._sweeps = 0
-        self._cpu_s = 0.0
+        self._with_uss = True
+        self._cpu_s = self._uss_s = 0.0
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -115,6 +116,7 @@ class Observer:
 
     def _sweep(self) -> None:
         began_s = time.thread_time()
+        self._with_uss = self._uss_s <= USS_CORES * self._sweeps * self.period_s
         at_ns = time.monotonic_ns() - self.start_ns
         rows: list[dict[str, Any]] = []
         try:
@@ -148,11 +150,15 @@ class Observer:
         rows: list[dict[str, Any]] = []
         seen: dict[cgroups.Limits, dict[str, Any]] = {}
         for pid, process in list(known.items()):
-            reading = process.read(with_uss=self._sweeps % USS_EVERY == 0)
+            reading = process.read()
             if reading is None:
                 del known[pid]
                 self._ended_roots |= {pid} & set(roots)  # the number may come back as somebody else's process
                 continue
+            if self._with_uss:
+                uss_began_s = time.thread_time()
+                reading["uss_bytes"] = process.uss_bytes()
+                self._uss_s += time.thread_time() - uss_began_s
             if pid in self._limits and pid in roots:
                 limits = self._limits[pid]
                 if limits not in seen:

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from measurements.errors import UsageError
+from measurements.errors import PlimsollError, UsageError
 from profiles import allocations, cpu, frames, growth, ports, processes, stacks
 from profiles.measured import Pass, Service, grown, memory_over_time, observed
 from profiles.memory import Agents, attached, tracing_environment
+from profiles.rights import no_python
 from profiles.service import running, wait_until_calm
 from profiles.traffic import ContractLoad, Done, Load
 from targets.contract import Contract
@@ -48,7 +49,8 @@ def profile(
 
     Without `pid` and `command` the service is found by the port of its base_url. `endpoint`: load only that one
     (absent: the contract's mix). `load`: another load than the simple one. UsageError and TargetUnreachable are
-    sentences; what a profiler may not do becomes `why_not` and `notes` in its part of the document.
+    sentences; what a profiler may not do becomes `why_not` and `notes` in its part of the document. KeyboardInterrupt
+    ends what was started and returns what there is, with `interrupted`.
     """
     if endpoint is not None and endpoint not in {e.name for e in contract.endpoint}:
         names = ", ".join(e.name for e in contract.endpoint)
@@ -57,17 +59,28 @@ def profile(
     folder.mkdir(parents=True, exist_ok=True)
     bench = _Bench(contract, folder, load or ContractLoad(contract, endpoint), rate_rps, duration_s, say)
     document: dict[str, Any] = {"schema": 1, "rate_rps": rate_rps, "duration_s": duration_s, "endpoint": endpoint}
-    document["passes"] = []
-    with bench.service(command, pid, tracing_environment(folder)) as service:
-        plain = bench.plain(service, document)
-        if want_cpu:
-            bench.frames(service, document, plain)
-            bench.cpu(service, document, plain)
-        if want_memory and command is None:
-            bench.memory_attached(service, document, plain)
-    if want_memory and command is not None:
-        bench.memory_from_start(command, document, plain)
+    document |= {"passes": [], "interrupted": False}
+    try:
+        with bench.service(command, pid, tracing_environment(folder)) as service:
+            plain = bench.plain(service, document)
+            if want_cpu:
+                _tried(document, "frames", lambda: bench.frames(service, document, plain))
+                _tried(document, "cpu", lambda: bench.cpu(service, document, plain))
+            if want_memory and command is None:
+                _tried(document, "memory", lambda: bench.memory_attached(service, document, plain))
+        if want_memory and command is not None:
+            _tried(document, "memory", lambda: bench.memory_from_start(command, document, plain))
+    except KeyboardInterrupt:
+        document["interrupted"] = True
     return document
+
+
+def _tried(document: dict[str, Any], part: str, work: Callable[[], None]) -> None:
+    """What stops one pass takes nothing from the others."""
+    try:
+        work()
+    except PlimsollError as error:
+        document[part] = {"why_not": str(error), "notes": []}
 
 
 class _Bench:
@@ -94,7 +107,7 @@ class _Bench:
                 )
             yield Service([pid], ports.dependencies(pid, url))
             return
-        found = ports.listening(url)
+        found = ports.of_service(self.contract.target.observe, url)
         if found.why_not:
             raise UsageError(found.why_not)
         if found.note:
@@ -190,14 +203,14 @@ class _Bench:
             self._warm_up(service)
             agents.enter("load")
             loaded = observed("memory", service, self._loaded, self.folder)
-            window_from_s = agents.enter("window")
-            window = self.load(self.rate_rps, self._short_s)
-            window_to_s = time.monotonic()
+            from_s = agents.enter("window")
+            done = self.load(self.rate_rps, self._short_s)
+            to_s = time.monotonic()
             agents.enter("end")
             notes = agents.notes(cpu.python_roots(service.roots))
             skip = processes.tree(service.aside)
-        in_window = sum(window_from_s <= done_s <= window_to_s for done_s in window.done_s)
-        self._memory(document, (plain, loaded), notes, in_window, skip)
+        window = allocations.Window(from_s, to_s, sum(from_s <= moment_s <= to_s for moment_s in done.done_s))
+        self._memory(document, (plain, loaded), notes, window, skip)
 
     def memory_attached(self, service: Service, document: dict[str, Any], plain: Pass) -> None:
         self.say(f"memory pass: memray attached for {self.duration_s:g} s; start-up is not seen (it is with --command)")
@@ -206,20 +219,22 @@ class _Bench:
         pids = [pid for pid in service.pids() if cpu.is_python(pid)]
         files, notes = attached(pids, where, self.duration_s)
         if not files:
-            document["memory"] = {"why_not": "; ".join(notes) or "no Python process was found", "notes": notes}
+            document["memory"] = {"why_not": "; ".join(notes) or no_python(service.pids()), "notes": notes}
             return
         began_s = time.monotonic()
         short_s = max(1.0, self.duration_s - 1.0)
         loaded = observed("memory", service, lambda: self.load(self.rate_rps, short_s), self.folder)
         time.sleep(max(0.0, began_s + self.duration_s + 2.0 - time.monotonic()))
-        self._memory(document, (plain, loaded), notes, 0, [])
+        notes.append("what a request allocates is told only of a service that plimsoll starts (--command)")
+        self._memory(document, (plain, loaded), notes, None, [])
 
     def _memory(
-        self, document: dict[str, Any], compared: tuple[Pass, Pass], notes: list[str], in_window: int, skip: list[int]
-    ) -> None:
+        self, document: dict[str, Any], compared: tuple[Pass, Pass], notes: list[str],
+        window: allocations.Window | None, skip: list[int],
+    ) -> None:  # fmt: skip
         plain, loaded = compared
         document["passes"].append(loaded.as_json(plain))
-        found = allocations.summarise(self.folder / "memory", loaded.done.sent, in_window, skip)
+        found = allocations.summarise(self.folder / "memory", loaded.done.sent, window, skip)
         page = allocations.flame_graph(found.pop("allocations"), f"{self.contract.target.name}: memory at its peak")
         (self.folder / "memory.html").write_text(page, encoding="utf-8")
         why_not = None if found["processes"] else "; ".join(notes) or "memray wrote nothing"

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from profiles import containers
 from profiles.processes import tree
+from targets.contract import Observe
 from targets.urls import base_url
 
 PROC = Path("/proc")
@@ -28,6 +30,17 @@ class Listening:
     roots: tuple[int, ...]
     why_not: str | None = None
     note: str | None = None
+
+
+def of_service(observe: Observe, url: str) -> Listening:
+    """Whom the contract names, by pid, container or port; else who serves `url`."""
+    if observe.pid:
+        gone = f"there is no process {observe.pid}, which [target.observe] pid names; look it up again"
+        return Listening((observe.pid,)) if psutil.pid_exists(observe.pid) else Listening((), gone)
+    if observe.container:
+        pid, why_not = containers.first_process(observe.container)
+        return Listening((), why_not) if pid is None else Listening((pid,))
+    return listening(f"http://127.0.0.1:{observe.port}" if observe.port else url)
 
 
 def listening(url: str) -> Listening:

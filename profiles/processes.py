@@ -30,7 +30,7 @@ class TrackedProcess:
         self._delay_by_thread: dict[str, int] = {}
         self._delay_ns = 0
 
-    def read(self, with_uss: bool) -> dict[str, Any] | None:
+    def read(self) -> dict[str, Any] | None:
         """The columns of one row, null where a right is missing; None once the process has ended."""
         row: dict[str, Any] = {"pid": self.pid, "name": self.name}
         try:
@@ -52,15 +52,19 @@ class TrackedProcess:
                 with contextlib.suppress(psutil.AccessDenied, AttributeError):  # macOS has no io_counters
                     io = self.process.io_counters()
                     row["read_bytes"], row["write_bytes"] = io.read_bytes, io.write_bytes
-            if with_uss:
-                with contextlib.suppress(psutil.AccessDenied):
-                    row["uss_bytes"] = self.process.memory_full_info().uss
         except GONE:
             return None
         except (psutil.AccessDenied, OSError):
             return row if "cpu_user_s" in row else None
         row["run_delay_s"] = self._run_delay_s()
         return row
+
+    def uss_bytes(self) -> int | None:
+        """Memory that is this process's alone. The kernel walks its page tables for it: some 25 us a MiB."""
+        try:
+            return int(self.process.memory_full_info().uss)
+        except (psutil.Error, OSError):
+            return None
 
     def _run_delay_s(self) -> float | None:
         """Cumulative over all threads, ended ones included as last seen; null without /proc/<pid>/task/*/schedstat."""

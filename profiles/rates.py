@@ -18,6 +18,7 @@ from measurements.interval import Refusal
 
 NANOSECONDS = 1e9
 MOST_RESTARTS = 2
+RATE, QUANTILE, RATIO = DERIVED = ("rate", "quantile", "ratio")  # kinds of rows that were worked out (profiles.derived)
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 RUNNING = re.compile(r"(num_requests_running|requests_running|num_running_reqs|slots?_busy)$")
 WAITING = re.compile(r"(num_requests_waiting|requests_waiting|num_queue_reqs|requests_deferred)$")
@@ -36,6 +37,7 @@ def per_window(table: pa.Table, windows: Sequence[Window]) -> dict[str, dict[str
     waiting_mean, waiting_max} where an engine's gauges were scraped, else None · refusals: what was not to be had.
     """
     frame = table.to_pandas()
+    frame = frame[~frame["kind"].isin(DERIVED)].reset_index(drop=True)
     frame["at_s"] = frame["at_ns"] / NANOSECONDS
     for column in ("source", "name", "labels", "kind"):
         frame[column] = frame[column].astype(str)
@@ -53,13 +55,11 @@ def _window(frame: pd.DataFrame, start_s: float, end_s: float) -> dict[str, Any]
             times, values = series["at_s"].to_numpy(), series["value"].to_numpy()
             labels = json.loads(str(labels_text))
             who = {"source": source, "name": name, "labels": labels}
-            cumulative = kind == "counter" or (kind in ("histogram", "summary") and "quantile" not in labels)
-            earlier = scrapes[str(source)][scrapes[str(source)] < times[0]]
-            if cumulative and len(earlier):  # the service names a series with its first event; it stood at 0 before
-                times, values = np.append(earlier[-1:], times), np.append(0.0, values)
+            counted = cumulative(str(kind), labels, times, values, scrapes[str(source)])
+            times, values = counted or (times, values)
             if len(times) < 2 or end_s <= times[0] or start_s >= times[-1]:
                 continue
-            if not cumulative:
+            if counted is None:
                 found["gauges"].append({**who, **_gauge(times, values, start_s, end_s)})
                 continue
             increase = _increase(times, values, start_s, end_s)
@@ -68,12 +68,12 @@ def _window(frame: pd.DataFrame, start_s: float, end_s: float) -> dict[str, Any]
             elif kind == "counter":
                 found["counters"].append({**who, "increase": increase, "per_s": increase / length_s})
             else:
-                family, bound = _family(str(name), labels)
-                key = (str(source), family, json.dumps(labels, sort_keys=True))
+                named, bound = family(str(name), labels)
+                key = (str(source), named, json.dumps(labels, sort_keys=True))
                 if bound is not None:
                     buckets.setdefault(key, {})[bound] = increase
                 else:
-                    parts.setdefault(key, {})[str(name)[len(family) :]] = increase
+                    parts.setdefault(key, {})[str(name)[len(named) :]] = increase
     for key, own in parts.items():
         found["histograms"].append(_histogram(key, own, buckets.get(key, {}), length_s))
     found["refusals"] = [refusal.as_json() for refusal in dict.fromkeys(found["refusals"])]
@@ -82,16 +82,34 @@ def _window(frame: pd.DataFrame, start_s: float, end_s: float) -> dict[str, Any]
     return found
 
 
+def cumulative(
+    kind: str, labels: dict[str, str], times: np.ndarray, values: np.ndarray, scrapes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Times and values of a series that only counts up, from 0 where the service named it with its first event; None
+    for gauges. `scrapes`: when its page was read."""
+    if kind != "counter" and (kind not in ("histogram", "summary") or "quantile" in labels):
+        return None
+    earlier = scrapes[scrapes < times[0]]
+    return (np.append(earlier[-1:], times), np.append(0.0, values)) if len(earlier) else (times, values)
+
+
 def _increase(times: np.ndarray, values: np.ndarray, start_s: float, end_s: float) -> float | None:
     """How much a counter rose in the window, restarts taken up; None when it fell more often than services restart."""
+    around = slice(max(0, int(np.searchsorted(times, start_s, "right")) - 1), int(np.searchsorted(times, end_s)) + 1)
+    total = risen(values[around])
+    if total is None:
+        return None
+    low, high = np.interp([start_s, end_s], times[around], total)
+    return float(high - low)
+
+
+def risen(values: np.ndarray) -> np.ndarray | None:
+    """A counter's rise since its first reading, restarts taken up; None when it fell more often than services restart."""
     steps = np.diff(values)
     fell = steps < 0
-    inside = (times[1:] > start_s) & (times[:-1] < end_s)
-    if np.count_nonzero(fell & inside) > MOST_RESTARTS or not np.isfinite(values).all():
+    if np.count_nonzero(fell) > MOST_RESTARTS or not np.isfinite(values).all():
         return None
-    risen = np.concatenate([[0.0], np.cumsum(np.where(fell, values[1:], steps))])
-    low, high = np.interp([start_s, end_s], times, risen)
-    return float(high - low)
+    return np.concatenate([[0.0], np.cumsum(np.where(fell, values[1:], steps))])
 
 
 def _gauge(times: np.ndarray, values: np.ndarray, start_s: float, end_s: float) -> dict[str, float | None]:
@@ -101,7 +119,7 @@ def _gauge(times: np.ndarray, values: np.ndarray, start_s: float, end_s: float) 
     return {"mean": float(inside.mean()), "max": float(inside.max()), "last": float(inside[-1])}
 
 
-def _family(name: str, labels: dict[str, str]) -> tuple[str, float | None]:
+def family(name: str, labels: dict[str, str]) -> tuple[str, float | None]:
     """Family name and, for a bucket, its upper bound (taken out of `labels`)."""
     if name.endswith("_bucket") and "le" in labels:
         try:
@@ -152,14 +170,7 @@ def _hit_ratios(counters: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ratios of counters told apart by a label (result="hit" | "miss") or by name (…_hits, …_misses, …_queries)."""
     caches: dict[tuple[str, str, str], dict[str, float]] = {}
     for counter in counters:
-        labels, name = dict(counter["labels"]), str(counter["name"]).removesuffix("_total")
-        side = None
-        for label, value in counter["labels"].items():
-            if match := HIT_OR_MISS.fullmatch(value):
-                side = match[0][:3]
-                del labels[label]
-        if side is None and (match := CACHE_COUNTER.search(name)):
-            side, name = match[1][:3], name[: match.start()]
+        side, name, labels = cache_side(str(counter["name"]), counter["labels"])
         if side is not None:
             cache = caches.setdefault((counter["source"], name, json.dumps(labels, sort_keys=True)), {})
             cache[side] = cache.get(side, 0.0) + counter["increase"]
@@ -172,6 +183,19 @@ def _hit_ratios(counters: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 labels = json.loads(labels_text)
                 ratios.append({"source": source, "name": name, "labels": labels, "ratio": ratio, "lookups": lookups})
     return ratios
+
+
+def cache_side(name: str, labels: dict[str, str]) -> tuple[str | None, str, dict[str, str]]:
+    """Which side of a cache a counter counts ("hit", "mis", "que"; None: it counts no cache), the cache's name, and the
+    labels that tell caches apart."""
+    rest, name, side = dict(labels), name.removesuffix("_total"), None
+    for label, value in labels.items():
+        if match := HIT_OR_MISS.fullmatch(value):
+            side = match[0][:3]
+            del rest[label]
+    if side is None and (match := CACHE_COUNTER.search(name)):
+        side, name = match[1][:3], name[: match.start()]
+    return side, name, rest
 
 
 def _upstream(gauges: list[dict[str, Any]]) -> dict[str, float | None] | None:

@@ -18,7 +18,7 @@ from typing import Any
 from profiles import frames
 from profiles.cpu import is_python
 from profiles.processes import tree
-from profiles.rights import missing_program, program
+from profiles.rights import missing_program, no_python, program
 
 MOST = 24
 FEWEST_SEEN = 10  # threads, before a share is named
@@ -98,11 +98,17 @@ class Snapshots:
             self._ended.wait(self._spacing_s)
 
     def _look(self) -> list[dict[str, Any]]:
+        if self._spy is None:
+            return []
         found: list[dict[str, Any]] = []
-        for pid in filter(is_python, tree(self._roots)) if self._spy else ():
-            threads, why_not = frames.dump(self._spy or "", pid)
+        pids = tree(self._roots)
+        looked_at = [pid for pid in pids if is_python(pid)]
+        for pid in looked_at:
+            threads, why_not = frames.dump(self._spy, pid)
             found += threads
             self._why_not = why_not or self._why_not
+        if not looked_at:
+            self._why_not = no_python(pids)
         return found
 
 

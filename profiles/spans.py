@@ -115,24 +115,25 @@ def breakdown(found: Sequence[Span]) -> pa.Table:
             seen.add(root.span)
         step = int(root.parent, 16) - 1 if len(root.parent) == 16 else -1
         if 0 <= step < 1 << 31:
-            covered_ns = _covered(children[span.trace, span.span], span)
+            inner = [(child.start_ns, child.end_ns) for child in children[span.trace, span.span]]
+            covered = covered_ns(inner, span.start_ns, span.end_ns)
             rows.append(
                 {
                     "seq": int(span.trace[16:], 16) & (1 << 63) - 1,
                     "step": step,
                     "name": span.name,
                     "client": span.kind == CLIENT,
-                    "self_ms": (span.end_ns - span.start_ns - covered_ns) / 1e6,
+                    "self_ms": (span.end_ns - span.start_ns - covered) / 1e6,
                 }
             )
     return pa.Table.from_pylist(rows, SPANS)
 
 
-def _covered(inner: Sequence[Span], outer: Span) -> int:
-    """Nanoseconds of `outer` in which at least one of `inner` was open."""
-    covered, reached = 0, outer.start_ns
-    for span in sorted(inner, key=lambda span: span.start_ns):
-        start, end = max(span.start_ns, reached), min(span.end_ns, outer.end_ns)
+def covered_ns(inner: Iterable[tuple[int, int]], low_ns: int, high_ns: int) -> int:
+    """Nanoseconds between `low_ns` and `high_ns` in which at least one of `inner` (start, end) was open."""
+    covered, reached = 0, low_ns
+    for start_ns, end_ns in sorted(inner):
+        start, end = max(start_ns, reached), min(end_ns, high_ns)
         if end > start:
             covered, reached = covered + end - start, end
     return covered

@@ -37,6 +37,7 @@ class Profile:
     loop: str = ""
     memory: Mark | None = None
     memory_why: str = ""
+    memory_lines: list[str] = field(default_factory=list)  # until the limit, per user, traced, per request
     chart: Chart | None = None
     kept: list[dict[str, str]] = field(default_factory=list)
     overheads: list[str] = field(default_factory=list)
@@ -81,6 +82,7 @@ def find(run: RunDirectory, summary: Document, points: list[tuple[float, float]]
         loop=_loop(section(document, "frames", "event_loop"), words),
         memory=_verdict(grown, words),
         memory_why=str(grown.get("why") or ""),
+        memory_lines=[*_growing(grown, section(document, "users"), words), *_traced(memory, words)],
         chart=memory_over_time(points, grown, load, words) if grown else None,
         kept=[_kept(row) for row in listed(memory, "retained")[:MOST_PLACES]],
         overheads=[line for one in listed(document, "passes") if (line := _overhead(one, words))],
@@ -152,6 +154,40 @@ def _loop(loop: Document, words: Words) -> str:
 def _verdict(grown: Document, words: Words) -> Mark | None:
     verdict = grown.get("verdict")
     return Mark(words(f"growth.{verdict}"), TONES[verdict]) if verdict in TONES else None
+
+
+def _growing(grown: Document, users: Document, words: Words) -> list[str]:
+    """When the limit would be reached, and what a user's connection holds."""
+    lines = []
+    left, limit_mib = section(grown, "hours_to_limit"), amount(grown, "limit_mib")
+    low, high = amount(left, "low"), amount(left, "high")
+    if low is not None and limit_mib is not None:
+        hours = q.between(low, high, q.number) if high is not None else f"≥ {q.number(low)}"
+        lines.append(words("profile.until_limit", limit=q.mebibytes(limit_mib), hours=hours))
+    each_mib = amount(users, "mib_per_user_at_least")
+    if each_mib is not None:
+        given = {"users": q.shown(users.get("users"), q.count), "kib": q.number(each_mib * 1024)}
+        lines.append(words("profile.per_user", **given))
+    return lines
+
+
+def _traced(memory: Document, words: Words) -> list[str]:
+    """What memray saw: before the load, at its peak, by package, and for one request."""
+    base, peak, kept = (amount(memory, key) for key in ("base_mib", "peak_mib", "retained_mib"))
+    if base is None or peak is None or kept is None or memory.get("why_not"):
+        return []
+    figures = {"base": q.mebibytes(base), "peak": q.mebibytes(peak), "kept": q.mebibytes(kept)}
+    processes = memory.get("processes")
+    lines = [
+        words("profile.traced", **figures, processes=q.count(len(processes) if isinstance(processes, list) else 0))
+    ]
+    if packages := by_package(listed(memory, "packages")):
+        lines.append(words("profile.memory_packages", packages=packages))
+    made = section(memory, "per_request")
+    kib, count = amount(made, "kib"), amount(made, "allocations")
+    if kib is not None and count is not None:
+        lines.append(words("profile.allocates", kib=q.number(kib), count=q.number(count)))
+    return lines
 
 
 def _kept(row: Document) -> dict[str, str]:

@@ -13,12 +13,13 @@ from typing import Any
 import duckdb
 
 from measurements.rundir import RunDirectory
-from reports.documents import Document, listed
+from reports.documents import Document, listed, section
 
 BIN_CHOICES_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 10800, 86400)
 MEMORY_LIMIT = "1GB"
+BUSY = "running|waiting|pending|in_?flight"
 TELLING = "queue|waiting|pending|running|in_?flight|active|slot|batch|cache|hit|pool|connection|session|kv"
-MOST_METRICS, MOST_LABEL_SETS = 5, 4
+MOST_METRICS, MOST_LABEL_SETS = 8, 4
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Series:
 
     def __init__(self, run: RunDirectory, document: Document) -> None:
         self._path = run.path
+        self._status_documents = list(section(document, "contract", "target", "observe", "json"))
         self._database = duckdb.connect(":memory:")
         self._database.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET threads=2; SET enable_progress_bar=false")
         shards = sorted(str(shard) for shard in (run.path / "samples").glob("*.parquet"))
@@ -159,10 +161,12 @@ class Series:
         return Binned(bin_s, columns, rows)
 
     def server(self, most_bins: int = 150) -> Binned:
-        """(start_s, name, kind, labels, value): the service's own queues, slots, caches and pools, those that moved.
+        """(start_s, name, kind, labels, value): what the service said about itself, as far as it moved.
 
-        Gauges as the bin's mean, counters as their rate per second; a counter that falls (another worker answered, or
-        a restart) gives no rate there. At most `MOST_METRICS` names with `MOST_LABEL_SETS` label sets each.
+        Gauges, and what was worked out from counters and histograms (rates, hit ratios, quantiles), each as the bin's
+        mean. First come the values that the contract asks for by their path in a status document, then how many
+        requests run and wait, hit ratios, quantiles, and other names that tell of queues, slots, caches and pools. At
+        most `MOST_METRICS` names with `MOST_LABEL_SETS` label sets each.
         """
         source = self._path / "server.parquet"
         columns = ("start_s", "name", "kind", "labels", "value")
@@ -173,29 +177,34 @@ class Series:
         bin_s = max(1.0, bin_width_s(float(span[0] or 0) if span else 0.0, most_bins))
         rows = self._database.execute(
             """
-            WITH telling AS (
-              SELECT at_ns, name::VARCHAR AS name, kind::VARCHAR AS kind, labels::VARCHAR AS labels, value FROM observed
-              WHERE kind::VARCHAR IN ('gauge', 'counter') AND at_ns >= 0
-                AND regexp_matches(name::VARCHAR, $telling, 'i') AND NOT regexp_matches(name::VARCHAR, '^(process|python)_')),
-            steps AS (
-              SELECT *, value - lag(value) OVER w AS grown, at_ns - lag(at_ns) OVER w AS elapsed_ns
-              FROM telling WINDOW w AS (PARTITION BY name, labels ORDER BY at_ns)),
+            WITH shown AS (
+              SELECT at_ns, name::VARCHAR AS name, kind::VARCHAR AS kind, labels::VARCHAR AS labels, value,
+                CASE WHEN source::VARCHAR IN (SELECT unnest($asked)) THEN 0
+                     WHEN kind::VARCHAR = 'gauge' AND regexp_matches(name::VARCHAR, $busy, 'i') THEN 1
+                     WHEN kind::VARCHAR = 'ratio' THEN 2
+                     WHEN kind::VARCHAR = 'quantile' THEN 3
+                     WHEN regexp_matches(name::VARCHAR, $telling, 'i') THEN 4 END AS rank
+              FROM observed
+              WHERE kind::VARCHAR IN ('gauge', 'rate', 'ratio', 'quantile') AND at_ns >= 0
+                AND NOT regexp_matches(name::VARCHAR, '^(process|python)_')
+                AND coalesce(json_extract_string(labels::VARCHAR, '$.quantile'), '') <> '0.99'),
             moved AS (
-              SELECT name, labels, max(value) - min(value) AS by_how_much FROM telling GROUP BY ALL HAVING by_how_much > 0),
+              SELECT name, labels, kind, min(rank) AS rank, max(value) - min(value) AS by_how_much
+              FROM shown WHERE rank IS NOT NULL AND isfinite(value) GROUP BY ALL
+              HAVING by_how_much > 0 OR (kind <> 'gauge' AND max(value) > 0)),
             ranked AS (
-              SELECT name, labels, row_number() OVER (PARTITION BY name ORDER BY by_how_much DESC, labels) AS place,
-                     dense_rank() OVER (ORDER BY name) AS panel
-              FROM moved),
-            binned AS (
-              SELECT floor(at_ns / 1e9 / $bin) * $bin AS start_s, name, kind, labels, avg(value) AS level,
-                     sum(grown) FILTER (grown >= 0) * 1e9 / sum(elapsed_ns) FILTER (grown >= 0) AS per_second
-              FROM steps GROUP BY ALL)
-            SELECT start_s, b.name, kind, b.labels, if(kind = 'gauge', level, per_second) AS figure
-            FROM binned b JOIN ranked r ON b.name = r.name AND b.labels = r.labels
-            WHERE place <= $sets AND panel <= $metrics AND figure IS NOT NULL
-            ORDER BY b.name, b.labels, start_s""",
-            {"bin": bin_s, "telling": TELLING, "metrics": MOST_METRICS, "sets": MOST_LABEL_SETS},
-        ).fetchall()
+              SELECT name, labels, kind, row_number() OVER (PARTITION BY name ORDER BY by_how_much DESC, labels) AS place,
+                     dense_rank() OVER (ORDER BY rank, name) AS panel
+              FROM moved)
+            SELECT floor(at_ns / 1e9 / $bin) * $bin AS start_s, s.name, s.kind, s.labels, avg(value), min(r.panel) AS panel
+            FROM shown s JOIN ranked r ON s.name = r.name AND s.labels = r.labels AND s.kind = r.kind
+            WHERE place <= $sets AND panel <= $metrics AND isfinite(value)
+            GROUP BY ALL ORDER BY panel, s.name, s.labels, start_s""",
+            {
+                "bin": bin_s, "busy": BUSY, "telling": TELLING, "metrics": MOST_METRICS, "sets": MOST_LABEL_SETS,
+                "asked": self._status_documents,
+            },
+        ).fetchall()  # fmt: skip
         return Binned(bin_s, columns, [(*row[:3], _label_values(row[3]), row[4]) for row in rows])
 
     def _open(self, source: Path) -> None:
@@ -203,12 +212,16 @@ class Series:
 
 
 def _label_values(labels: str | None) -> str:
-    """`{"operation": "hit"}` as "hit"."""
+    """`{"operation": "hit"}` as "hit", `{"path": "/ask", "quantile": "0.95"}` as "/ask p95"."""
     try:
         found = json.loads(labels or "{}")
     except ValueError:
         return str(labels)
-    return ", ".join(str(value) for value in found.values()) if isinstance(found, dict) else str(found)
+    if not isinstance(found, dict):
+        return str(found)
+    quantile = found.pop("quantile", "")
+    named = f"p{quantile.removeprefix('0.').ljust(2, '0')}" if str(quantile).startswith("0.") else str(quantile)
+    return " ".join(filter(None, [", ".join(str(value) for value in found.values()), named]))
 
 
 def _shifts(run: Document) -> dict[int, float]:

@@ -60,6 +60,9 @@ class Observe(Section):
         None,
         description="listen here for the service's OpenTelemetry spans (OTLP over HTTP); with --start it is told so",
     )
+    recording: str | None = Field(
+        None, description="file of the recording proxy in front of the upstream (`plimsoll serve llm --record`)"
+    )
 
 
 class Target(Section):

@@ -3,7 +3,7 @@
     python -P -m benchmarks.harness [--only WORDS] [--save NAME] [--against NAME]
 
 Everything is kept in .benchmarks/NAME: results.json (with every round), pytest-benchmark's own JSON, memray's captures.
-Exit code 0; 1 where a row is slower than the saved set's, or cannot be compared; 2 where a bench failed.
+Exit code 0; 1 where a row takes longer or more memory than in the saved set, or cannot be compared; 2 where a bench failed.
 """
 
 import argparse
@@ -66,7 +66,10 @@ def main() -> int:
     compared = comparison.compare(found, saved)
     against = comparison.objections(found, saved, compared)
     print("\n".join(["", *table.compared(compared), ""]))
-    print("\n".join(f"NOT PASSED: {sentence}" for sentence in against) or "nothing is slower than in the saved set")
+    print(
+        "\n".join(f"NOT PASSED: {sentence}" for sentence in against)
+        or "nothing takes longer or more memory than in the saved set"
+    )
     return 1 if against else 0
 
 

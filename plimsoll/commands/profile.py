@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from measurements import host
-from measurements.errors import UsageError
+from measurements.errors import Interrupted, UsageError
 from measurements.rundir import RunDirectory
 from measurements.sample import SCHEMA_VERSION
 from plimsoll import money, permission
@@ -43,11 +46,12 @@ def profile(
             "versions": host.versions(),
         },
     )
-    document = passes.profile(
-        contract, run.path, rate_rps=rate, duration_s=duration, pid=pid, command=command,
-        want_cpu=cpu or not memory, want_memory=memory or not cpu, endpoint=endpoint,
-        say=(lambda line: None) if quiet or as_json else (lambda line: print(line, file=sys.stderr, flush=True)),
-    )  # fmt: skip
+    with _terminated_as_interrupted():
+        document = passes.profile(
+            contract, run.path, rate_rps=rate, duration_s=duration, pid=pid, command=command,
+            want_cpu=cpu or not memory, want_memory=memory or not cpu, endpoint=endpoint,
+            say=(lambda line: None) if quiet or as_json else (lambda line: print(line, file=sys.stderr, flush=True)),
+        )  # fmt: skip
     run.write_json("profiles/profiles.json", document)
     report = render(run)
     if as_json:
@@ -56,3 +60,19 @@ def profile(
         print(
             "\n".join([*sentences.lines(document), f"report: {report}", f"flame graphs, captures: {run.path}/profiles"])
         )
+    if document["interrupted"]:
+        raise Interrupted(f"interrupted; what was measured is kept in {run.path}, what was started is stopped")
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM ends a profile as Ctrl-C does: what it started is stopped, what it has is kept."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -91,7 +91,7 @@ def _of_server(server: Binned, words: Words) -> list[Panel]:
         panels.setdefault((name, kind), {}).setdefault(labels, []).append((start_s, value))
     return [
         Panel(
-            words("axis.per_second", name=name) if kind == "counter" else name,
+            words("axis.per_second", name=name) if kind == "rate" else name,
             [
                 Line(labels or name, points, canvas.SERIES[index % len(canvas.SERIES)])
                 for index, (labels, points) in enumerate(lines.items())

@@ -58,6 +58,24 @@ def test_what_is_slower_missing_or_new_is_no_pass(now: list[Row], saved: list[Ro
     assert any(says in sentence for sentence in against(now, saved))
 
 
+@pytest.mark.parametrize(
+    ("now_mib", "saved_mib", "says"),
+    [
+        (12.0, 4.0, "takes 3.00 times the memory"),
+        (4.9, 4.0, ""),
+        (0.9, 0.1, ""),  # less than a MiB
+        (None, 4.0, "was measured in one of the two sets only"),
+        (4.0, None, "was measured in one of the two sets only"),
+        (None, None, ""),
+    ],
+)
+def test_more_memory_is_no_pass_and_neither_is_memory_that_was_not_measured(
+    now_mib: float | None, saved_mib: float | None, says: str
+) -> None:
+    told = against([replace(row("a", 10), peak_mib=now_mib)], [replace(row("a", 10), peak_mib=saved_mib)])
+    assert [says in sentence for sentence in told] == ([True] if says else [])
+
+
 def test_another_machine_is_no_pass_and_names_what_differs() -> None:
     (sentence,) = against([row("a", 10)], [row("a", 10)], {**MACHINE, "cores": 64})
     assert "cores: 64, here 2" in sentence

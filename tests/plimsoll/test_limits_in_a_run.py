@@ -136,7 +136,8 @@ def test_a_run_names_the_limit_that_bound_and_what_its_health_checks_will_cost(r
 def test_the_services_own_metrics_stand_in_server_parquet_and_in_the_summary(ran: tuple[Limited, Run]):
     limited, made = ran
     table = pq.read_table(made.directory.path / observed.FILE).to_pandas()
-    hits = table[(table["name"] == "cache_total") & table["labels"].str.contains("hit")]
+    counters = table[table["kind"] == "counter"]
+    hits = counters[(counters["name"] == "cache_total") & counters["labels"].str.contains("hit")]
     assert len(hits) >= 2
     assert hits["value"].iloc[-1] == sum(limited.asked.values())
     assert (table["at_ns"] > -1e9).all() and table["at_ns"].max() > 1e9

@@ -13,6 +13,7 @@ from plimsoll import told
 from targets.control import free_port
 from tests.loadtests.real_runs import contract, run
 from tests.servers import Asked, Line, Scripted, answer
+from tests.targets.llm_process import running_llm
 
 ENDPOINTS = [{"name": "search", "path": "/search", "weight": 1}, {"name": "mute", "path": "/mute", "weight": 1}]
 
@@ -54,6 +55,46 @@ def test_spans_that_the_service_exports_stand_in_for_the_header(tmp_path: Path) 
     found = finished.summary["where_time_went"]["search"]
     assert found["source"] == "spans"
     assert [(part["name"], part["ms_mean"]) for part in found["parts"]] == [("vector query", pytest.approx(5.0))]
+
+
+CHAT = {"model": "m", "max_tokens": 2, "messages": [{"role": "user", "content": "refund please"}]}
+EMULATED = ("--set", "prefill.base_ms=30", "--set", "prefill.ms_per_token=0", "--set", "decode.base_ms=5")
+
+
+def generating(proxy: str, passes_on: bool) -> Any:
+    """A service that asks an upstream, and says nothing of its own about where the time went."""
+
+    def script(line: Line, asked: Asked) -> None:
+        header = {"traceparent": asked.header["traceparent"]} if passes_on and "traceparent" in asked.header else {}
+        httpx.post(f"{proxy}/v1/chat/completions", json=CHAT, headers=header).raise_for_status()
+        answer(after_s=0.01)(line, asked)
+
+    return script
+
+
+@pytest.mark.parametrize(("passes_on", "rate_rps"), [(True, 40.0), (False, 6.0)])
+def test_a_recording_proxy_before_the_upstream_tells_what_the_service_does_not(
+    tmp_path: Path, passes_on: bool, rate_rps: float
+) -> None:
+    recording = tmp_path / "recording.jsonl"
+    with running_llm(*EMULATED) as upstream, running_llm("--record", upstream, "--record-to", str(recording)) as proxy:
+        with Scripted({"/search": generating(proxy, passes_on), "/mute": answer()}) as server:
+            observe = {"observe": {"recording": str(recording)}}
+            made = run(contract(server.url, ENDPOINTS, target=observe), tmp_path, rate_rps=rate_rps, duration_s=2.0)
+        told_of = made.summary["where_time_went"]
+        found = told_of["search"]
+        assert (found["source"], found["parts"][0]["name"]) == ("recording", "upstream")
+        assert found["n"] == found["answers"] if passes_on else found["n"] >= 3
+        assert 30.0 <= found["parts"][0]["ms_mean"] < found["service_ms_mean"] - 9.0
+        assert "recording" in told_of["mute"]["why_not"]
+        assert set(pq.read_table(made.directory.path / told.FILE)["source"].to_pylist()) == {"recording"}
+
+
+def test_a_recording_that_is_none_is_a_sentence_and_costs_no_run(tmp_path: Path) -> None:
+    with Scripted({"/search": answer()}) as server:
+        made = contract(server.url, ENDPOINTS[:1], target={"observe": {"recording": "not-there.jsonl"}})
+        found = run(made, tmp_path, rate_rps=20.0).summary["where_time_went"]
+    assert "not-there.jsonl is no recording" in found["search"]["why_not"]
 
 
 def test_a_port_for_spans_that_is_taken_is_a_sentence(tmp_path: Path) -> None:

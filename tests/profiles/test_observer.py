@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from profiles import processes
 from profiles.observer import Observer
 from profiles.resources import RESOURCES
 from profiles.usage import per_window
@@ -124,3 +125,35 @@ def test_watching_ten_processes_once_a_second_costs_less_than_one_percent_of_a_c
         observer = watch({"target": pids}, 5.0, period_s=1.0)
     print(f"observer: {observer.cost_cores:.2%} of a core for {len(pids)} processes at 1 Hz")
     assert observer.cost_cores < 0.01
+
+
+def sweeps_with_uss(observer: Observer, pid: int) -> tuple[int, int]:
+    rows = [row for row in observer.table().to_pylist() if row["pid"] == pid]
+    return sum(row["uss_bytes"] is not None for row in rows), len(rows)
+
+
+def test_unique_memory_of_a_small_service_is_read_at_every_sweep() -> None:
+    with python(SLEEP) as process:
+        observer = watch({"target": [process.pid]}, 2.0, period_s=0.5)
+        found, sweeps = sweeps_with_uss(observer, process.pid)
+    assert sweeps >= 4
+    assert found >= sweeps - 1
+
+
+def test_unique_memory_of_a_large_service_is_read_as_often_as_its_budget_allows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ten milliseconds of CPU a reading: a read every 2.5 s, however many sweeps there are."""
+
+    def costly(self: processes.TrackedProcess) -> int:
+        until_s = time.thread_time() + 0.01
+        while time.thread_time() < until_s:
+            pass
+        return 1
+
+    monkeypatch.setattr(processes.TrackedProcess, "uss_bytes", costly)
+    with python(SLEEP) as process:
+        observer = watch({"target": [process.pid]}, 3.0, period_s=0.1)
+        found, sweeps = sweeps_with_uss(observer, process.pid)
+    assert sweeps > 20
+    assert 1 <= found <= 3

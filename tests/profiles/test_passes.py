@@ -14,6 +14,7 @@ import pytest
 
 from measurements.errors import TargetUnreachable, UsageError
 from profiles import cpu, frames, memory, passes, stacks
+from profiles.sentences import lines
 from targets.contract import Contract
 from targets.reference.serving import free_port
 
@@ -188,3 +189,34 @@ def test_commands_and_pids_that_cannot_be_profiled_are_refused_in_a_sentence(tmp
         passes.profile(run, tmp_path, **arguments)
     with pytest.raises(UsageError, match="no endpoint 'nothing'"):
         passes.profile(run, tmp_path, endpoint="nothing", **arguments)
+
+
+def test_a_pass_that_cannot_start_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    """A service that refuses to start under the tracker, as one with too little memory for it would."""
+    picky = f"sh -c 'test -z \"$PLIMSOLL_MEMORY_DIR\" || exit 7; exec {FORKING}'"
+    found = profiled(tmp_path, 20, 1, want="cpu memory", command=picky, HOG_ROUNDS="50000")
+    assert "ended with code 7" in found["memory"]["why_not"]
+    assert found["cpu"]["functions"][0]["function"] == "planted_hog"
+    assert any("ended with code 7" in line for line in lines(found))
+
+
+def test_an_interrupted_profile_keeps_the_passes_that_were_done_and_leaves_nothing_running(tmp_path: Path) -> None:
+    made = contract(free_port())
+    before = {child.pid for child in psutil.Process().children(recursive=True)}
+    simple, loads = passes.ContractLoad(made), 0
+
+    def interrupted(rate_rps: float, duration_s: float, hold_s: float = 0.0, again: bool = False) -> Any:
+        nonlocal loads
+        loads += 1
+        if loads == 3:  # after the warm-up and the plain pass
+            raise KeyboardInterrupt
+        return simple(rate_rps, duration_s, hold_s, again)
+
+    found = passes.profile(
+        made, tmp_path, rate_rps=30, duration_s=1, command=FORKING, want_memory=False, load=interrupted
+    )
+    assert found["interrupted"]
+    assert [one["pass"] for one in found["passes"]] == ["plain"]
+    assert "cpu" not in found
+    assert lines(found)
+    assert {child.pid for child in psutil.Process().children(recursive=True)} <= before

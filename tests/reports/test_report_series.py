@@ -1,5 +1,6 @@
 """What is counted over time is what lies in the Parquet files, for any number of rows."""
 
+import json
 import resource
 import time
 from collections import Counter
@@ -15,7 +16,7 @@ from measurements.rundir import RunDirectory
 from measurements.sample import batch
 from reports.charts.chart import Column, Table
 from reports.render import render
-from reports.series import Series, bin_width_s
+from reports.series import MOST_METRICS, Series, bin_width_s
 
 
 @pytest.fixture
@@ -63,35 +64,54 @@ def test_bins_are_round_and_few(span_s: float, width: float) -> None:
     assert bin_width_s(span_s, 90) == width
 
 
-def test_the_services_own_gauges_and_counters_become_lines(tmp_path: Path) -> None:
-    run = synthetic_run.write(tmp_path, rates=[5], stage_s=10)
-    rows = []
-    for second in range(10):
-        at_ns = int(second * 1e9)
-        rows += [
-            (at_ns, "/metrics", "app_queue_waiting", "{}", "gauge", float(second)),
-            (at_ns, "/metrics", "cache_operations_total", '{"operation": "hit"}', "counter", 4.0 * second),
-            (at_ns, "/metrics", "cache_operations_total", '{"operation": "miss"}', "counter", 7.0),
-            (at_ns, "/metrics", "process_open_pool", "{}", "gauge", float(second)),
-            (at_ns, "/metrics", "queue_limit", "{}", "gauge", 10.0),
-            (at_ns, "/metrics", "http_request_seconds", "{}", "gauge", float(second)),
-        ]
+def server_rows(run: RunDirectory, *rows: tuple[str, str, dict[str, str], str, list[float]]) -> None:
+    """(source, name, labels, kind, a value per second)."""
+    told = [
+        (int(second * 1e9), source, name, json.dumps(labels, sort_keys=True), kind, value)
+        for source, name, labels, kind, values in rows
+        for second, value in enumerate(values)
+    ]
     names = ["at_ns", "source", "name", "labels", "kind", "value"]
-    table = pa.table({name: [row[i] for row in rows] for i, name in enumerate(names)})
+    table = pa.table({name: [row[i] for row in told] for i, name in enumerate(names)})
     pq.write_table(table, run.path / "server.parquet")
+
+
+RISING = [float(second) for second in range(10)]
+
+
+def test_the_services_own_gauges_rates_quantiles_and_ratios_become_lines(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[5], stage_s=10)
+    server_rows(
+        run,
+        ("/metrics", "app_queue_waiting", {}, "gauge", RISING),
+        ("/metrics", "cache_operations_total", {"operation": "hit"}, "rate", [4.0] * 10),
+        ("/metrics", "cache_operations_total", {"operation": "miss"}, "rate", [0.0] * 10),
+        ("/metrics", "cache_operations_total", {"operation": "hit"}, "counter", RISING),
+        ("/metrics", "cache:hit_ratio", {}, "ratio", [0.9] * 10),
+        ("/metrics", "request_seconds", {"path": "/ask", "quantile": "0.95"}, "quantile", RISING),
+        ("/metrics", "request_seconds", {"path": "/ask", "quantile": "0.99"}, "quantile", RISING),
+        ("/metrics", "process_open_pool", {}, "gauge", RISING),
+        ("/metrics", "queue_limit", {}, "gauge", [10.0] * 10),
+        ("/metrics", "http_request_seconds", {}, "gauge", RISING),
+    )
     found = Series(run, {}).server().rows
-    assert {(row[1], row[3]) for row in found} == {("app_queue_waiting", ""), ("cache_operations_total", "hit")}
-    assert {row[4] for row in found if row[3] == "hit"} == {4.0}
-    assert "cache_operations_total" in render(run).read_text(encoding="utf-8")
+    assert list(dict.fromkeys((row[1], row[3]) for row in found)) == [
+        ("app_queue_waiting", ""), ("cache:hit_ratio", ""), ("request_seconds", "/ask p95"),
+        ("cache_operations_total", "hit"),
+    ]  # fmt: skip
+    page = render(run).read_text(encoding="utf-8")
+    for name in ("cache_operations_total", "cache:hit_ratio", "request_seconds", "app_queue_waiting"):
+        assert name in page
 
 
-def test_a_counter_that_falls_gives_no_rate(tmp_path: Path) -> None:
-    run = synthetic_run.write(tmp_path, rates=[5], stage_s=4)
-    values = [0.0, 10.0, 3.0, 13.0, 14.0]
-    columns = {"at_ns": [int(s * 1e9) for s in range(5)], "source": ["/m"] * 5, "name": ["cache_total"] * 5,
-               "labels": ["{}"] * 5, "kind": ["counter"] * 5, "value": values}  # fmt: skip
-    pq.write_table(pa.table(columns), run.path / "server.parquet")
-    assert [row[4] for row in Series(run, {}).server().rows] == [10.0, 10.0, 1.0]
+def test_values_that_the_contract_asks_for_by_path_come_first_whatever_they_are_called(tmp_path: Path) -> None:
+    run = synthetic_run.write(tmp_path, rates=[5], stage_s=10)
+    many = [("/metrics", f"queue_{n}_waiting", {}, "gauge", RISING) for n in range(MOST_METRICS)]
+    server_rows(run, *many, ("/status", "workers.0.busy", {}, "gauge", RISING))
+    contract = {"contract": {"target": {"observe": {"json": {"/status": ["workers.0.busy"]}}}}}
+    names = list(dict.fromkeys(row[1] for row in Series(run, contract).server().rows))
+    assert names[0] == "workers.0.busy"
+    assert len(names) == MOST_METRICS
 
 
 def test_a_download_holds_the_unrounded_figures_and_no_formula() -> None:

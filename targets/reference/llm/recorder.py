@@ -6,7 +6,6 @@ import ipaddress
 import json
 import socket
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ class Recorder:
         self._spent_usd = self._promised_usd = 0.0
         self.recorded = self.left_out = 0
         self._file = out.open("w", encoding="utf-8")
-        self._write(recording.head_line(upstream, time.time(), price.per_1k_in_usd, price.per_1k_out_usd))
+        self._write(recording.head_line(upstream, self._began_ns, price.per_1k_in_usd, price.per_1k_out_usd))
 
     def handle(self, request: Request, exchange: Exchange) -> None:
         """Forward a request; its answer goes back as it comes."""
@@ -158,6 +157,7 @@ class Recorder:
             received_ns=request.received_ns - self._began_ns,
             done_ns=done_ns,
             events=[(at_ns, redaction.text(event)) for at_ns, event in events],
+            trace=recording.trace_of(request.headers),
         )
         usage = recording.usage_of((event for _, event in events), recorded.streamed)
         if usage:

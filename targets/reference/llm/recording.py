@@ -1,16 +1,20 @@
 """A recording on disk: JSON lines, the first one a head, then one exchange a line. Version 1.
 
-Head: `plimsoll_llm_recording` (version), `upstream`, `began_unix_s`, prices. An exchange: what `Recorded` says.
+Head: `plimsoll_llm_recording` (version), `upstream`, `began_unix_s`, `began_monotonic_ns` and `boot_id` (whose clock
+that is), prices. An exchange: what `Recorded` says.
 Times are nanoseconds: `received_ns` since the recording began, all others since that exchange was received.
 """
 
 import hashlib
 import json
+import re
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from measurements.host import boot_id
 from targets.reference.embedding import count_tokens
 from targets.reference.llm import redaction
 from targets.reference.llm.anthropic_api import Anthropic
@@ -18,6 +22,7 @@ from targets.reference.llm.api import ApiError
 from targets.reference.llm.openai_api import OpenAI
 
 VERSION = 1
+_TRACEPARENT = re.compile(rb"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 _MARK = "plimsoll_llm_recording"
 
 
@@ -42,6 +47,7 @@ class Recorded:
     completion_tokens: int = 0
     tokens_source: str = "none"  # provider | counted | none
     cost_usd: float | None = None
+    trace: str = ""  # the trace id of the `traceparent` that came with the request
 
     @property
     def streamed(self) -> bool:
@@ -66,10 +72,22 @@ def request_hash(method: str, path: str, body: Any) -> str:
     return hashlib.sha256(f"{method} {path} {canonical}".encode(errors="replace")).hexdigest()[:16]
 
 
-def head_line(upstream: str, began_unix_s: float, price_per_1k_in_usd: float, price_per_1k_out_usd: float) -> str:
-    head = {_MARK: VERSION, "upstream": redaction.address(upstream), "began_unix_s": began_unix_s}
+def head_line(upstream: str, began_monotonic_ns: int, price_per_1k_in_usd: float, price_per_1k_out_usd: float) -> str:
+    head = {
+        _MARK: VERSION,
+        "upstream": redaction.address(upstream),
+        "began_unix_s": time.time() - (time.monotonic_ns() - began_monotonic_ns) / 1e9,
+        "began_monotonic_ns": began_monotonic_ns,
+        "boot_id": boot_id(),
+    }
     prices = {"price_per_1k_in_usd": price_per_1k_in_usd, "price_per_1k_out_usd": price_per_1k_out_usd}
     return json.dumps(head | prices)
+
+
+def trace_of(headers: dict[bytes, bytes]) -> str:
+    """The trace id that a request carries (W3C Trace Context), or ""."""
+    match = _TRACEPARENT.fullmatch(headers.get(b"traceparent", b"").strip().lower())
+    return match[1].decode() if match else ""
 
 
 def line(recorded: Recorded) -> str:
