@@ -68,6 +68,24 @@ def test_a_profile_has_a_page_of_its_own(profiled: RunDirectory, lang: str) -> N
     assert "\x07" not in page
 
 
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_memory_tells_the_time_until_its_limit_what_a_user_holds_and_what_a_request_allocates(
+    profiled: RunDirectory, lang: str
+) -> None:
+    told = document()
+    told["growth"] |= {"hours_to_limit": {"low": 12.0, "mid": 15.0, "high": 21.0}, "limit_mib": 512.0}
+    told["users"] = {"users": 64, "mib_per_user_at_least": 0.25}
+    told["memory"] = {
+        "why_not": None, "notes": [], "base_mib": 100.0, "peak_mib": 140.0, "retained_mib": 12.0, "processes": [1, 2, 3],
+        "packages": [{"package": "chromadb", "share": 0.6}, {"package": "numpy", "share": 0.3}],
+        "per_request": {"kib": 321.0, "allocations": 4567.0},
+    }  # fmt: skip
+    profiled.write_json("profiles/profiles.json", told)
+    page = render(profiled, lang).read_text(encoding="utf-8").replace("\u00a0", " ")
+    for figure in ("512 MiB", "12–21", "256 KiB", "140 MiB", "60 % chromadb, 30 % numpy", "321 KiB"):
+        assert figure in page, figure
+
+
 def test_the_flame_graph_begins_where_the_branches_part_and_names_every_box(profiled: RunDirectory) -> None:
     found = flame_graph(document()["cpu"]["tree"], "title", "description")
     assert found is not None
