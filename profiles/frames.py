@@ -62,6 +62,11 @@ IDLE = re.compile(
     r"asyncio/runners\.py:Runner\.run|socketserver\.py:.*serve_forever|uvicorn/supervisors/|apscheduler/|"
     r"gunicorn/(?:arbiter|workers)|logging/handlers\.py:|prometheus_client/|watchfiles/"
 )
+# whose event loop runs in C (uvloop), and who tells no qualified names (Python 3.10), are known by what started them
+LOOP = re.compile(
+    r"asyncio/base_events\.py:(?:BaseEventLoop\.)?_run_once$|asyncio/runners\.py:(?:Runner\.)?run$|"
+    r"uvloop/__init__\.py:run$|uvicorn/(?:server\.py:(?:Server\.)?run|_compat\.py:asyncio_run)$"
+)
 LOCKING = re.compile(r"\.acquire\(|\bwith\b|\.wait\(|\.join\(|\.get\(|\.result\(|lock", re.IGNORECASE)
 BLOCKED = ("lock", "pool_checkout", "socket_read", "sleep", "disk_or_pipe")
 MOST_SOURCE_BYTES = 4 << 20
@@ -222,7 +227,7 @@ def _waits_for_lock(frame: dict[str, Any]) -> bool:
 
 
 def _is_loop(frame: dict[str, Any]) -> bool:
-    return str(frame["name"]).endswith("_run_once") or str(frame["name"]) == "Runner.run"
+    return bool(LOOP.search(f"{_file(frame)}:{frame['name']}"))
 
 
 def _nothing(why_not: str) -> dict[str, Any]:

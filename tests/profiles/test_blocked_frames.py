@@ -86,3 +86,19 @@ def test_snapshots_are_counted_and_a_blocked_event_loop_is_named() -> None:
         "share": 1.0,
     }
     assert found["event_loop"] == {"blocked_share": 0.75, "by": "generate (/srv/app/main.py:7)"}
+
+
+@pytest.mark.parametrize(
+    "starter",
+    [
+        RUN_ONCE,
+        ("_run_once", f"{LIB}/asyncio/base_events.py"),  # Python 3.10
+        ("Runner.run", f"{LIB}/asyncio/runners.py"),
+        ("run", f"{SITE}/uvloop/__init__.py"),
+        ("Server.run", f"{SITE}/uvicorn/server.py"),
+        ("asyncio_run", f"{SITE}/uvicorn/_compat.py"),
+    ],
+)
+def test_an_event_loop_that_runs_in_c_is_known_by_what_started_it(starter: tuple[str, str]) -> None:
+    found = frames.summarise([[thread("sleep", HANDLER, starter)]])
+    assert found["event_loop"]["blocked_share"] == 1.0
