@@ -100,5 +100,5 @@ def test_snapshots_are_counted_and_a_blocked_event_loop_is_named() -> None:
     ],
 )
 def test_an_event_loop_that_runs_in_c_is_known_by_what_started_it(starter: tuple[str, str]) -> None:
-    found = frames.summarise([[thread("sleep", HANDLER, starter)]])
+    found = summarise([[thread("sleep", HANDLER, starter)]])
     assert found["event_loop"]["blocked_share"] == 1.0
