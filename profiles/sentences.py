@@ -68,8 +68,10 @@ def _growth(document: dict[str, Any]) -> Iterator[str]:
     yield f"Memory over requests: {word}: {found['why']}"
     left = found["hours_to_limit"]
     if left is not None:
-        latest = "" if left["high"] is None else f" to {left['high']:.3g}"
-        yield f"  {found['limit_mib']:,.0f} MiB would be reached in {left['low']:.3g}{latest} h at this rate"
+        unit, scale = ("days", 24.0) if left["low"] > 72 else ("hours", 1.0)
+        latest = "" if left["high"] is None else f" to {left['high'] / scale:,.3g}"
+        soonest = f"{left['low'] / scale:,.3g}"
+        yield f"  {found['limit_mib']:,.0f} MiB would be reached in {soonest}{latest} {unit} at this rate"
     users = document.get("users")
     if users is not None and users["mib_per_user_at_least"] is not None:
         yield f"  each of {users['users']} connections held at least {users['mib_per_user_at_least'] * 1024:.0f} KiB"

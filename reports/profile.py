@@ -19,6 +19,7 @@ from reports.wording import Words
 
 FILE = "profiles/profiles.json"
 MOST_FUNCTIONS, MOST_PLACES = 12, 6
+MOST_HOURS = 72.0  # beyond it people count days
 TONES: dict[str, Tone] = {"leak": "bad", "growing": "warn", "cache": "warn", "no_leak": "good", "unknown": "quiet"}
 BLOCKED = ("lock", "pool_checkout", "socket_read", "sleep", "disk_or_pipe", "running", "gil")
 
@@ -162,8 +163,10 @@ def _growing(grown: Document, users: Document, words: Words) -> list[str]:
     left, limit_mib = section(grown, "hours_to_limit"), amount(grown, "limit_mib")
     low, high = amount(left, "low"), amount(left, "high")
     if low is not None and limit_mib is not None:
-        hours = q.between(low, high, q.number) if high is not None else f"≥ {q.number(low)}"
-        lines.append(words("profile.until_limit", limit=q.mebibytes(limit_mib), hours=hours))
+        unit, scale = ("days", 24.0) if low > MOST_HOURS else ("hours", 1.0)
+        ends = [None if end is None else end / scale for end in (low, high)]
+        time = q.between(*ends, q.number) if high is not None else f"≥ {q.number(low / scale)}"
+        lines.append(words(f"profile.until_limit_{unit}", limit=q.mebibytes(limit_mib), time=time))
     each_mib = amount(users, "mib_per_user_at_least")
     if each_mib is not None:
         given = {"users": q.shown(users.get("users"), q.count), "kib": q.number(each_mib * 1024)}

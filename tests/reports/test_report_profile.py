@@ -82,7 +82,7 @@ def test_memory_tells_the_time_until_its_limit_what_a_user_holds_and_what_a_requ
     }  # fmt: skip
     profiled.write_json("profiles/profiles.json", told)
     page = render(profiled, lang).read_text(encoding="utf-8").replace("\u00a0", " ")
-    for figure in ("512 MiB", "12–21", "256 KiB", "140 MiB", "60 % chromadb, 30 % numpy", "321 KiB"):
+    for figure in ("512 MiB", "12.0–21.0", "256 KiB", "140 MiB", "60 % chromadb, 30 % numpy", "321 KiB"):
         assert figure in page, figure
 
 
