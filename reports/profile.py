@@ -164,8 +164,8 @@ def _growing(grown: Document, users: Document, words: Words) -> list[str]:
     low, high = amount(left, "low"), amount(left, "high")
     if low is not None and limit_mib is not None:
         unit, scale = ("days", 24.0) if low > MOST_HOURS else ("hours", 1.0)
-        ends = [None if end is None else end / scale for end in (low, high)]
-        time = q.between(*ends, q.number) if high is not None else f"≥ {q.number(low / scale)}"
+        earliest = q.number(low / scale)
+        time = f"≥ {earliest}" if high is None else q.between(low / scale, high / scale, q.number)
         lines.append(words(f"profile.until_limit_{unit}", limit=q.mebibytes(limit_mib), time=time))
     each_mib = amount(users, "mib_per_user_at_least")
     if each_mib is not None:
