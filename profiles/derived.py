@@ -25,7 +25,7 @@ def derived(table: pa.Table) -> pa.Table:
 
     rate: a counter's increase per second · quantile: of a histogram's new observations, the label `quantile` says
     which, in the service's own unit · ratio: a cache's hits over its lookups. A step without observations or lookups
-    has no row; a counter that falls again and again (several workers behind one port) has none at all.
+    has no row, nor has a counter that never rose; one that falls again and again (several workers behind one port) has none at all.
     """
     frame = table.to_pandas()
     if frame.empty:
@@ -47,7 +47,8 @@ def derived(table: pa.Table) -> pa.Table:
         if found is None or (grown := _grown(*found, edges_s)) is None:
             continue
         if kind == "counter":
-            rows.add((str(source), str(name), str(labels_text)), RATE, grown / np.diff(edges_s))
+            if grown.any():
+                rows.add((str(source), str(name), str(labels_text)), RATE, grown / np.diff(edges_s))
             side, cache, rest = cache_side(str(name), labels)
             if side is not None:
                 sums = caches[str(source), cache, json.dumps(rest, sort_keys=True)]
