@@ -16,7 +16,7 @@ from measurements.rundir import RunDirectory
 from measurements.sample import NULL
 from measurements.summary import Window
 from profiles import growth, snapshots
-from profiles.measured import limit_bytes
+from profiles.measured import limit_bytes, processes_of
 from profiles.rates import per_window
 from profiles.usage import over_time
 from targets.contract import Contract
@@ -120,7 +120,7 @@ def memory_growth(
     limit = limit_bytes(table, contract.resources.memory_mib if contract else None)
     return growth.growth(
         at_s.tolist(), rss.tolist(), done_s.tolist(), start_s=measured[0].start_s, end_s=measured[-1].end_s,
-        limit_bytes=limit,
+        limit_bytes=limit, processes=processes_of(table),
     )  # fmt: skip
 
 

@@ -156,10 +156,13 @@ def difference_graph(
 
 
 def _labels(stack: stacks.Stack) -> list[str]:
-    """A stack for reading: without the interpreter's own frames and repetitions; the innermost frame always stays."""
+    """A stack for reading: without the interpreter's own frames, without C between Python functions (an event loop's, seen
+    in some samples and not in others) and without repetitions; the innermost frame always stays."""
     labels: list[str] = []
-    for frame in stack:
-        if frame.file and frame is not stack[-1] and stacks.CORE.search(frame.file):
+    innermost = max((at for at, frame in enumerate(stack) if frame.is_python), default=-1)
+    for at, frame in enumerate(stack):
+        between = at < innermost and not frame.is_python
+        if frame.file and frame is not stack[-1] and (between or stacks.CORE.search(frame.file)):
             continue
         label = f"{frame.name} ({stacks.shortened(frame.file)})" if frame.file else frame.name
         if not labels or labels[-1] != label:

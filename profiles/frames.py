@@ -173,6 +173,7 @@ def classify(thread: dict[str, Any]) -> tuple[str, tuple[str, str, int]]:
 def dump(spy: str, pid: int) -> tuple[list[dict[str, Any]], str | None]:
     """Every thread of one process, with the kernel's word; or a sentence why not."""
     command = [spy, "dump", "--pid", str(pid), "--nonblocking", "--json", "--full-filenames"]
+    before = {int(task.name): _call(pid, int(task.name)) for task in _tasks(pid)}
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=DUMP_S, check=False)
         threads = json.loads(answer.stdout) if answer.returncode == 0 else []
@@ -183,9 +184,19 @@ def dump(spy: str, pid: int) -> tuple[list[dict[str, Any]], str | None]:
         return [], ptrace_remedy(pid) if denied else f"py-spy could not look into process {pid}: {answer.stderr[:200]}"
     holders = {thread["pid"] for thread in threads if thread["owns_gil"]}
     for thread in threads:
-        thread["call"] = _call(thread["pid"], thread.get("os_thread_id"))
+        # a thread that went on meanwhile waited elsewhere when its stack was read: the kernel's word is not about it
+        number = thread.get("os_thread_id")
+        call = _call(pid, number)
+        thread["call"] = call if call == before.get(number) else None
         thread["gil_held_elsewhere"] = thread["pid"] in holders and not thread["owns_gil"]
     return threads, None
+
+
+def _tasks(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except OSError:
+        return []
 
 
 def _call(pid: int, thread: int | None) -> str | None:

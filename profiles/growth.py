@@ -35,10 +35,12 @@ def growth(
     start_s: float,
     end_s: float,
     limit_bytes: float | None = None,
+    processes: int = 1,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
     """`at_s`, `rss_bytes`: the service's RSS (all processes) over time; `done_s`: when each request completed, on the
-    same clock; [start_s, end_s]: the loaded time after warm-up; `limit_bytes`: what memory may reach.
+    same clock; [start_s, end_s]: the loaded time after warm-up; `limit_bytes`: what memory may reach; `processes`: how
+    many there were, each with room of its own in its heap that takes up a little before its RSS grows.
 
     Returns verdict ("leak", "no_leak", "growing", "unknown"; `told_from_cache` adds "cache"), a sentence `why`,
     slope_mib_per_1000_requests (Interval, or None with `refusal`), slope_mib_per_h, growth_mib, requests,
@@ -63,12 +65,18 @@ def growth(
     per_1000 = slope.scaled(1000 / MIB)
     rate_rps = float(requests / (at[-1] - at[0]))
     grown_bytes = slope.mid * requests
+    unseen_bytes = RESOLUTION_BYTES * max(1, processes)
     grows = whole.low > 0 and late.low > 0 and grown_bytes >= RESOLUTION_BYTES
     leak = grows and requests >= FEWEST_REQUESTS and late.mid >= SETTLING * whole.mid
     verdict = "leak" if leak else "growing" if grows else "no_leak"
     return {
         "verdict": verdict,
-        "why": _why(verdict, (whole, late, per_1000), grown_bytes, requests),
+        "why": _why(verdict, (whole, late, per_1000), grown_bytes, requests)
+        + (
+            f"; a leak under {unseen_bytes / requests:,.0f} bytes a request would not show"
+            if verdict == "no_leak"
+            else ""
+        ),
         "slope_mib_per_1000_requests": per_1000.as_json(),
         "slope_mib_per_h": slope.scaled(rate_rps * 3600 / MIB).as_json(),
         "growth_mib": grown_bytes / MIB,

@@ -154,8 +154,15 @@ def grown(loaded: Pass, stated_mib: float | None) -> dict[str, Any]:
     done_s = [moment - loaded.start_ns / NANOSECONDS for moment in loaded.done.done_s]
     limit = limit_bytes(loaded.table, stated_mib)
     return growth.growth(
-        at_s.tolist(), rss.tolist(), done_s, start_s=loaded.start_s, end_s=loaded.end_s, limit_bytes=limit
-    )
+        at_s.tolist(), rss.tolist(), done_s, start_s=loaded.start_s, end_s=loaded.end_s, limit_bytes=limit,
+        processes=processes_of(loaded.table),
+    )  # fmt: skip
+
+
+def processes_of(table: pa.Table) -> int:
+    """How many processes of the service were seen."""
+    rows = table.select(["role", "pid"]).to_pandas()
+    return int(rows.loc[rows["role"] == "target", "pid"].nunique())
 
 
 def limit_bytes(table: pa.Table, stated_mib: float | None) -> float | None:

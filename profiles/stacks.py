@@ -18,7 +18,7 @@ from measurements.errors import FormatError
 PROFILE_NAME = re.compile(r"Process (\d+)(?: Thread (\d+))?")
 COMMAND = re.compile(r"process \d+(?=:)")
 OWN = "the service's own code"
-NATIVE_THREADS = "threads without Python"
+NATIVE_THREADS = "threads of extensions"
 UNKNOWN = "interpreter"
 OFTEN_S = 0.2  # twenty samples
 STDLIB = re.compile(

@@ -4,6 +4,7 @@ Width is CPU time, callers above the functions they call; a box's title tells it
 profiled process and are escaped as they are put into the markup.
 """
 
+import re
 import zlib
 from typing import Any
 
@@ -16,6 +17,7 @@ WIDTH, ROW = 880.0, 18
 LEAST_PX = 1.5
 DEEPEST, MOST_BOXES = 32, 600
 TRUNK, DEEPEST_TRUNK = 0.95, 200
+OWN = re.compile(r"\([/\\].*\.py\)$|\([A-Z]:.*\.py\)$")  # libraries' files are told below their package's folder
 CHARACTER_PX = 6.3
 SHADES = ("r0", "r1", "quiet")  # dark text stands well on all of them, in either scheme
 
@@ -27,7 +29,9 @@ def flame_graph(tree: Document, title: str, description: str) -> Markup | None:
         return None
     boxes: list[Markup] = []
     deepest = 0
-    trunks = [_above_the_fork(child) for child in listed(tree, "children")]
+    trunks = [
+        _folded(child, keep_own=False) for child in listed(tree, "children")
+    ]  # what calls everything says nothing
     waiting: list[tuple[Document, float, int]] = [({**tree, "children": trunks}, 0.0, 0)]
     while waiting and len(boxes) < MOST_BOXES:
         node, x, depth = waiting.pop(0)
@@ -37,7 +41,7 @@ def flame_graph(tree: Document, title: str, description: str) -> Markup | None:
         deepest = max(deepest, depth)
         boxes.append(_box(str(node.get("name") or "?"), (x, width), depth, whole))
         for child in listed(node, "children"):
-            waiting.append((child, x, depth + 1))
+            waiting.append((_folded(child), x, depth + 1))
             x += (amount(child, "seconds") or 0.0) / whole * WIDTH
     height = (deepest + 1) * ROW
     return Markup(
@@ -46,13 +50,15 @@ def flame_graph(tree: Document, title: str, description: str) -> Markup | None:
     ).format(int(WIDTH), height, title, description, Markup("").join(boxes))
 
 
-def _above_the_fork(node: Document) -> Document:
-    """Where the first branches part: the callers below it are the same for everything and say nothing."""
+def _folded(node: Document, keep_own: bool = True) -> Document:
+    """The next function that says something: callers of one thing alone are passed over, but for the service's own."""
     for _ in range(DEEPEST_TRUNK):
-        children = listed(node, "children")
-        if len(children) != 1 or (amount(children[0], "seconds") or 0.0) < TRUNK * (amount(node, "seconds") or 0.0):
+        if keep_own and OWN.search(str(node.get("name"))):
             break
-        node = children[0]
+        largest = max(listed(node, "children"), key=lambda child: amount(child, "seconds") or 0.0, default=None)
+        if largest is None or (amount(largest, "seconds") or 0.0) < TRUNK * (amount(node, "seconds") or 0.0):
+            break
+        node = largest
     return node
 
 

@@ -1,7 +1,6 @@
 """What the service's processes did: CPU by function and package, blocked threads, memory over requests, for the page."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from markupsafe import Markup
 
@@ -43,6 +42,7 @@ class Profile:
     kept: list[dict[str, str]] = field(default_factory=list)
     overheads: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_empty(self) -> bool:
@@ -87,7 +87,8 @@ def find(run: RunDirectory, summary: Document, points: list[tuple[float, float]]
         chart=memory_over_time(points, grown, load, words) if grown else None,
         kept=[_kept(row) for row in listed(memory, "retained")[:MOST_PLACES]],
         overheads=[line for one in listed(document, "passes") if (line := _overhead(one, words))],
-        missing=_missing(document, words),
+        missing=_told(document, "why_not"),
+        notes=_told(document, "notes"),
     )
 
 
@@ -216,12 +217,13 @@ def _times(ratio: float | None) -> str:
     return q.NOTHING if ratio is None else f"{ratio:.2f}×"
 
 
-def _missing(document: Document, words: Words) -> list[str]:
-    """Sentences of passes that could not run, and what qualifies those that did."""
-    found: list[Any] = []
+def _told(document: Document, key: str) -> list[str]:
+    """Of all passes: why one could not run ("why_not"), or what qualifies those that did ("notes")."""
+    found: list[str] = []
     for name in ("cpu", "frames", "memory"):
         one = section(document, name)
-        if one.get("why_not"):
-            found.append(one["why_not"])
-        found += [note for note in texts(one.get("notes")) if note not in found]
-    return [str(sentence) for sentence in dict.fromkeys(found)]
+        if key == "notes":
+            found += [] if one.get("why_not") else texts(one.get(key))
+        elif one.get(key):
+            found.append(str(one[key]))
+    return list(dict.fromkeys(found))

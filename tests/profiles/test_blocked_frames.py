@@ -1,9 +1,13 @@
 """What a thread was doing, from its frames and the kernel's word."""
 
+import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from profiles import frames
 from profiles.frames import classify, summarise
 
 LIB = "/usr/lib/python3.11"
@@ -11,7 +15,7 @@ SITE = f"{LIB}/site-packages"
 
 
 def thread(
-    call: str | None, *frames: tuple[str, str], active: bool = False, gil_elsewhere: bool = False
+    call: str | None, *stack: tuple[str, str], active: bool = False, gil_elsewhere: bool = False
 ) -> dict[str, Any]:
     return {
         "pid": 1,
@@ -19,7 +23,7 @@ def thread(
         "owns_gil": False,
         "call": call,
         "gil_held_elsewhere": gil_elsewhere,
-        "frames": [{"name": name, "filename": file, "line": 7} for name, file in frames],
+        "frames": [{"name": name, "filename": file, "line": 7} for name, file in stack],
     }
 
 
@@ -102,3 +106,18 @@ def test_snapshots_are_counted_and_a_blocked_event_loop_is_named() -> None:
 def test_an_event_loop_that_runs_in_c_is_known_by_what_started_it(starter: tuple[str, str]) -> None:
     found = summarise([[thread("sleep", HANDLER, starter)]])
     assert found["event_loop"]["blocked_share"] == 1.0
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [("epoll", "epoll", "epoll"), ("epoll", "sleep", None)])
+def test_the_kernels_word_counts_only_of_a_thread_that_stayed_where_it_was(
+    monkeypatch: pytest.MonkeyPatch, before: str, after: str, told: str | None
+) -> None:
+    """Stack and system call are read one after the other; a thread that went on between them did neither."""
+    words = iter([before, after])
+    monkeypatch.setattr(frames, "_call", lambda pid, number: next(words))
+    monkeypatch.setattr(frames, "_tasks", lambda pid: [Path("/proc/1/task/5")])
+    seen = [{"pid": 1, "os_thread_id": 5, "owns_gil": False, "active": False, "frames": []}]
+    answered = subprocess.CompletedProcess([], 0, json.dumps(seen), "")
+    monkeypatch.setattr(subprocess, "run", lambda *args, **options: answered)
+    (found,), _ = frames.dump("py-spy", 1)
+    assert found["call"] == told

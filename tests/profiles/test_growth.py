@@ -78,3 +78,12 @@ def test_what_closing_connections_gives_back_is_the_users() -> None:
     assert found["mib_per_user_at_least"] == 1.0
     assert found["retained_mib"] == 20.0
     assert per_user(160 * MIB, 160 * MIB, 100 * MIB, users=40)["mib_per_user_at_least"] is None
+
+
+def test_no_leak_says_how_small_a_leak_would_not_have_shown() -> None:
+    """Half a MiB for each process: heaps have room that a little growth goes into."""
+    flat = readings(0.0, noise_mib=0.01)
+    found = growth(*flat, start_s=5, end_s=100, processes=4)
+    assert found["verdict"] == "no_leak"
+    least = 4 * 2**19 / found["requests"]
+    assert f"a leak under {least:,.0f} bytes a request would not show" in found["why"]

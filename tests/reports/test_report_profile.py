@@ -95,6 +95,20 @@ def test_the_flame_graph_begins_where_the_branches_part_and_names_every_box(prof
     assert "style=" not in found
 
 
+def test_callers_of_one_thing_alone_are_passed_over_and_the_services_own_functions_stay() -> None:
+    """Middleware on middleware would fill the page before the first function that anybody wrote or chose."""
+    query = tree("query (chromadb/api/rust.py)", 5.0)
+    search = tree("search (/srv/app.py)", 5.0, tree("wrapper (chromadb/telemetry.py)", 5.0, query))
+    middle = tree("__call__ (starlette/middleware/errors.py)", 5.0, tree("app (starlette/routing.py)", 5.0, search))
+    found = str(flame_graph(tree("all", 10.0, middle, tree("other (/srv/app.py)", 5.0)), "t", "d"))
+    assert "search (/srv/app.py)" not in found  # alone under "all" it is the trunk, and what it calls is shown
+    below = str(flame_graph(tree("all", 10.0, tree("root (x.py)", 10.0, middle, tree("b (y.py)", 4.0))), "t", "d"))
+    assert "search (/srv/app.py)" in below
+    assert "query (chromadb/api/rust.py)" in below
+    assert "starlette" not in below
+    assert "telemetry" not in below
+
+
 def test_a_flame_graph_has_bounds_and_none_is_drawn_of_nothing() -> None:
     wide = tree("all", 1.0, *(tree(f"f{n}", 1 / 3000) for n in range(3_000)))
     assert flame_graph(wide, "t", "d").count("<rect") <= MOST_BOXES  # type: ignore[union-attr]
