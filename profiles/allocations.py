@@ -129,7 +129,7 @@ def by_package(allocations: Allocations) -> list[dict[str, Any]]:
 def charged(trace: Trace) -> Location:
     """The innermost line outside import machinery."""
     outside = (at for at in trace if not stacks.CORE.search(at[1]) and not stacks.FROZEN.search(at[1]))
-    return next(outside, trace[0] if trace else ("(no Python frame)", "", 0))
+    return next(outside, trace[0] if trace else ("(an extension's own thread)", "", 0))
 
 
 def flame_graph(allocations: Allocations, title: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any
 from profiles.cpu import is_python
 from profiles.processes import tree
 from profiles.rights import missing_program, no_python, program, ptrace_remedy
-from profiles.stacks import WAITING_FILES, WAITING_PYTHON, package, shortened
+from profiles.stacks import OWN, WAITING_FILES, WAITING_PYTHON, package, shortened
 
 SNAPSHOTS = 10
 DUMP_S = 10.0
@@ -151,7 +151,10 @@ def classify(thread: dict[str, Any]) -> tuple[str, tuple[str, str, int]]:
     woken = WAITING_PYTHON.search(f"{_file(frames[0])}:{frames[0]['name']}")
     if thread["active"] and not thread.get("call") and not woken:
         return "running", place
-    call = thread.get("call") or _call_by_source(frames[0])
+    call = thread.get("call")
+    in_handler = package(str(frames[0]["filename"])) == OWN
+    if not call or (call == "epoll" and in_handler):  # whose own line does not wait for the loop's events
+        call = _call_by_source(frames[0])
     names = [f"{_file(frame)}:{frame['name']}" for frame in frames]
     locks = _waits_for_lock(frames[0])
     pool = any(POOL.search(name) and CHECKOUT.search(name) for name in names[:12])

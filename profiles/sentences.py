@@ -86,7 +86,7 @@ def _memory(document: dict[str, Any]) -> Iterator[str]:
         return
     yield (
         f"Memory: {found['base_mib']:.1f} MiB before the load, {found['peak_mib']:.1f} at its peak, "
-        f"{found['retained_mib']:.2f} left of the load, over {len(found['processes'])} processes"
+        f"{found['retained_mib']:.2f} left of the load (processes: {len(found['processes'])})"
     )
     for row in found["retained"][:3]:
         each = "" if row["kib_per_request"] is None else f"{row['kib_per_request']:.2f} KiB per request  "

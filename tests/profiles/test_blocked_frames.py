@@ -57,6 +57,8 @@ WAIT = ("Condition.wait", f"{LIB}/threading.py")
             "pool_checkout",
         ),
         (thread("epoll", SELECT, RUN_ONCE), "idle"),
+        (thread("epoll", ("asyncio_run", f"{SITE}/uvicorn/_compat.py"), HANDLER), "idle"),  # an event loop in C
+        (thread("epoll", HANDLER), "other"),  # read at another moment than the stack
         (thread("futex", WORKER), "idle"),
         (thread("socket", ("SocketIO.readinto", f"{LIB}/socket.py"), ("handle_one_request", f"{LIB}/http/server.py")), "idle"),
         (thread("futex", WAIT, GET, ("WorkerThread.run", f"{SITE}/anyio/_backends/_asyncio.py")), "idle"),
