@@ -13,7 +13,7 @@ from plimsoll import told
 from targets.control import free_port
 from tests.loadtests.real_runs import contract, run
 from tests.servers import Asked, Line, Scripted, answer
-from tests.targets.llm_process import running_llm
+from tests.targets.llm_process import parameter_file, running_llm
 
 ENDPOINTS = [{"name": "search", "path": "/search", "weight": 1}, {"name": "mute", "path": "/mute", "weight": 1}]
 
@@ -58,7 +58,7 @@ def test_spans_that_the_service_exports_stand_in_for_the_header(tmp_path: Path) 
 
 
 CHAT = {"model": "m", "max_tokens": 2, "messages": [{"role": "user", "content": "refund please"}]}
-EMULATED = ("--set", "prefill.base_ms=30", "--set", "prefill.ms_per_token=0", "--set", "decode.base_ms=5")
+EMULATED = "[prefill]\nbase_ms = 30\nms_per_token = 0\n[decode]\nbase_ms = 5\n"
 
 
 def generating(proxy: str, passes_on: bool) -> Any:
@@ -77,7 +77,10 @@ def test_a_recording_proxy_before_the_upstream_tells_what_the_service_does_not(
     tmp_path: Path, passes_on: bool, rate_rps: float
 ) -> None:
     recording = tmp_path / "recording.jsonl"
-    with running_llm(*EMULATED) as upstream, running_llm("--record", upstream, "--record-to", str(recording)) as proxy:
+    with (
+        running_llm("--config", parameter_file(tmp_path, EMULATED)) as upstream,
+        running_llm("--record", upstream, "--record-to", str(recording)) as proxy,
+    ):
         with Scripted({"/search": generating(proxy, passes_on), "/mute": answer()}) as server:
             observe = {"observe": {"recording": str(recording)}}
             made = run(contract(server.url, ENDPOINTS, target=observe), tmp_path, rate_rps=rate_rps, duration_s=2.0)
