@@ -201,8 +201,15 @@ def _price_note(plan: Document, words: Words) -> str:
 
 def _dates(plan: Document, words: Words) -> list[Fact]:
     nothing, demand = _last(plan, "do_nothing"), section(plan, "demand")
+    today, share = demand.get("demand_rps"), nothing.get("today_share_of_line")
+    wanted = demand.get("planned_rps") or [None]
     found: list[tuple[str, Any]] = [
-        ("today", q.shown(demand.get("demand_rps"), q.rate) if q.is_number(demand.get("demand_rps")) else None),
+        ("today", q.rate(today) if q.is_number(today) else None),
+        ("headroom", words("dates.share_of_line", share=q.percent(share)) if q.is_number(share) else None),
+        (
+            "planned",
+            q.rate(wanted[-1]) if q.is_number(today) and q.is_number(wanted[-1]) and wanted[-1] != today else None,
+        ),
         ("reached", nothing.get("breaks_on")),
         (
             "lead",
