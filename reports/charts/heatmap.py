@@ -81,7 +81,7 @@ def _quantiles(axes: Axes, quantiles: Binned) -> None:
             continue
         axes.plot([at for at, _ in shown], [v for _, v in shown], color=canvas.FACE, linewidth=4, zorder=3)
         axes.plot([at for at, _ in shown], [v for _, v in shown], color=canvas.SERIES[1], linewidth=1.6, zorder=4)
-        canvas.label(axes, name, known[-1], canvas.SERIES[1], xytext=(6, 0), textcoords="offset points")
+        canvas.label(axes, name, known[0], canvas.SERIES[1], xytext=(0, 9), textcoords="offset points")
 
 
 def _shade(requests: int, most: int) -> int:

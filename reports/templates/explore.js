@@ -21,7 +21,7 @@
         width: host.clientWidth, height: last ? 168 : 140,
         cursor: {sync: {key: figure.id, setSeries: false}, drag: {x: true, y: false}},
         scales: {x: {time: false}, y: {range: (u, low, high) => [Math.min(0, low || 0), (high || 1) * 1.05]}},
-        axes: [axis({values: (u, marks) => marks.map((mark) => clock(mark, long)), size: last ? 34 : 8, show: true}),
+        axes: [axis({values: (u, marks) => marks.map((mark) => last ? clock(mark, long) : ""), size: last ? 34 : 8}),
                axis({values: (u, marks) => marks.map(number), size: 56})],
         series: [{label: figure.dataset.time, value: (u, v) => v == null ? "–" : clock(v, long)},
           ...panel.lines.map((line) => ({label: line.name || panel.title, width: 1.5, spanGaps: true, points: {show: false},
