@@ -150,7 +150,6 @@ def merge(news: list[dict[str, Any]]) -> dict[str, Any]:
         "in_flight": sum(n["in_flight"] for n in news),
         "users": sum(n["users"] for n in news),
         "cpu_cores": max(n["cpu_cores"] for n in news),
-        "stage": next((n["stage"] for n in news if n["stage"]), None),
         **{key: worst(key) for key in ("p50_ms", "p95_ms", "recent_p95_ms", "lateness_p99_ms")},
     }
 
