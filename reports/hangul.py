@@ -1,7 +1,8 @@
 """Korean glyphs for readers whose machine has none: the syllables of one page, cut out of Pretendard and put into it.
 
 vendor/Pretendard-*.woff are the published subset of KS X 1001's 2,350 syllables and the Latin letters (SIL Open Font
-License 1.1, vendor/Pretendard-OFL.txt). A reader's own Korean font goes first; this one stands last in the style sheet.
+License 1.1, vendor/Pretendard-OFL.txt). It stands first in the style sheet, for Korean alone: behind other families Chromium leaves
+whole words as boxes.
 """
 
 import base64
