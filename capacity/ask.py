@@ -81,12 +81,15 @@ def demand(ask: Ask, model: Model) -> Demand:
 
 
 def dates(ask: Ask, today_rps: float | None, line_rps: float | None) -> dict[str, Any]:
-    """When growth reaches the line, and by when to order."""
-    if ask.growth is None or today_rps is None or line_rps is None:
+    """Today's share of the line; when growth reaches it, and by when to order."""
+    if today_rps is None or not line_rps:
         return {}
+    today = {"today_share_of_line": today_rps / line_rps}
+    if ask.growth is None:
+        return today
     breaks = ask.growth.reaches(today_rps, line_rps)
     order = breaks - timedelta(days=ask.lead_time_days) if breaks else None
-    return {
+    return today | {
         "breaks_on": breaks.isoformat() if breaks else None,
         "order_by": max(order, ask.growth.start).isoformat() if order else None,
         "lead_time_days": ask.lead_time_days,

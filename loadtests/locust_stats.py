@@ -66,6 +66,12 @@ class _Added:
 
     def to(self, entry: Any) -> None:
         second = int(time.time())
+        if (
+            entry.use_response_times_cache
+            and entry.last_request_timestamp
+            and second > int(entry.last_request_timestamp)
+        ):
+            entry._cache_response_times(second - 1)  # what its "current" percentiles are the difference to
         entry.num_requests += self.count
         entry.num_failures += self.failed
         entry.num_reqs_per_sec[second] += self.count

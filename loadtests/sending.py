@@ -73,7 +73,7 @@ class LaneSending:
         runner = self._environment.create_local_runner()
         methods: dict[str, str] = {endpoint.name: endpoint.method for endpoint in contract.endpoint}
         session.recorder.listeners.append(StatsFeed(runner.stats, session.recorder.endpoints, methods))
-        self._ui = _web_ui(self._environment, plan)
+        self._ui = _web_ui(self._environment, plan, session, self)
 
     @property
     def users(self) -> int:
@@ -116,7 +116,7 @@ class UserSending:
         session.recorder.listeners.append(StatsFeed(runner.stats, session.recorder.endpoints, {}))
         self._restore = install(pace)
         self.give = pace.give
-        self._ui = _web_ui(environment, plan)
+        self._ui = _web_ui(environment, plan, session, self)
         locust_events.test_start.fire(environment=environment)
 
     @property
@@ -151,8 +151,12 @@ class UserSending:
             self.exceptions.append(sentence)
 
 
-def _web_ui(environment: Environment, plan: LoadPlan) -> Any:
-    """Locust's own web UI, on loopback only."""
+def _web_ui(environment: Environment, plan: LoadPlan, session: Session, load: Sending) -> Any:
+    """Locust's own web UI, where it was asked for."""
     if not plan.ui_port:
         return None
-    return environment.create_web_ui("127.0.0.1", plan.ui_port)
+    from loadtests.web_ui import StageTable, open_ui
+
+    table = StageTable(plan.stages)
+    session.recorder.listeners.append(table)
+    return open_ui(environment, plan.ui_port, table, lambda: load.users)

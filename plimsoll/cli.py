@@ -3,33 +3,50 @@
 from __future__ import annotations
 
 import errno
+import json
 import sys
 from typing import Any
+
+import typer
 
 from measurements.errors import Exit, PlimsollError
 from plimsoll.line import app
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The console script: every mistake of a user is one sentence on standard error and an exit code."""
+    """The console script: every mistake of a user is one sentence on standard error and an exit code; with --json it is
+    also the document on standard output."""
+    as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        return app(args=arguments, prog_name="plimsoll")
+        code = app(args=arguments, prog_name="plimsoll", standalone_mode=False)
     except PlimsollError as error:
-        print(f"plimsoll: {error}", file=sys.stderr)
-        raise SystemExit(int(error.exit_code)) from None
+        raise _failed(str(error), error.exit_code, as_json) from None
+    except typer.TyperException as error:  # words that the command line does not know: it shows the usage beside them
+        error.show()  # type: ignore[attr-defined]
+        raise _failed(error.format_message(), Exit.USAGE, as_json, shown=True) from None
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" ({error.filename})" if error.filename else ""
-        print(
-            f"plimsoll: no space left on the disk{where}; the rows written so far are kept: free some space, then finish "
-            "the run with: plimsoll recover runs/latest (or the folder given with --out)",
-            file=sys.stderr,
+        sentence = (
+            f"no space left on the disk{where}; the rows written so far are kept: free some space, then finish "
+            "the run with: plimsoll recover runs/latest (or the folder given with --out)"
         )
-        raise SystemExit(int(Exit.INVALID)) from None
-    except KeyboardInterrupt:
-        print("plimsoll: interrupted", file=sys.stderr)
-        raise SystemExit(int(Exit.INTERRUPTED)) from None
+        raise _failed(sentence, Exit.INVALID, as_json) from None
+    except (KeyboardInterrupt, typer.Abort):
+        raise _failed("interrupted", Exit.INTERRUPTED, as_json) from None
+    if code == Exit.INTERRUPTED:  # typer's own account of Ctrl-C
+        raise _failed("interrupted", Exit.INTERRUPTED, as_json)
+    if isinstance(code, int) and code:
+        raise SystemExit(code)
+
+
+def _failed(sentence: str, code: Exit, as_json: bool, shown: bool = False) -> SystemExit:
+    if not shown:
+        print(f"plimsoll: {sentence}", file=sys.stderr)
+    if as_json:
+        print(json.dumps({"error": sentence, "exit_code": int(code)}, ensure_ascii=False))
+    return SystemExit(int(code))
 
 
 if __name__ == "__main__":

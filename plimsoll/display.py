@@ -39,7 +39,7 @@ class Lines(Watcher):
         spent_s = time.monotonic() - self._began
         offered = offered_now(plan, spent_s)
         parts = [
-            f"{merged['stage'] or '-':>8}",
+            f"{stage_now(plan, spent_s) or '-':>8}",
             f"{merged['done_rps']:7.1f} rps" + (f" of {offered:.1f}" if offered is not None else ""),
             f"p50 {_ms(merged['p50_ms'])}",
             f"p95 {_ms(merged['p95_ms'])}",
@@ -119,7 +119,7 @@ class Live(Watcher):
         health = f"{merged['cpu_cores']:.0%}" + (f" late {lateness:.1f} ms" if lateness and lateness > 1 else "")
         rate = "-" if offered is None else f"{offered:.1f}"
         table.add_row(
-            merged["stage"] or "-", rate, f"{merged['done_rps']:.1f}", _ms(merged["p50_ms"]), _ms(merged["p95_ms"]),
+            stage_now(self._plan, spent_s) or "-", rate, f"{merged['done_rps']:.1f}", _ms(merged["p50_ms"]), _ms(merged["p95_ms"]),
             _ms(merged["recent_p95_ms"]), str(merged["failed"]), str(merged["in_flight"]), str(merged["users"]), health,
             left(self._plan, spent_s),
         )  # fmt: skip
@@ -150,7 +150,6 @@ def merge(news: list[dict[str, Any]]) -> dict[str, Any]:
         "in_flight": sum(n["in_flight"] for n in news),
         "users": sum(n["users"] for n in news),
         "cpu_cores": max(n["cpu_cores"] for n in news),
-        "stage": next((n["stage"] for n in news if n["stage"]), None),
         **{key: worst(key) for key in ("p50_ms", "p95_ms", "recent_p95_ms", "lateness_p99_ms")},
     }
 
@@ -166,6 +165,16 @@ def offered_now(plan: LoadPlan, spent_s: float) -> float | None:
             return stage.start_rps + (stage.end_rps - stage.start_rps) * share
         begun_s += stage.duration_s
     return None
+
+
+def stage_now(plan: LoadPlan, spent_s: float) -> str:
+    """The stage that the schedule is in; "" while draining."""
+    ends_s = 0.0
+    for stage in plan.stages:
+        ends_s += stage.duration_s
+        if spent_s < ends_s:
+            return stage.name
+    return ""
 
 
 def left(plan: LoadPlan, spent_s: float) -> str:

@@ -72,9 +72,11 @@ def _wrong(found: Document, words: Words) -> list[str]:
     many = listed(found, "too_many")
     if many and q.is_number(many[0].get("replicas")) and many[0]["replicas"] > 0:
         month = q.shown_money(many[0].get("per_month"), str(many[0].get("currency")))
-        sentences.append(words("cost.too_many", count=q.plain(many[0]["replicas"]), month=month))
+        key = "cost.too_many_one" if many[0]["replicas"] == 1 else "cost.too_many"
+        sentences.append(words(key, count=q.plain(many[0]["replicas"]), month=month))
     few = section(found, "too_few")
     if q.is_number(few.get("peak_share_beyond_slo")) and few["peak_share_beyond_slo"] > 0:
         share = q.share(few["peak_share_beyond_slo"])
-        sentences.append(words("cost.too_few", count=q.shown(few.get("replicas_short"), q.plain), share=share))
+        key = "cost.too_few_one" if few.get("replicas_short") == 1 else "cost.too_few"
+        sentences.append(words(key, count=q.shown(few.get("replicas_short"), q.plain), share=share))
     return sentences

@@ -58,7 +58,7 @@ def paper(read: Documents, words: Words) -> Paper | None:
         grade=words(f"grade.{letter}") if known else words("grade.none"),
         grade_letter=letter if known else "",
         grade_reasons=texts(plan.get("grade_reasons")),
-        choices=[_choice(one, plan, one == kind and valid is not False, words) for one in KINDS],
+        choices=[_choice(one, read, one == kind and valid is not False, words) for one in KINDS],
         price_note=_price_note(plan, words),
         dates=_dates(plan, words),
         measured_on=_measured_on(read, words),
@@ -126,7 +126,8 @@ def _because(plan: Document, kind: Kind | None, words: Words) -> list[str]:
     return found
 
 
-def _choice(kind: Kind, plan: Document, asked: bool, words: Words) -> Choice:
+def _choice(kind: Kind, read: Documents, asked: bool, words: Words) -> Choice:
+    plan = read.plan
     option, name = _last(plan, kind), words(f"option.{kind}")
     if not option:
         return Choice(
@@ -136,7 +137,7 @@ def _choice(kind: Kind, plan: Document, asked: bool, words: Words) -> Choice:
     if kind == "do_nothing":
         state = str(option.get("state") or "unknown")
         return Choice(
-            kind, name, words("choice.as_it_is"), "", words("choice.nothing_more"), words("choice.nothing_more"),
+            kind, name, _as_it_is(read, words), "", words("choice.nothing_more"), words("choice.nothing_more"),
             _nothing(option, state, words), NOTHING_TONES.get(state, "warn"),
         )  # fmt: skip
     if kind == "scale_up":
@@ -150,6 +151,13 @@ def _choice(kind: Kind, plan: Document, asked: bool, words: Words) -> Choice:
     holds = option.get("survivors_hold")
     outcome = words("choice.survives" if holds else "choice.holds")
     return Choice(kind, name, got, doubt, month, year, outcome, "good" if holds else "warn", asked)
+
+
+def _as_it_is(read: Documents, words: Words) -> str:
+    now = section(read.run, "contract", "resources").get("replicas")
+    if not q.is_number(now):
+        return words("choice.as_it_is")
+    return words("choice.as_it_is_replica" if now == 1 else "choice.as_it_is_replicas", count=q.count(now))
 
 
 def _bigger(option: Document, words: Words) -> tuple[str, str]:
@@ -201,8 +209,15 @@ def _price_note(plan: Document, words: Words) -> str:
 
 def _dates(plan: Document, words: Words) -> list[Fact]:
     nothing, demand = _last(plan, "do_nothing"), section(plan, "demand")
+    today, share = demand.get("demand_rps"), nothing.get("today_share_of_line")
+    wanted = demand.get("planned_rps") or [None]
     found: list[tuple[str, Any]] = [
-        ("today", q.shown(demand.get("demand_rps"), q.rate) if q.is_number(demand.get("demand_rps")) else None),
+        ("today", q.rate(today) if q.is_number(today) else None),
+        ("headroom", words("dates.share_of_line", share=q.percent(share)) if q.is_number(share) else None),
+        (
+            "planned",
+            q.rate(wanted[-1]) if q.is_number(today) and q.is_number(wanted[-1]) and wanted[-1] != today else None,
+        ),
         ("reached", nothing.get("breaks_on")),
         (
             "lead",

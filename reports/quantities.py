@@ -92,9 +92,10 @@ SIGNS = {"USD": "US$", "KRW": "₩", "EUR": "€", "JPY": "¥", "GBP": "£"}
 
 
 def money(value: float, currency: str) -> str:
-    """Cents only below a hundred, and none where the currency has none: US$41.20, US$1,240, ₩352,000."""
-    cents = abs(value) < 100 and currency not in ("KRW", "JPY")
-    text = f"{abs(value):,.2f}" if cents else f"{abs(value):,.0f}"
+    """Cents only below a hundred, and none where the currency has none; two digits of what is less than a cent:
+    US$41.20, US$1,240, ₩352,000, US$0.0021."""
+    least, figures = (1.0, 0) if currency in ("KRW", "JPY") else (0.01, 2 if abs(value) < 100 else 0)
+    text = f"{abs(value):,.{figures}f}" if abs(value) >= least or not value else plain(float(f"{abs(value):.2g}"))
     sign = SIGNS.get(currency)
     return f"{'−' if value < 0 else ''}{sign}{text}" if sign else f"{'−' if value < 0 else ''}{text} {currency}"
 

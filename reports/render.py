@@ -114,7 +114,7 @@ def _charts(run: RunDirectory, read: Documents, words: Words) -> tuple[list[Char
             memory = _memory(series)
             timed = [
                 lambda: outcomes(series.outcomes(), stages, words),
-                lambda: heatmap(series.latencies(), stages, slo, words),
+                lambda: heatmap(series.latencies(), series.percentiles(), stages, slo, words),
                 lambda: resources(series, contract, stages, words),
                 lambda: memory_growth(series.memory_by_requests(), read.plan, words),
             ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import duckdb
 
+from measurements import quantiles
 from measurements.rundir import RunDirectory
 from reports.documents import Document, listed, section
 
@@ -92,6 +93,19 @@ class Series:
             (start, 10 ** (bucket / per_decade), 10 ** ((bucket + 1) / per_decade), n) for start, bucket, n in rows
         ]
         return Binned(bin_s, ("start_s", "from_ms", "to_ms", "requests"), classed)
+
+    def percentiles(self, most_bins: int = 90) -> Binned:
+        """(start_s, p50_ms, p95_ms): of the same requests, where a bin holds enough of them to have an interval."""
+        bin_s = bin_width_s(self.span_s, most_bins)
+        rows = self._database.execute(
+            "SELECT floor(intended_s / ?) * ? AS start_s, quantile_cont(response_ms, [0.5, 0.95]) AS q, count(*) AS n "
+            "FROM samples WHERE outcome::VARCHAR IN ('ok', 'timeout', 'abandoned') AND done_ns IS NOT NULL "
+            "GROUP BY ALL HAVING n >= ? ORDER BY ALL",
+            [bin_s, bin_s, quantiles.needed(0.5)],
+        ).fetchall()
+        enough = quantiles.needed(0.95)
+        found = [(start, q[0], q[1] if n >= enough else None) for start, q, n in rows]
+        return Binned(bin_s, ("start_s", "p50_ms", "p95_ms"), found)
 
     def in_flight(self, most_bins: int = 150) -> Binned:
         """(start_s, in_flight): requests that were due and not yet answered, at the end of each bin."""

@@ -48,7 +48,7 @@ def _bursts(read: Documents, words: Words) -> str:
     if read.summary.get("loop") == "closed":
         return words("untested.closed")
     process = str(read.summary.get("arrivals") or section(read.run, "schedule").get("process") or "")
-    return words("untested.bursts", process=process) if process in ("poisson", "constant") else ""
+    return words("untested.bursts", process=words(f"untested.{process}")) if process in ("poisson", "constant") else ""
 
 
 def _losses(read: Documents, words: Words) -> str:

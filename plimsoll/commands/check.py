@@ -62,6 +62,7 @@ def _ask_each(contract: Contract, document: dict[str, Any]) -> list[dict[str, An
                 if endpoint.enabled:
                     entry = _ask(client, endpoint, payloads, number, url, contract)
                     found.append(entry)
+                    document["notes"] += [note] if (note := _streamed(endpoint, entry)) else []
                     if entry["problem"]:
                         document["problems"].append(f"{endpoint.name}: {entry['problem']}")
     return found
@@ -88,7 +89,15 @@ def _ask(
     problem = "" if outcome is Outcome.ok else why
     if outcome is Outcome.rejected:
         problem = f"{why}: a limit refused already this one request; wait, or spread the load with [users] identities"
-    return _entry(endpoint, url, answer.status_code, began, problem, answer.headers.get("server", ""))
+    entry = _entry(endpoint, url, answer.status_code, began, problem, answer.headers.get("server", ""))
+    return entry | {"content_type": answer.headers.get("content-type", "")[:80]}
+
+
+def _streamed(endpoint: Endpoint, entry: dict[str, Any]) -> str:
+    """What a description cannot tell: FastAPI's streams are in none."""
+    if endpoint.stream or not str(entry.get("content_type", "")).startswith("text/event-stream"):
+        return ""
+    return f'{endpoint.name} answers with a stream of events: add stream = "sse" to its [[endpoint]], and its tokens are timed too'
 
 
 def _entry(

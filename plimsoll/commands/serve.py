@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import inspect
+import json
 from collections.abc import Mapping
 from types import ModuleType
 
@@ -28,8 +29,10 @@ def serve(name: str, port: int, workers: int, words: Mapping[str, object], setti
         raise _missing(name, error) from error
 
 
-def show(name: str) -> None:
+def show(name: str, listed: bool, as_json: bool) -> None:
     """What --set can change, with the value that it has if nobody does; then the traps that are built in."""
+    if not listed:
+        raise UsageError("a service that runs has no result document: --json goes with --list")
     module = _service(name)
     try:
         from targets.reference.listing import settings_of
@@ -37,11 +40,15 @@ def show(name: str) -> None:
         rows = settings_of(name)
     except ModuleNotFoundError as error:
         raise _missing(name, error) from error
+    traps: Mapping[str, str] = getattr(module, "TRAPS", {})
+    if as_json:
+        settings = [{"name": row[0], "value": row[1], "meaning": row[2]} for row in rows]
+        print(json.dumps({"service": name, "settings": settings, "traps": dict(traps)}, ensure_ascii=False))
+        return
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     print(f"plimsoll serve {name} --set NAME=VALUE")
     for row in rows:
         print(f"  {row[0]:<{widths[0]}}  {row[1]:<{widths[1]}}  {row[2]}".rstrip())
-    traps: Mapping[str, str] = getattr(module, "TRAPS", {})
     if traps:
         print("\nTraps, as its team has them; --set NAME=false switches one off:")
     for trap, text in traps.items():

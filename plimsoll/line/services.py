@@ -75,13 +75,16 @@ def serve(
     fit_to: Annotated[Path | None, typer.Option(help="llm: where to; default FILE with .toml")] = None,
     engine: Annotated[str | None, typer.Option(help="llm: emulator, or transformers for a real one")] = None,
     setup: Annotated[bool, typer.Option("--setup", help="llm: make the real engine's environment first")] = False,
+    json: Annotated[bool, typer.Option("--json", help="with --list: as a document on standard output")] = False,
 ) -> None:
     """Start an embedded reference service, until Ctrl-C."""
     from plimsoll.commands import serve as command
 
-    words = {k: v for k, v in locals().items() if k not in ("command", "name", "port", "workers", "option", "list_")}
-    if list_:
-        command.show(name)
+    words = {
+        k: v for k, v in locals().items() if k not in ("command", "name", "port", "workers", "option", "list_", "json")
+    }
+    if list_ or json:
+        command.show(name, list_, json)
     else:
         command.serve(name, port, workers, words, option or [])
 

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports import explore
 from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.charts.over_time import boundaries
 from reports.documents import Document, amount, section
+from reports.explore import Explorer
 from reports.series import Binned, Series
 from reports.wording import Words
 
@@ -63,7 +65,16 @@ def resources(series: Series, contract: Document, stages: Sequence[Document], wo
     columns = (Column(words("column.from"), q.seconds), *(Column(name, q.number) for name, _ in lines))
     moments = sorted({moment for _, points in lines for moment in points})
     rows = [[moment, *(points.get(moment) for _, points in lines)] for moment in moments]
-    return Chart("resources", title, words("chart.resources.note"), wide, slim, Table(columns, rows))
+    explorer = Explorer(moments, [_asked(panel, moments) for panel in panels])
+    return Chart("resources", title, words("chart.resources.note"), wide, slim, Table(columns, rows), explorer)
+
+
+def _asked(panel: Panel, moments: Sequence[float]) -> explore.Panel:
+    found = []
+    for line in panel.lines:
+        values = dict(line.points)
+        found.append(explore.Line(line.name, canvas.CLASSES[line.colour], [values.get(moment) for moment in moments]))
+    return explore.Panel(panel.title, found)
 
 
 def _of_processes(used: Binned, limits: Document, words: Words) -> list[Panel]:

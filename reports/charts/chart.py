@@ -10,6 +10,7 @@ from urllib.parse import quote
 from markupsafe import Markup
 
 from reports import quantities
+from reports.explore import Explorer
 from reports.quantities import Formatter
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -51,12 +52,15 @@ def _defused(cell: Any) -> Any:
 
 @dataclass(frozen=True)
 class Chart:
+    """`explorer`: the same lines for a pointer, of charts over time."""
+
     key: str
     title: str
     note: str
     wide: Markup
     narrow: Markup
     table: Table
+    explorer: Explorer | None = None
 
     @property
     def download(self) -> str:

@@ -13,6 +13,7 @@ from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.charts.over_time import boundaries
 from reports.documents import Document
+from reports.explore import Explorer, Line, Panel
 from reports.series import Binned
 from reports.stages import limits_of
 from reports.wording import Words
@@ -20,8 +21,11 @@ from reports.wording import Words
 CORNERS = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
 
 
-def heatmap(binned: Binned, stages: Sequence[Document], slo: Sequence[Document], words: Words) -> Chart | None:
-    """Requests (ok, timed out, open at the end) by when they were due and how long they took; darker for more."""
+def heatmap(
+    binned: Binned, quantiles: Binned, stages: Sequence[Document], slo: Sequence[Document], words: Words
+) -> Chart | None:
+    """Requests (ok, timed out, open at the end) by when they were due and how long they took; darker for more. p50 and p95
+    over them, where a moment has enough."""
     if not binned.rows:
         return None
     most = max(row[3] for row in binned.rows)
@@ -33,6 +37,7 @@ def heatmap(binned: Binned, stages: Sequence[Document], slo: Sequence[Document],
         boundaries(axes, stages)
         for shade, colour in enumerate(canvas.RAMP):
             _cells(axes, binned, [row for row in binned.rows if _shade(row[3], most) == shade], colour)
+        _quantiles(axes, quantiles)
         _limits(axes, slo, words)
         highest = max([high_ms, 10 * low_ms, *(m["p95_ms"] * 2.2 for m in limits_of(slo).values() if "p95_ms" in m)])
         ticks.log_times(axes, low_ms / 1.1, highest)
@@ -48,7 +53,35 @@ def heatmap(binned: Binned, stages: Sequence[Document], slo: Sequence[Document],
         Column(words("column.below"), q.milliseconds),
         Column(words("column.requests"), q.count),
     )
-    return Chart("heatmap", title, words("chart.heatmap.note"), wide, slim, Table(columns, binned.rows))
+    return Chart(
+        "heatmap",
+        title,
+        words("chart.heatmap.note"),
+        wide,
+        slim,
+        Table(columns, binned.rows),
+        _explorer(quantiles, words),
+    )
+
+
+def _explorer(quantiles: Binned, words: Words) -> Explorer | None:
+    if not quantiles.rows:
+        return None
+    moments, p50, p95 = zip(*quantiles.rows, strict=True)
+    lines = [Line("p50, ms", "c1", p50), Line("p95, ms", "c0", p95)]
+    return Explorer(moments, [Panel(words("axis.response"), lines)])
+
+
+def _quantiles(axes: Axes, quantiles: Binned) -> None:
+    for column, name in ((1, "p50"), (2, "p95")):
+        points = [(row[0] + quantiles.bin_s / 2, row[column]) for row in quantiles.rows]
+        shown = [(at, value if value is not None else float("nan")) for at, value in points]
+        known = [(at, value) for at, value in points if value is not None]
+        if len(known) < 2:
+            continue
+        axes.plot([at for at, _ in shown], [v for _, v in shown], color=canvas.FACE, linewidth=4, zorder=3)
+        axes.plot([at for at, _ in shown], [v for _, v in shown], color=canvas.SERIES[1], linewidth=1.6, zorder=4)
+        canvas.label(axes, name, known[0], canvas.SERIES[1], xytext=(0, 9), textcoords="offset points")
 
 
 def _shade(requests: int, most: int) -> int:

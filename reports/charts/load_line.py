@@ -90,13 +90,15 @@ def _demands(plan: Document, highest: float) -> dict[str, float]:
 
 
 def _demand_lines(axes: Axes, demands: dict[str, float], words: Words, labelled: bool) -> None:
+    middle = axes.get_xlim()[1] / 2
     for row, (key, rate) in enumerate(demands.items()):
         axes.axvline(
             rate, color=canvas.INK, linewidth=1.2, linestyle=(0, (1, 2)) if key == "planned" else "-", zorder=1
         )
         if labelled:
             axes.annotate(words(f"mark.{key}", rate=q.rate(rate)), (rate, 0.98 - 0.08 * row), color=canvas.INK, fontsize=12,
-                          xycoords=("data", "axes fraction"), xytext=(4, 0), textcoords="offset points", va="top")  # fmt: skip
+                          xycoords=("data", "axes fraction"), xytext=(4 if rate < middle else -4, 0),
+                          textcoords="offset points", va="top", ha="left" if rate < middle else "right")  # fmt: skip
 
 
 def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], words: Words) -> None:
@@ -113,7 +115,7 @@ def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Do
     axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
     for text, colour, place in (("p50", canvas.MUTED, medians[:1]), ("p95", canvas.BLUE, [p[1:3] for p in points[:1]])):
         for at in place:
-            canvas.label(axes, text, at, colour, xytext=(-6, 0), textcoords="offset points", ha="right")
+            canvas.label(axes, text, at, colour, xytext=(0, 10), textcoords="offset points", ha="center")
     seen = [p[2] for p in points] + [value for _, value in medians if value > 0]
     for stage, rate, value, exact in points:
         missed = within_slo(stage, of_endpoint(slo, name)) == "missed"
@@ -157,8 +159,8 @@ def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document],
         _point(axes, (level, rate), tip, within_slo(stage, slo) == "missed")
     canvas.plain_axes(axes, words("axis.offered"), words("axis.answered"))
     ticks.value_axis(axes)
-    canvas.label(axes, words("mark.all_served"), (most * 0.45, most * 0.45), canvas.MUTED, xytext=(-8, 6),
-                 textcoords="offset points", ha="right", va="bottom")  # fmt: skip
+    canvas.label(axes, words("mark.all_served"), (most * 0.3, most * 0.3), canvas.MUTED, xytext=(10, -4),
+                 textcoords="offset points", ha="left", va="top")  # fmt: skip
 
 
 def _capacity_band(axes: Axes, capacity: Document, words: Words, labelled: bool) -> None:

@@ -10,6 +10,7 @@ from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.documents import Document
+from reports.explore import Explorer, Line, Panel
 from reports.series import Binned
 from reports.wording import Words
 
@@ -48,7 +49,16 @@ def outcomes(binned: Binned, stages: Sequence[Document], words: Words) -> Chart 
     wide, slim = canvas.draw(paint, "outcomes", title, words("chart.outcomes.desc"), wide_px=250, narrow_px=250)
     columns = (Column(words("column.from"), q.seconds), *(Column(words.known("outcome", n), q.count) for n in present))
     rows = [[start, *(counts.get((start, name), 0) for name in present)] for start in starts]
-    return Chart("outcomes", title, note, wide, slim, Table(columns, rows))
+    lines = [
+        Line(
+            words.known("outcome", name),
+            "c0" if name == "ok" else canvas.CLASSES[COLOURS[name]],
+            [counts.get((start, name), 0) / binned.bin_s for start in starts],
+        )
+        for name in present
+    ]
+    explorer = Explorer(starts, [Panel(words("axis.requests"), lines)])
+    return Chart("outcomes", title, note, wide, slim, Table(columns, rows), explorer)
 
 
 def _legend(axes: Axes, present: Sequence[str], words: Words) -> None:

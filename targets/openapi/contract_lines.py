@@ -12,6 +12,7 @@ from targets.openapi.endpoints import Found
 
 GUESSED_P95_MS = {"generation": 5000, "search": 500, "other": 1000}
 RULE = "# " + "-" * 98
+UNTOLD_STREAM = '# stream = "sse"                          # if it streams its answer; plimsoll check tells'
 OFF = "# Off, so that nothing is destroyed by curiosity. Remove the # of a block that may be loaded."
 
 
@@ -83,7 +84,9 @@ def _target(place: Place) -> list[str]:
 
 
 def _endpoint(one: Found) -> list[str]:
-    return ["[[endpoint]]", *(toml.assigned(key, value, _remark(key, one)) for key, value in one.entry.items())]
+    found = ["[[endpoint]]", *(toml.assigned(key, value, _remark(key, one)) for key, value in one.entry.items())]
+    untold = one.judged.enabled and one.judged.kind == "generation" and not {"stream", "expect"} & set(one.entry)
+    return found + ([UNTOLD_STREAM] if untold else [])
 
 
 def _remark(key: str, one: Found) -> str:

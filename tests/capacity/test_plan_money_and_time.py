@@ -70,6 +70,7 @@ def test_growth_is_planned_for_at_its_horizon_and_says_when_the_line_is_reached(
     breaks = date(2025, 1, 1) + timedelta(days=months * 365.25 / 12)
     assert plan.do_nothing["breaks_on"] == breaks.isoformat()
     assert plan.do_nothing["order_by"] == (breaks - timedelta(days=30)).isoformat()
+    assert plan.do_nothing["today_share_of_line"] == pytest.approx(20 / plan.capacity_at_least_rps)
 
 
 class TestMoney:

@@ -125,6 +125,26 @@ def test_who_follows_the_guide_gets_a_report(followed: tuple[Path, str]) -> None
     assert summary["endpoints"]["ask"]["outcomes"] == {"ok": summary["endpoints"]["ask"]["count"]}
 
 
+def test_the_review_guide_plans_from_that_run(followed: tuple[Path, str], service: str) -> None:
+    folder, _ = followed
+    said = [
+        _type(b.text, folder, service) for b in pages.blocks(pages.HOW_TO / "capacity-review.md") if b.mark == "run"
+    ]
+    assert len(said) == 1
+    assert 'id="decision"' in (folder / "runs" / "latest" / "report.html").read_text(encoding="utf-8")
+
+
+def test_the_tutorial_runs_as_it_is_printed(service: str, tmp_path: Path) -> None:
+    """In a folder of its own, with short loads; what the numbers then are worth, the reports say themselves."""
+    said = [
+        _type(b.text, tmp_path, service) for b in pages.blocks(pages.ROOT / "docs" / "tutorial.md") if b.mark == "run"
+    ]
+    assert len(said) == 4
+    assert '<html lang="ko">' in (tmp_path / "runs" / "latest" / "report.html").read_text(encoding="utf-8")
+    assert (tmp_path / "runs" / "latest" / "plan.json").is_file()
+    assert (tmp_path / "after" / "latest" / "report.html").is_file()
+
+
 def test_the_workload_guide_reads_the_log_that_comes_along(service: str) -> None:
     said = [_type(b.text, pages.ROOT, service) for b in pages.blocks(pages.HOW_TO / "workload.md") if b.mark == "run"]
     assert len(said) == 1 and "By endpoint" in said[0]

@@ -56,6 +56,16 @@ def test_with_json_only_the_document_is_on_standard_output(tmp_path: Path, capsy
     assert document["endpoints"][0]["status"] == 200
 
 
+def test_a_stream_that_no_description_tells_of_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    streamed = answer(body=b"data: one\n\ndata: two\n\n", Content_Type="text/event-stream; charset=utf-8")
+    endpoint = {"name": "chat", "path": "/chat"}
+    with Scripted({"/chat": streamed}) as server:
+        plain = asked(capsys, tmp_path, server, endpoint)
+        said_so = asked(capsys, tmp_path, server, endpoint | {"stream": "sse"})
+    assert plain.code == 0 and 'chat answers with a stream of events: add stream = "sse"' in plain.out
+    assert "stream of events" not in said_so.out
+
+
 def test_limits_and_money_ahead_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     upstream = {
         "paid": True, "usd_per_1k_tokens_in": 1.0, "usd_per_1k_tokens_out": 2.0, "tokens_in": 100, "tokens_out": 50,

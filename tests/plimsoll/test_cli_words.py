@@ -99,6 +99,31 @@ def test_words_that_nobody_knows_are_usage_errors(words: list[str], capsys: pyte
     assert done.code == 2 and done.out == "" and "Traceback" not in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "part"),
+    [
+        (["rnu"], 2, "Did you mean 'run'?"),
+        (["run", "--raet", "5"], 2, "--raet"),
+        (["run", "x.toml", "--rate", "fast"], 2, "fast"),
+        (["check", "absent.toml"], 2, "there is no contract"),
+        (["serve", "kakao"], 2, "--json goes with --list"),
+        (["plan", "absent"], 2, "is not a run directory"),
+    ],
+)
+def test_with_json_a_failure_is_a_document_too(
+    words: list[str], code: int, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = said(capsys, *words, "--json")
+    document = json.loads(done.out)
+    assert (done.code, document["exit_code"]) == (code, code)
+    assert part in document["error"] and "Traceback" not in done.err and done.err
+
+
+def test_what_a_service_can_be_set_to_is_a_document(capsys: pytest.CaptureFixture[str]) -> None:
+    document = json.loads(said(capsys, "serve", "llm", "--list", "--json").out)
+    assert document["service"] == "llm" and {"name", "value", "meaning"} == set(document["settings"][0])
+
+
 def test_every_finding_of_a_contract_is_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "c.toml"
     path.write_text('[target]\nnaem = "x"\nbase_url = "http://h"\n[[endpoint]]\nname = "a"\npath = "a"\n')

@@ -43,7 +43,7 @@ def test_in_a_log_a_line_holds_offered_and_done_latency_errors_and_the_generator
         lines.progress(0, NEWS)
     last = seen.getvalue().splitlines()[-1]
     for part in (
-        "ramp",
+        "one",
         "12.0 rps of 5.0",
         "p50 12.3 ms",
         "p95 240 ms",

@@ -156,7 +156,7 @@ PLAN = {
     ],
     "do_nothing": {"demand_rps": 120.0, "state": "breaks", "text": "120 rps is above 48.9 rps",
                    "loss_share": {"low": 0.41, "mid": 0.45, "high": 0.52, "confidence": 0.9},
-                   "breaks_on": "2027-03-01", "order_by": "2027-02-01", "lead_time_days": 28},
+                   "today_share_of_line": 60.0 / 38.5, "breaks_on": "2027-03-01", "order_by": "2027-02-01", "lead_time_days": 28},
     "cost_of_being_wrong": {"too_many": [{"currency": "USD", "replicas": 1, "per_month": 82.4, "per_year": 988.8}],
                             "too_few": {"replicas_short": 1.0, "peak_share_beyond_slo": 0.2}},
     "upstream_cost": {"model": "some-llm", "currency": "USD", "per_month": 51234.0, "per_year": 614808.0,

@@ -53,6 +53,8 @@ def test_dates_and_what_it_was_measured_on_are_facts(documents: Documents) -> No
     dates = {fact.label: fact.value for fact in found.dates}
     assert dates == {
         "Demand today": "60.0/s",
+        "Headroom": "today is 156 % of what was shown to hold",
+        "Planned for": "120/s",
         "Line is reached": "2027-03-01",
         "Lead time": "28 days",
         "Order by": "2027-02-01",

@@ -1,6 +1,7 @@
 """The page a reader gets: one strict offline file whose every figure stands in the run directory."""
 
 import html
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -15,7 +16,7 @@ import synthetic_run
 from capacity.plan import RunDocuments, make_plan
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
-from reports import documents, quantities
+from reports import documents, explore, quantities
 from reports.page import policy_hash
 from reports.render import render
 from reports.wording import LANGUAGES, Words
@@ -49,7 +50,7 @@ class Page(HTMLParser):
             pass
 
     def handle_data(self, data: str) -> None:
-        if not {"style", "svg", "details", "title"} & set(self._open):
+        if not {"style", "svg", "details", "title", "script"} & set(self._open):
             self.text.append(data)
 
     def all_of(self, attribute: str) -> list[str]:
@@ -71,12 +72,37 @@ def test_the_policy_allows_nothing_but_the_one_style_sheet(source: str) -> None:
     assert style is not None
     assert policy.startswith("default-src 'none'; style-src ")
     assert f"'{policy_hash(style[1])}'" in policy
+    [script] = executable(source)
+    assert f"script-src '{policy_hash(script)}'" in policy
     assert "unsafe" not in policy
+
+
+def executable(source: str) -> list[str]:
+    """The scripts of a page that a browser would run; data is none."""
+    return re.findall(r"<script>(.*?)</script>", source, re.DOTALL)
+
+
+def test_the_only_script_is_the_library_with_its_licence_and_our_few_lines(source: str) -> None:
+    [script] = executable(source)
+    assert script == explore.script()
+    assert "Permission is hereby granted" in script and "uPlot (v1.6.32)" in script
+    assert not re.search(r"fetch\(|XMLHttpRequest|WebSocket|sendBeacon|eval\(|new Function|innerHTML|https?://(?!github.com/leeoniya)",
+                         script.replace("http://www.w3.org", ""))  # fmt: skip
+
+
+def test_the_lines_to_explore_are_those_of_the_table_and_the_page_is_whole_without_them(source: str) -> None:
+    found = re.findall(r'<script type="application/json">(.*?)</script>', source, re.DOTALL)
+    assert len(found) == 3  # outcomes, percentiles over time, and what is aligned in time
+    for data in map(json.loads, found):
+        assert len(data["moments"]) > 10 and data["panels"]
+        for panel in data["panels"]:
+            assert all(len(line["values"]) == len(data["moments"]) for line in panel["lines"])
+    charts = re.findall(r'<figure class="chart"[^>]* data-explore=.*?</figure>', source, re.DOTALL)
+    assert len(charts) == 3 and all(chart.count('role="img"') == 2 and "<details>" in chart for chart in charts)
 
 
 def test_nothing_is_fetched_and_nothing_is_styled_inline(source: str) -> None:
     page = Page(source)
-    assert "script" not in page.tags
     assert page.all_of("style") == []
     assert all(value.startswith(("#", "data:text/csv")) for value in page.all_of("href") + page.all_of("xlink:href"))
     assert not [value for value in page.all_of("src") if not value.startswith("data:")]
@@ -186,7 +212,8 @@ def test_a_hostile_target_stays_text(tmp_path: Path) -> None:
     validity = {"valid": False, "checks": [{"check": evil, "state": "invalid", "sentence": evil, "remedy": evil}]}
     run.write_json("validity.json", validity)
     source = render(run).read_text(encoding="utf-8")
-    assert "<script" not in source
+    assert executable(source) == [explore.script()]
+    assert "<script>alert" not in source
     assert "&lt;script&gt;alert(1)" in source
     assert Page(source).all_of("onerror") == []
     svg = "".join(re.findall(r"<svg.*?</svg>", source, re.DOTALL))
