@@ -10,16 +10,19 @@ from dataclasses import dataclass
 from benchmarks.harness.results import SAME_MACHINE, Results, Row
 
 TOLERANCE = 1.3
+SMALL_MIB, FEW_ALLOCATIONS = 1.0, 200  # below, what the interpreter does beside it decides
 
 
 @dataclass(frozen=True)
 class Compared:
-    """`state`: same, faster, slower, missing (here), new (not in the saved set). `ratio` of medians."""
+    """`state`: same, faster, slower, missing (here), new (not in the saved set). `ratio` of medians. `heavier`: what
+    of its memory grew past the tolerance."""
 
     name: str
     state: str
     ratio: float | None
     memory_ratio: float | None
+    heavier: str = ""
 
 
 def compare(now: Results, saved: Results, tolerance: float = TOLERANCE) -> list[Compared]:
@@ -46,6 +49,8 @@ def objections(now: Results, saved: Results, compared: list[Compared]) -> list[s
             found.append(f"{one.name} is not in the saved set; save a new one")
         elif one.state == "slower":
             found.append(f"{one.name} takes {one.ratio:.2f} times as long")
+        if one.heavier:
+            found.append(f"{one.name} {one.heavier}")
     return found
 
 
@@ -58,4 +63,17 @@ def _compared(row: Row, before: Row, tolerance: float) -> Compared:
     elif apart_ms > 0 and ratio < 1 / tolerance:
         state = "faster"
     memory = row.peak_mib / before.peak_mib if row.peak_mib and before.peak_mib else None
-    return Compared(row.name, state, ratio, memory)
+    return Compared(row.name, state, ratio, memory, _heavier(row, before, tolerance))
+
+
+def _heavier(row: Row, before: Row, tolerance: float) -> str:
+    """One call under memray: its allocations are counted, not timed, and hardly move."""
+    if (before.peak_mib is None) != (row.peak_mib is None):
+        return "has memory figures in one of the two sets only"
+    if row.peak_mib is None or before.peak_mib is None or row.allocations is None or before.allocations is None:
+        return ""
+    if row.allocations > tolerance * before.allocations + FEW_ALLOCATIONS:
+        return f"allocates {row.allocations:,} times a call, {before.allocations:,} in the saved set"
+    if row.peak_mib > tolerance * before.peak_mib + SMALL_MIB:
+        return f"needs {row.peak_mib:.1f} MiB at its peak, {before.peak_mib:.1f} in the saved set"
+    return ""

@@ -58,6 +58,19 @@ def test_what_is_slower_missing_or_new_is_no_pass(now: list[Row], saved: list[Ro
     assert any(says in sentence for sentence in against(now, saved))
 
 
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (replace(row("a", 10), peak_mib=8.0, allocations=1_000), "a needs 8.0 MiB at its peak, 4.0 in the saved set"),
+        (replace(row("a", 10), allocations=2_000), "a allocates 2,000 times a call, 1,000 in the saved set"),
+        (replace(row("a", 10), peak_mib=None), "a has memory figures in one of the two sets only"),
+        (replace(row("a", 10), peak_mib=4.4, allocations=1_100), ""),
+    ],
+)
+def test_a_call_that_takes_more_memory_is_no_pass(now: Row, says: str) -> None:
+    assert against([now], [replace(row("a", 10), allocations=1_000)]) == ([says] if says else [])
+
+
 def test_another_machine_is_no_pass_and_names_what_differs() -> None:
     (sentence,) = against([row("a", 10)], [row("a", 10)], {**MACHINE, "cores": 64})
     assert "cores: 64, here 2" in sentence

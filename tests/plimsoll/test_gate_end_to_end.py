@@ -60,7 +60,7 @@ def run(folder: Path, candidate: str | None, **given: Any) -> tuple[int, dict[st
     python = sys.executable
     known |= {
         "contract": folder / "s.toml", "budget": 31.0, "out": folder / "runs", "lang": "en", "json": False, "quiet": True,
-        "alternate": False, "seed": 4, "rate": 40.0, "baseline_start": f"{python} service.py {{port}} 0.02 0",
+        "alternate": False, "search": 0.0, "seed": 4, "rate": 40.0, "baseline_start": f"{python} service.py {{port}} 0.02 0",
         "candidate_start": f"{python} service.py {{port}} {candidate}" if candidate else None, **given,
     }  # fmt: skip
     with pytest.raises(SystemExit) as found:

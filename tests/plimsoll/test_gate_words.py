@@ -32,6 +32,7 @@ def words(tmp_path: Path, extra: str = "", **given: object) -> Words:
         "json": False,
         "quiet": True,
         "alternate": False,
+        "search": 0.0,
     }
     return Words(**{**known, **given})  # type: ignore[arg-type]
 
