@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from email import message_from_string, policy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -90,17 +91,13 @@ def test_mail_arrives_with_subject_and_text(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_slack_would_get_a_post_with_the_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
-    import requests
-
     sent: list[tuple[str, str]] = []
 
-    def post(url: str, data: str, **_: object) -> requests.Response:
+    def request(method: str, url: str, data: str, **_: object) -> SimpleNamespace:
         sent.append((url, data))
-        answer = requests.Response()
-        answer.status_code, answer._content = 200, b"ok"
-        return answer
+        return SimpleNamespace(status_code=200, content=b"ok", text="ok")
 
-    monkeypatch.setattr(requests, "post", post)
+    monkeypatch.setattr("requests.request", request)
     assert told(monkeypatch, "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ") == []
     [(url, data)] = sent
     assert url.startswith("https://hooks.slack.com/services/T1JJ3T3L2")
