@@ -18,16 +18,16 @@ MOST_POINTS = 60
 T = TypeVar("T")
 
 
-def publish(
-    run: RunDirectory, document: dict[str, Any], contract: Contract, store: Path, lang: str, profile: dict[str, Any] | None
-) -> list[str]:  # fmt: skip
+def publish(run: RunDirectory, document: dict[str, Any], contract: Contract, store: Path, lang: str) -> list[str]:
     """Writes everything beside verdict.json; returns the lines for the terminal. What fails here never changes the verdict."""
     from reports import gate_ci, gate_page, gate_text
 
     trends = _kept("history", lambda: _history(document, Store(store))) or []
     document["notes"] = _notes(trends) + document.get("notes", [])
     run.write_json("verdict.json", document)
-    report = _kept("report", lambda: run.write_text("report.html", gate_page.page(document, trends, profile, lang)))
+    report = _kept(
+        "report", lambda: run.write_text("report.html", gate_page.page(document, trends, document.get("profile"), lang))
+    )
     _kept("JUnit file", lambda: run.write_text("junit.xml", gate_ci.junit(document, lang)))
     markdown = _kept("Markdown", lambda: gate_ci.markdown(document, lang)) or ""
     _kept("comment", lambda: run.write_text("comment.md", markdown))

@@ -94,14 +94,13 @@ def gate(words: Words) -> None:
         found = gate_search.highest_rates(contract, versions, run, words.search, document["seed"], look)
         document["max_rate"] = found
         document["notes"] = [*document["notes"], gate_search.sentence(found)]
-    profile = None
     if document["verdict"] == "FAIL" and not stored:
         from plimsoll.gate_profile import profiled
 
-        profile = profiled(contract, versions, run, document["rate_rps"], look)
+        document["profile"] = profiled(contract, versions, run, document["rate_rps"], look)
     from plimsoll.gate_output import publish
 
-    lines = publish(run, document, contract, words.store or words.out / "history.duckdb", words.lang, profile)
+    lines = publish(run, document, contract, words.store or words.out / "history.duckdb", words.lang)
     if words.json:
         print(json.dumps(document, ensure_ascii=False))
     else:
