@@ -21,7 +21,8 @@ MOST_FUNCTIONS = 24
 def profiled(
     contract: Contract, versions: Sequence[Version], run: RunDirectory, rate_rps: float, watcher: Watcher
 ) -> dict[str, Any] | None:  # fmt: skip
-    """What profiles.compared says, the foremost functions of it. None, with a sentence, where a profiler may not look or a version is elsewhere."""
+    """What profiles.compared says, the foremost functions of it. None, with a sentence, where a profiler may not look or a
+    version is elsewhere."""
     from profiles import compared, passes
 
     watcher.phase("FAIL: a profile pass of both versions, to see where the time went")
