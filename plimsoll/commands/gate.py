@@ -51,6 +51,7 @@ class Words:
     endpoint: str | None
     alternate: bool
     search: float
+    allocations: bool
     seed: int | None
     store: Path | None
     out: Path
@@ -88,6 +89,8 @@ def gate(words: Words) -> None:
     else:
         document = _paired(words, contract, rules, accepted, run, look, versions)
     run.write_json("verdict.json", document)
+    if words.allocations and not stored and document["verdict"] != "INVALID":
+        _allocations(words, contract, versions, run, look, document)
     if words.search and not stored and document["verdict"] != "INVALID":
         from plimsoll import gate_search
 
@@ -106,6 +109,19 @@ def gate(words: Words) -> None:
     else:
         print("\n".join(lines))
     raise SystemExit(document["exit_code"])
+
+
+def _allocations(
+    words: Words, contract: Contract, versions: list[Version], run: RunDirectory, look: Watcher, document: dict[str, Any]
+) -> None:  # fmt: skip
+    """What a request allocates, into the document: counted once in each version, so that more is a WARN, never a FAIL."""
+    from plimsoll import gate_memory
+
+    found = document["allocations"] = gate_memory.allocated(contract, versions, run, document["rate_rps"], look)
+    said, too_much = gate_memory.sentence(found)
+    document["notes"] = [*document["notes"], said]
+    if too_much and document["verdict"] == "PASS":
+        document |= {"verdict": "WARN", "reasons": [said]}
 
 
 def accept(run_dir: Path | None, reason: str | None, until: str | None) -> None:

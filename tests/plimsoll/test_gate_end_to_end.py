@@ -63,7 +63,8 @@ def run(folder: Path, candidate: str | None, **given: Any) -> tuple[int, dict[st
     python = sys.executable
     known |= {
         "contract": folder / "s.toml", "budget": 31.0, "out": folder / "runs", "lang": "en", "json": False, "quiet": True,
-        "alternate": False, "search": 0.0, "seed": 4, "rate": 40.0, "baseline_start": f"{python} service.py {{port}} 0.02 0",
+        "alternate": False, "search": 0.0, "allocations": False, "seed": 4, "rate": 40.0,
+        "baseline_start": f"{python} service.py {{port}} 0.02 0",
         "candidate_start": f"{python} service.py {{port}} {candidate}" if candidate else None, **given,
     }  # fmt: skip
     with pytest.raises(SystemExit) as found:
@@ -135,3 +136,17 @@ def test_few_requests_are_answered_by_service_time_and_a_bound(folder: Path) -> 
     assert service["ratio"] == pytest.approx(1.47, abs=0.08)
     assert service["at_most"] > service["ratio"]
     assert ("ask", "p95_ms") not in judged
+
+
+@pytest.mark.prove
+def test_what_a_request_allocates_and_the_highest_rate_stand_beside_the_verdict(folder: Path) -> None:
+    """The candidate builds a list of 100,000 numbers, some 800 KiB, in each answer."""
+    text = SERVICE.replace("time.sleep(delay_s)", "time.sleep(0.02); list(range(int(delay_s)))")
+    (folder / "service.py").write_text(text, encoding="utf-8")
+    python = sys.executable
+    _, document = run(
+        folder, "100000 0", baseline_start=f"{python} service.py {{port}} 0 0", allocations=True, search=12.0
+    )
+    assert document["allocations"]["candidate"]["kib"] > document["allocations"]["baseline"]["kib"] + 700
+    assert document["max_rate"]["baseline"]["upper_rps"] is None or document["max_rate"]["baseline"]["lower_rps"] > 1
+    assert "a request allocates" in " ".join(document["notes"]) and "highest rate" in " ".join(document["notes"])

@@ -56,7 +56,8 @@ def verdict(tmp_path: Path, baseline: Path, candidate: Path) -> tuple[int, dict[
     (tmp_path / "s.toml").write_text(CONTRACT, encoding="utf-8")
     known: dict[str, Any] = dict.fromkeys(Words.__dataclass_fields__)
     known |= {"contract": tmp_path / "s.toml", "budget": 60.0, "out": tmp_path / "gates", "lang": "ko", "json": False,
-              "quiet": True, "alternate": False, "search": 0.0, "baseline": str(baseline), "candidate": str(candidate),
+              "quiet": True, "alternate": False, "search": 0.0, "allocations": False,
+              "baseline": str(baseline), "candidate": str(candidate),
               "store": tmp_path / "h.duckdb"}  # fmt: skip
     with pytest.raises(SystemExit) as found:
         gate(Words(**known))

@@ -33,6 +33,7 @@ def words(tmp_path: Path, extra: str = "", **given: object) -> Words:
         "quiet": True,
         "alternate": False,
         "search": 0.0,
+        "allocations": False,
     }
     return Words(**{**known, **given})  # type: ignore[arg-type]
 
