@@ -1,15 +1,14 @@
 """Whole gates evaluated from blocks that were recorded once: how often they cry wolf, how often they miss. Pure.
 
-A piece of a pool is one recording of several versions at once, from processes started for it. What a live gate records
-with one pair of processes, some blocks of a baseline and a candidate, is a part here, and each part of a duet comes from
-another piece while there are enough of them. No part goes into two gates. Like a tournament, parts are dealt in rounds:
-in a round each version has one opponent, so that its gates share nothing at all; gates of different rounds may share one
-version's figures of a block, never both.
+A piece of a pool is one recording of several versions at once. What a live gate records with one pair of processes, some
+blocks of a baseline and a candidate, is a part here; the parts of a gate come from different processes and, as far as
+there are, from different recordings and moments. No part goes into two gates. Like a tournament, parts are dealt in
+rounds: in a round each version has one opponent. Gates of different rounds may share one version's figures of a block,
+never both; how many share nothing at all with one another is counted beside.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -63,6 +62,11 @@ class Part:
     base: str
     new: str
 
+    @property
+    def versions(self) -> frozenset[tuple[int, int, str]]:
+        """(piece, first block, label) of both: what it shares with other parts."""
+        return frozenset((id(self.piece), self.first, label) for label in (self.base, self.new))
+
     def blocks(self, place: int) -> list[Block]:
         left, right = self.piece.versions.index(self.base), self.piece.versions.index(self.new)
         recorded = self.piece.blocks[self.first : self.first + PART_BLOCKS]
@@ -70,56 +74,60 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What gates said, per round. `ratios`: what their first duet measured for the first primary."""
+class Gate:
+    """`change`: what its first duet measured for the first primary, a ratio. `versions`: of all its parts."""
 
-    rounds: list[Counter[Verdict]]
-    ratios: list[float]
-
-    @property
-    def verdicts(self) -> Counter[Verdict]:
-        return sum(self.rounds, Counter())
-
-    @property
-    def fullest(self) -> Counter[Verdict]:
-        """Of the round with the most gates, which share nothing."""
-        return max(self.rounds, key=Counter.total, default=Counter())
+    verdict: Verdict
+    change: float | None
+    versions: frozenset[tuple[int, int, str]]
 
 
 def evaluate(
     pieces: Sequence[Piece], baseline: str, candidate: str, rules: Rules, endpoint: str, planned: int
-) -> Evaluated:
+) -> list[Gate]:
     """As many gates of versions of the kind `baseline` against such of the kind `candidate` as the parts suffice for."""
     longest = sum(ceil(count / PART_BLOCKS) for count in _steps(planned))
-    found, ratios = [], []
-    for dealt in deal(pieces, baseline, candidate):
-        verdicts: Counter[Verdict] = Counter()
-        left = list(dealt)
-        while len(left) >= 2 * longest:  # whatever it says: a gate that had to be given up would not be any gate
-            outcome = course.run(_Dealt(left).fresh, rules, [endpoint], planned)
-            verdicts[outcome.verdict] += 1
-            first = compare(series(outcome.duets[0].blocks, [endpoint])[rules.primaries[0]].differences)
-            ratios += [float(np.exp(first.theta))] if first else []
-        if verdicts:
-            found.append(verdicts)
-    return Evaluated(found, ratios)
+    left = deal(pieces, baseline, candidate)
+    found = []
+    while len(left) >= 2 * longest:  # whatever it says: a gate that had to be given up would not be any gate
+        dealt = _Dealt(left)
+        try:
+            outcome = course.run(dealt.fresh, rules, [endpoint], planned)
+        except _SpentError:
+            break
+        first = compare(series(outcome.duets[0].blocks, [endpoint])[rules.primaries[0]].differences)
+        found.append(Gate(outcome.verdict, float(np.exp(first.theta)) if first else None, frozenset(dealt.used)))
+    return found
 
 
-def deal(pieces: Sequence[Piece], baseline: str, candidate: str) -> list[list[Part]]:
-    """Per round its parts, neighbours from different pieces."""
-    most = max((len(piece.blocks) // PART_BLOCKS for piece in pieces), default=0)
+def apart(gates: Sequence[Gate]) -> list[Gate]:
+    """Those, taken in order, that share nothing at all with one another."""
+    found: list[Gate] = []
+    used: set[tuple[int, int, str]] = set()
+    for gate in gates:
+        if not gate.versions & used:
+            found.append(gate)
+            used |= gate.versions
+    return found
+
+
+def deal(pieces: Sequence[Piece], baseline: str, candidate: str) -> list[Part]:
+    """Every part once, round by round; neighbours have other processes, and another recording or moment."""
+    moments = [(piece, PART_BLOCKS * k) for k in range(_most(pieces)) for piece in pieces
+               if len(piece.blocks) >= PART_BLOCKS * (k + 1)]  # fmt: skip
     labels = sorted({label for piece in pieces for label in piece.versions})
     bases, news = ([label for label in labels if kind_of(label) == kind] for kind in (baseline, candidate))
     return [
-        [
-            Part(piece, PART_BLOCKS * k, base, new)
-            for k in range(most)
-            for base, new in pairs
-            for piece in pieces
-            if len(piece.blocks) >= PART_BLOCKS * (k + 1) and {base, new} <= {*piece.versions}
-        ]
+        Part(piece, first, *pairs[(turn + place) % len(pairs)])
         for pairs in _rounds(bases, news)
+        for turn in range(len(pairs))
+        for place, (piece, first) in enumerate(moments)
+        if {*pairs[(turn + place) % len(pairs)]} <= {*piece.versions}
     ]
+
+
+def _most(pieces: Sequence[Piece]) -> int:
+    return max((len(piece.blocks) // PART_BLOCKS for piece in pieces), default=0)
 
 
 def kind_of(label: str) -> str:
@@ -149,21 +157,34 @@ def _steps(planned: int) -> list[int]:
     return [end - begin for begin, end in pairwise(ends)]
 
 
+class _SpentError(Exception):
+    """What is left of a pool meets only what the gate has used."""
+
+
 class _Dealt:
-    """One gate, fed from the front of `parts`, which shrinks."""
+    """One gate, fed from the front of `parts`, which shrinks; no version's blocks are used twice in it."""
 
     def __init__(self, parts: list[Part]) -> None:
         self._parts = parts
+        self.used: set[tuple[int, int, str]] = set()
 
     @contextmanager
     def fresh(self, number: int) -> Iterator[Record]:
         def record(first: int, count: int) -> Recorded:
             blocks: list[Block] = []
             for _ in range(ceil(count / PART_BLOCKS)):
-                blocks += self._parts.pop(0).blocks(first + len(blocks))
+                blocks += self._next().blocks(first + len(blocks))
             return Recorded(blocks[:count])
 
         yield record
+
+    def _next(self) -> Part:
+        place = next((k for k, part in enumerate(self._parts) if not part.versions & self.used), None)
+        if place is None:
+            raise _SpentError
+        part = self._parts.pop(place)
+        self.used |= part.versions
+        return part
 
 
 def _block(place: int, base: Side, new: Side) -> Block:

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks.gate.accuracy import figure, write
 from benchmarks.gate.judging import Verdict
 from benchmarks.gate.metrics import P95_NEEDS
-from benchmarks.gate.pools import Evaluated, Piece, evaluate
+from benchmarks.gate.pools import Gate, Piece, apart, evaluate
 from benchmarks.gate.rules import Rules
 from measurements import host
 from tests.prove.gate_recording import KEPT, record
@@ -69,34 +69,34 @@ def read() -> list[Piece]:
     return [Piece.from_json(one) for one in json.loads(POOL.read_text(encoding="utf-8"))["pieces"]]
 
 
-def gates(pieces: list[Piece]) -> dict[str, Evaluated]:
+def gates(pieces: list[Piece]) -> dict[str, list[Gate]]:
     return {name: evaluate(pieces, "equal", kind, rules, "search", PLANNED) for name, kind, rules in CASES}
 
 
-def figures(found: dict[str, Evaluated]) -> list[dict[str, Any]]:
-    """A row per case and verdict that is asked about; `alone`: the same of the one round whose gates share nothing."""
+def figures(found: dict[str, list[Gate]]) -> list[dict[str, Any]]:
+    """A row per case and verdict that is asked about; `apart`: of the gates that share nothing with one another."""
     rows: list[dict[str, Any]] = []
-    for name, one in found.items():
-        if not one.verdicts:
+    for name, all_gates in found.items():
+        if not all_gates:
             continue
-        ratios = sorted(one.ratios)
-        seen = ratios[len(ratios) // 2] - 1
+        alone = apart(all_gates)
+        changes = sorted(gate.change for gate in all_gates if gate.change is not None)
         for what, states in (
             ("FAIL", (Verdict.FAIL,)), ("PASS", (Verdict.PASS,)), ("BLIND or INCONCLUSIVE", (Verdict.BLIND, Verdict.INCONCLUSIVE)),
         ):  # fmt: skip
-            hits, alone = (sum(counts[state] for state in states) for counts in (one.verdicts, one.fullest))
-            row = figure(name, what, hits, one.verdicts.total(), quoted=what == "FAIL" and name in QUOTED)
-            rows.append(row | {"alone": figure(name, what, alone, one.fullest.total()), "seen": seen})
+            hits, few = (sum(gate.verdict in states for gate in some) for some in (all_gates, alone))
+            row = figure(name, what, hits, len(all_gates), quoted=what == "FAIL" and name in QUOTED)
+            rows.append(row | {"apart": figure(name, what, few, len(alone)), "seen": changes[len(changes) // 2] - 1})
     return rows
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
-    heads = ("planted", "verdict", "share", "95 % interval", "of gates", "interval of one round alone", "of gates",
+    heads = ("planted", "verdict", "share", "95 % interval", "of gates", "interval of those that share nothing", "of gates",
              "median change seen")  # fmt: skip
     lines = ["| " + " | ".join(heads) + " |", "|---|---|---:|---|---:|---|---:|---:|"]
     for row in rows:
         cells = [row["case"], row["what"], f"{row['share']:.1%}"]
-        for one in (row, row["alone"]):
+        for one in (row, row["apart"]):
             cells += ["{:.1%} – {:.1%}".format(*one["ci95"]), str(one["gates"])]
         lines.append("| " + " | ".join([*cells, f"{row['seen']:+.1%}"]) + " |")
     return lines
@@ -107,7 +107,7 @@ def machine() -> str:
     return f"{found['cpu_model']}, {found['cores']} cores, {found['kernel']}"
 
 
-def publish(rows: list[dict[str, Any]], found: dict[str, Evaluated], pieces: list[Piece]) -> None:
+def publish(rows: list[dict[str, Any]], found: dict[str, list[Gate]], pieces: list[Piece]) -> None:
     page = ROOT / "docs" / "accuracy.md"
     head, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
     tail = rest.partition(MARKS[1])[2]
@@ -122,7 +122,7 @@ def publish(rows: list[dict[str, Any]], found: dict[str, Evaluated], pieces: lis
     ]
     text += table(rows)
     page.write_text("\n".join([f"{head}{MARKS[0]}", *text, f"{MARKS[1]}{tail}"]), encoding="utf-8")
-    equal = [round(ratio, 5) for ratio in found["equal versions"].ratios]
+    equal = [round(gate.change, 5) for gate in found["equal versions"] if gate.change]
     write({"machine": where, "at": datetime.now(UTC).date().isoformat(), "figures": rows, "equal": {"ratios": equal}})
 
 
