@@ -51,8 +51,8 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set planted_delay_ms=0' \
 	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'
 
-PIECES ?= 15
-prove-gate: setup ## record a block pool (PIECES=15 takes 25 minutes, more add to it), then the gate's errors into docs/accuracy.md
+PIECES ?= 1
+prove-gate: setup ## record a block pool (12 minutes a piece, each adds to it), then the gate's errors into docs/accuracy.md
 	@$(BIN)/python -m tests.prove.gate_pools record --pieces $(PIECES)
 	@$(BIN)/python -m tests.prove.gate_pools evaluate --write
 	@$(BIN)/python -m pytest -q -m prove tests/prove/test_gate_pools.py

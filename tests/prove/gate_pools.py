@@ -1,6 +1,6 @@
 """`make prove-gate`: records the block pool piece by piece, and evaluates gates from it.
 
-python -m tests.prove.gate_pools record --pieces 2       two recordings more
+python -m tests.prove.gate_pools record                   one recording more, --pieces 2: two
 python -m tests.prove.gate_pools evaluate [--write]      the table; into docs/accuracy.md
 """
 
@@ -42,7 +42,7 @@ QUOTED = ("equal versions", "+5 % service time", "+10 % service time")
 def main() -> int:
     words = argparse.ArgumentParser(prog="gate_pools")
     words.add_argument("what", choices=("record", "evaluate"))
-    words.add_argument("--seconds", type=float, default=62, help="of each piece")
+    words.add_argument("--seconds", type=float, default=600, help="of each piece")
     words.add_argument("--pieces", type=int, default=1)
     words.add_argument("--write", action="store_true")
     given = words.parse_args()
@@ -114,7 +114,7 @@ def publish(rows: list[dict[str, Any]], found: dict[str, list[Gate]], pieces: li
     where, about = json.loads(POOL.read_text(encoding="utf-8"))["machine"], pieces[0].planted["about"]
     text = [
         f"Machine: {where}. {sum(len(p.blocks) for p in pieces)} blocks of {about['block_s']:.1f} s in {len(pieces)} "
-        f"recordings; {about['rate_rps']:.0f} requests/s and version, {about['service_ms']:.2f} ms of service and "
+        f"recording{'s' if len(pieces) > 1 else ''}; {about['rate_rps']:.0f} requests/s and version, {about['service_ms']:.2f} ms of service and "
         f"{1e3 * about['cpu_s_per_request']:.2f} ms of CPU a request. A gate: looks at 15, {PLANNED} and 36 blocks of "
         f"{P95_NEEDS} requests for each version, {PLANNED * about['block_s'] / 60:.1f} minutes as planned, floor {FLOOR:.0%}, "
         f"α {ALPHA:g}.",

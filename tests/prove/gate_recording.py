@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.gate import blocks as gate_blocks
 from benchmarks.gate.metrics import P95_NEEDS
-from benchmarks.gate.pools import Piece, kind_of
+from benchmarks.gate.pools import PART_BLOCKS, Piece, kind_of
 from benchmarks.gate.rules import Pair as Named
 from loadtests.arrivals import Process, Stage
 from plimsoll.measure import Run, measure
@@ -35,7 +35,7 @@ from targets.contract import Contract
 from targets.contract_file import parse
 from targets.control import Deployment
 
-BUSY = 0.45  # of the core that all versions share
+BUSY = 0.5  # of the core that all versions share
 AT_ONCE = 4  # started side by side
 INSTANCES = {"equal": 24, "slower-5": 3, "slower-10": 3, "waits-20": 1, "cpu-20-memory-30": 1}
 KEPT: tuple[Named, ...] = (
@@ -70,7 +70,7 @@ def record(seconds: float, planted: Mapping[str, Any] | None, instances: Mapping
     rate, block_s = float(about["rate_rps"]), float(about["block_s"])
     total = rate * len(labels)
     stages = [Stage("warmup", 5.0, total, total, warmup=True)]
-    stages += [Stage(f"block-{k + 1:03d}", block_s, total, total) for k in range(max(2, round(seconds / block_s)))]
+    stages += [Stage(f"block-{k + 1:03d}", block_s, total, total) for k in range(_blocks(seconds, block_s))]
     with ExitStack() as stack:
         settings = {label: {"planted_cpu_ms": 0.0} | planted.get(kind_of(label), {}) for label in labels}
         pair = _started(stack, contract, folder, settings)
@@ -81,6 +81,11 @@ def record(seconds: float, planted: Mapping[str, Any] | None, instances: Mapping
           f"void: {[why for _, _, why, _ in found if why]}; INVALID: {invalid}", flush=True)  # fmt: skip
     kept = [[_only(side) for side in sides] for _, _, why, sides in found if not why]
     return Piece(labels, kept, datetime.now(UTC).isoformat(timespec="seconds"), planted)
+
+
+def _blocks(seconds: float, block_s: float) -> int:
+    """Whole parts."""
+    return PART_BLOCKS * max(1, round(seconds / block_s / PART_BLOCKS))
 
 
 def _sized(folder: Path, contract: Contract, versions: int) -> dict[str, Any]:
