@@ -19,14 +19,14 @@ from benchmarks.gate.accuracy import figure, write
 from benchmarks.gate.judging import Verdict
 from benchmarks.gate.metrics import P95_NEEDS
 from benchmarks.gate.pools import Gate, Piece, apart, evaluate
-from benchmarks.gate.rules import Rules
+from benchmarks.gate.rules import Rules, looks
 from measurements import host
 from tests.prove.gate_recording import KEPT, record
 
 ROOT = Path(__file__).parents[2]
 POOL = ROOT / "tests" / "prove" / "gate_pool.json"
 MARKS = "<!-- prove-gate -->", "<!-- /prove-gate -->"
-PLANNED, FLOOR, ALPHA = 24, 0.03, 0.05
+PLANNED, FLOOR, ALPHA = 20, 0.03, 0.05
 RULES = Rules(FLOOR, ALPHA, KEPT[:5], "neutral", True)
 CASES = (
     ("equal versions", "equal", RULES),
@@ -112,12 +112,13 @@ def publish(rows: list[dict[str, Any]], found: dict[str, list[Gate]], pieces: li
     head, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
     tail = rest.partition(MARKS[1])[2]
     where, about = json.loads(POOL.read_text(encoding="utf-8"))["machine"], pieces[0].planted["about"]
+    blocks = sum(len(piece.blocks) for piece in pieces)
+    ends = ", ".join(str(look.blocks) for look in looks(PLANNED))
     text = [
-        f"Machine: {where}. {sum(len(p.blocks) for p in pieces)} blocks of {about['block_s']:.1f} s in {len(pieces)} "
-        f"recording{'s' if len(pieces) > 1 else ''}; {about['rate_rps']:.0f} requests/s and version, {about['service_ms']:.2f} ms of service and "
-        f"{1e3 * about['cpu_s_per_request']:.2f} ms of CPU a request. A gate: looks at 15, {PLANNED} and 36 blocks of "
-        f"{P95_NEEDS} requests for each version, {PLANNED * about['block_s'] / 60:.1f} minutes as planned, floor {FLOOR:.0%}, "
-        f"α {ALPHA:g}.",
+        f"Machine: {where}. {blocks} blocks of {about['block_s']:.1f} s, recordings: {len(pieces)}; "
+        f"{about['rate_rps']:.0f} requests/s and version, {about['service_ms']:.2f} ms of service and "
+        f"{1e3 * about['cpu_s_per_request']:.2f} ms of CPU a request. A gate: looks at {ends} blocks of {P95_NEEDS} requests "
+        f"for each version, as three minutes hold at 50 requests/s; floor {FLOOR:.0%}, α {ALPHA:g}.",
         "",
     ]
     text += table(rows)
