@@ -6,6 +6,7 @@ loopback address each identity keeps to its own.
 
 from __future__ import annotations
 
+from math import gcd
 from time import monotonic_ns as now
 from typing import Any
 
@@ -156,6 +157,8 @@ class Lane:
     ) -> None:  # fmt: skip
         self.session, self._payloads, self._clock, self._cap = session, payloads, clock, cap
         self._duet = duet
+        count = len(session.origins)
+        self._strides = [stride for stride in range(1, count) if gcd(stride, count) == 1] or [1]
         self._routes = {e.name: Route(e, session, payloads) for e in contract.endpoint if e.enabled and e.weight > 0}
         self._only = next(iter(self._routes.values())) if len(self._routes) == 1 else None
         self._sources = addresses(contract)
@@ -233,8 +236,12 @@ class Lane:
         return seq // len(self.session.origins) if self._duet else seq
 
     def _replica(self, seq: int, stage: int) -> int:
-        """Replicas in turn; in a duet the turn moves on by one with every stage, so that each is asked first as often."""
-        return (seq + stage * self._duet) % len(self.session.origins)
+        """Replicas in turn; in a duet the turn moves on by one with every stage, so that each is asked first as often, and
+        among more than two each cycle goes round with another stride, so that nobody always comes after the same one."""
+        count = len(self.session.origins)
+        if not self._duet:
+            return seq % count
+        return (seq + stage) * self._strides[seq // count % len(self._strides)] % count
 
     def _home(self, seq: int, replica: int) -> list[Slot]:
         source = self._payloads.identity(self.key(seq)) % len(self._sources)

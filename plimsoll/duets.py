@@ -35,6 +35,11 @@ IN_FLIGHT = 4.0
 PER_BLOCK = {"generator_added"}  # judged block by block instead: a block in which the generator was late is voided
 
 
+def pilot_s(rate_rps: float) -> float:
+    """Long enough for two requests to each version."""
+    return max(PILOT_S, 2 / rate_rps)
+
+
 @dataclass(frozen=True)
 class Pilot:
     """What a short recording at a low rate showed. `times`: endpoint → response times in ms, both versions."""
@@ -64,7 +69,7 @@ class LiveDuets:
     def pilot(self) -> Pilot:
         """Starts the first pair and asks a little, gently. Afterwards `rate_rps` and `block_s` may be set."""
         stages = [Stage("warmup", PILOT_WARM_S, self.rate_rps, self.rate_rps, warmup=True)]
-        stages.append(Stage("pilot", PILOT_S, self.rate_rps, self.rate_rps))
+        stages.append(Stage("pilot", pilot_s(self.rate_rps), self.rate_rps, self.rate_rps))
         if self.alternate:
             runs = []
             for side in pairs.SIDES:

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from benchmarks.history.changes import change_points
-from benchmarks.history.store import Store, host_key
+from benchmarks.history.changes import Change, change_points
+from benchmarks.history.store import Point, Store, host_key
 from measurements.errors import PlimsollError
 from measurements.rundir import RunDirectory
 from targets.contract import Contract
 
-MOST_POINTS = 60
+MOST_POINTS, RECENT = 60, 7
 T = TypeVar("T")
 
 
-def publish(
-    run: RunDirectory, document: dict[str, Any], contract: Contract, store: Path, lang: str, profile: dict[str, Any] | None
-) -> list[str]:  # fmt: skip
+def publish(run: RunDirectory, document: dict[str, Any], contract: Contract, store: Path, lang: str) -> list[str]:
     """Writes everything beside verdict.json; returns the lines for the terminal. What fails here never changes the verdict."""
     from reports import gate_ci, gate_page, gate_text
 
+    begins = [] if store.is_file() else [f"the history {store} begins with this gate: earlier ones are not known"]
     trends = _kept("history", lambda: _history(document, Store(store))) or []
-    document["notes"] = _notes(trends) + document.get("notes", [])
+    document["notes"] = _notes(trends) + begins + document.get("notes", [])
     run.write_json("verdict.json", document)
-    report = _kept("report", lambda: run.write_text("report.html", gate_page.page(document, trends, profile, lang)))
+    report = _kept(
+        "report", lambda: run.write_text("report.html", gate_page.page(document, trends, document.get("profile"), lang))
+    )
     _kept("JUnit file", lambda: run.write_text("junit.xml", gate_ci.junit(document, lang)))
     markdown = _kept("Markdown", lambda: gate_ci.markdown(document, lang)) or ""
     _kept("comment", lambda: run.write_text("comment.md", markdown))
@@ -47,6 +48,7 @@ def _history(document: dict[str, Any], store: Store) -> list[dict[str, Any]]:
             continue
         known = [point for point in points if point.ratio is not None]
         values = [point.value for point in known if point.value is not None]
+        changes = change_points(values) if len(values) == len(known) else []
         found.append(
             {
                 "endpoint": one["endpoint"],
@@ -56,16 +58,25 @@ def _history(document: dict[str, Any], store: Store) -> list[dict[str, Any]]:
                      "verdict": p.verdict, "value": p.value, "pinned": p.pinned}
                     for p in known
                 ],
-                "changes": [c.index for c in change_points(values)] if len(values) == len(known) else [],
+                "changes": [c.index for c in changes],
+                "newest_change": _told(changes[-1], known) if changes and changes[-1].index >= len(known) - RECENT else "",
             }
         )  # fmt: skip
     return found
 
 
+def _told(change: Change, points: Sequence[Point]) -> str:
+    before, after = points[change.index - 1], points[change.index]
+    where = f"{before.commit[:10] or before.run} .. {after.commit[:10] or after.run}"
+    return f"{change.relative:+.1%} between {where} (a change point warns, it does not block)"
+
+
 def _notes(trends: list[dict[str, Any]]) -> list[str]:
-    """Creep that no single gate sees: each candidate a little slower than its own baseline."""
+    """Creep that no single gate sees: each candidate a little slower than its own baseline; and recent change points."""
     notes = []
     for one in trends:
+        if one["newest_change"]:
+            notes.append(f"{one['endpoint']} {one['metric']}: {one['newest_change']}")
         pinned = next((k for k, p in enumerate(one["points"]) if p["pinned"]), None)
         newest = one["points"][-1]["value"] if one["points"] else None
         if pinned is not None and newest and one["points"][pinned]["value"] and pinned < len(one["points"]) - 1:

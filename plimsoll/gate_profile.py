@@ -15,12 +15,14 @@ from plimsoll.placement import place
 from targets.contract import Contract
 
 SECONDS = 12.0
+MOST_FUNCTIONS = 24
 
 
 def profiled(
     contract: Contract, versions: Sequence[Version], run: RunDirectory, rate_rps: float, watcher: Watcher
 ) -> dict[str, Any] | None:  # fmt: skip
-    """What profiles.compared says; None, with a sentence, where a profiler may not look or a version is elsewhere."""
+    """What profiles.compared says, the foremost functions of it. None, with a sentence, where a profiler may not look or a
+    version is elsewhere."""
     from profiles import compared, passes
 
     watcher.phase("FAIL: a profile pass of both versions, to see where the time went")
@@ -46,7 +48,7 @@ def profiled(
         found = compared.compare(folder / SIDES[0], folder / SIDES[1])
         (folder / "difference.svg").write_text(str(found.pop("svg")), encoding="utf-8")
         (folder / "difference.json").write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
-        return found
+        return found | {"functions": found["functions"][:MOST_FUNCTIONS]}
     except PlimsollError as error:
         watcher.phase(f"no profile: {error}")
         return None

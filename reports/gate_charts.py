@@ -68,10 +68,11 @@ def blocks(document: Document, one: Document, words: Words) -> Chart | None:
         for duet in listed(document, "duets")
         for block in listed(duet, "blocks")
     ]
-    points = [(number, block, 100 * value) for number, block, value in found if q.is_number(value)]
+    scale, unit = (1.0, "KiB") if one.get("metric") == "leak_kib_per_request" else (100.0, "%")
+    points = [(number, block, scale * value) for number, block, value in found if q.is_number(value)]
     if len(points) < 2 or len({value for _, _, value in points}) == 1:
         return None
-    what, floor = gate_text.name_of(one, words), 100 * float(one.get("floor") or document.get("floor") or 0.0)
+    what, floor = gate_text.name_of(one, words), scale * float(one.get("floor") or document.get("floor") or 0.0)
     second = next((place for place, (number, _, _) in enumerate(points) if number != points[0][0]), None)
 
     def paint(figure: Figure, narrow: bool) -> None:
@@ -84,8 +85,8 @@ def blocks(document: Document, one: Document, words: Words) -> Chart | None:
             marker = "x" if block.get("voided") else "s" if block.get("first") == "candidate" else "o"
             colour = canvas.MUTED if block.get("voided") else canvas.BLUE
             [dot] = axes.plot(place, value, marker=marker, color=colour, markersize=6, linestyle="none")
-            canvas.tip(dot, f"{block.get('name')}: {gate_text.signed(value)} %")
-        canvas.plain_axes(axes, words("gate_chart.block_axis"), "%")
+            canvas.tip(dot, f"{block.get('name')}: {gate_text.signed(value)} {unit}")
+        canvas.plain_axes(axes, words("gate_chart.block_axis"), unit)
         axes.xaxis.set_major_locator(MaxNLocator(5 if narrow else 10, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: q.plain(value)))
@@ -95,7 +96,7 @@ def blocks(document: Document, one: Document, words: Words) -> Chart | None:
     wide, slim = canvas.draw(paint, identity, title, words("gate_chart.blocks_desc"), wide_px=190, narrow_px=180)
     columns = (
         Column(words("gate_chart.block_axis")),
-        Column(words("gate.change"), lambda value: f"{gate_text.signed(value)} %"),
+        Column(words("gate.change"), lambda value: f"{gate_text.signed(value)} {unit}"),
     )
     table = [[str(block.get("name")), value] for _, block, value in points]
     return Chart(identity, title, words("gate_chart.blocks_note"), wide, slim, Table(columns, table))

@@ -67,7 +67,7 @@ def markdown(document: Document, lang: str = "en") -> str:
     found += [f"**{icon} {escape(verdict)}** {escape(gate_text.headline(document, words))}", ""]
     found += [f"- {escape(str(reason))}" for reason in document.get("reasons") or []]
     found += [f"- {escape(line)}" for line in gate_text.accepted_lines(document, words)]
-    found += [f"- {escape(str(note))}" for note in document.get("notes") or []]
+    found += [f"- {escape(str(note))}" for note in [*(document.get("notes") or []), *gate_text.dearer(document, words)]]
     heads = [words("column.metric"), words("column.result"), words("gate.baseline"), words("gate.candidate"),
              words("gate.change"), words("gate.interval"), words("gate.smallest")]  # fmt: skip
     found += ["", "| " + " | ".join(escape(head) for head in heads) + " |", "|---" * len(heads) + "|"]

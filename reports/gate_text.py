@@ -12,7 +12,7 @@ from reports.wording import Words
 
 TONES = {"PASS": "good", "WARN": "warn", "FAIL": "bad", "INVALID": "bad", "BLIND": "warn", "INCONCLUSIVE": "warn"}
 ICONS = {"good": "✓", "warn": "!", "bad": "✕", "": "·"}
-MOST_REASONS = 6
+MOST_REASONS, MOST_DEARER = 6, 3
 
 
 @dataclass(frozen=True)
@@ -170,6 +170,19 @@ def accepted_lines(document: Document, words: Words) -> list[str]:
     ]  # fmt: skip
 
 
+def dearer(document: Document, words: Words) -> list[str]:
+    """The functions that cost more CPU in the candidate, where a FAIL was profiled."""
+    rows = listed(section(document, "profile"), "functions")
+    costs = [
+        (amount(one, "before_ms") or 0.0, amount(one, "after_ms") or 0.0, str(one.get("function"))) for one in rows
+    ]
+    grown = sorted((before - after, before, after, name) for before, after, name in costs if after > before)
+    return [
+        words("gate.dearer", name=name, before=q.number(before), after=q.number(after))
+        for _, before, after, name in grown[:MOST_DEARER]
+    ]
+
+
 def lines(document: Document, report: Path | str, lang: str = "en") -> list[str]:
     """For the terminal: the verdict, every primary, what was noticed beside, where the rest is."""
     words = Words(lang)
@@ -182,7 +195,7 @@ def lines(document: Document, report: Path | str, lang: str = "en") -> list[str]
     changed = [row for row in rows(document, words) if not row.primary and row.why == "changed"]
     found += [f"  {words('gate.also')} {row.what}: {row.change} [{row.interval}]" for row in changed[:MOST_REASONS]]
     found += [f"  {label}: {text}" for label, text in facts(document, words) if label == words("gate.attenuation")]
-    found += [f"  {line}" for line in accepted_lines(document, words)]
+    found += [f"  {line}" for line in [*accepted_lines(document, words), *dearer(document, words)]]
     found += [f"  {line}" for line in document.get("notes") or []]
     found.append(words("gate.report", path=report))
     return ["".join(c if c.isprintable() else " " for c in line) for line in found]

@@ -30,15 +30,21 @@ def die_with_parent() -> None:
 
 
 class Process:
-    """One started command with its tree. `log` receives its output."""
+    """One started command with its tree. `log` receives its output.
+
+    Commands are the user's: what their PATH names comes before what lies beside us (our environment has an uvicorn too,
+    without their packages). Only `plimsoll` itself is always this one.
+    """
 
     def __init__(
         self, name: str, command: str, env: dict[str, str], cwd: Path, log: Path, cpus: Sequence[int] = ()
     ) -> None:
         self.name, self.command, self.log = name, command, log
         words = _words(name, command)
-        ours = str(Path(sys.executable).parent)
-        full = {**os.environ, **env, "PATH": f"{ours}{os.pathsep}{os.environ.get('PATH', '')}", "PYTHONUNBUFFERED": "1"}
+        ours, theirs = Path(sys.executable).parent, env.get("PATH", os.environ.get("PATH", ""))
+        full = {**os.environ, **env, "PATH": f"{theirs}{os.pathsep}{ours}", "PYTHONUNBUFFERED": "1"}
+        if words[0] == "plimsoll" and (ours / "plimsoll").is_file():
+            words[0] = str(ours / "plimsoll")
         self._out: IO[bytes] = log.open("ab")
         try:
             self._popen = subprocess.Popen(

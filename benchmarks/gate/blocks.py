@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import gcd
 from typing import Any
 
 import numpy as np
@@ -100,7 +101,8 @@ def versions(
 
 def side_of(seq: np.ndarray, block: np.ndarray, versions: int = 2) -> np.ndarray:
     """Which version arrival `seq` of the recording's block number `block` goes to: loadtests' lane does the same."""
-    return (seq + block) % versions
+    strides = np.array([stride for stride in range(1, versions) if gcd(stride, versions) == 1] or [1])
+    return (seq + block) * strides[seq // versions % len(strides)] % versions
 
 
 def series(blocks: Iterable[Block], endpoints: Sequence[str]) -> dict[Pair, Series]:

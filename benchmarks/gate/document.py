@@ -91,6 +91,7 @@ def comparison(one: Comparison, rules: Rules, again: Paired | None = None) -> di
         document["ratio" if is_ratio else "difference"] = as_change(metric, paired.theta) + shift
         document["ci95"] = [as_change(metric, end) + shift for end in (paired.low, paired.high)]
         document["minimum_detectable"] = as_change(metric, paired.minimum_detectable)
+        document["at_most"] = as_change(metric, paired.at_most) + shift
         if again:
             document["confirmation"] = {
                 "change": as_change(metric, again.theta) + shift,

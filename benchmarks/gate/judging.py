@@ -16,7 +16,7 @@ from enum import StrEnum
 import numpy as np
 from scipy.stats import false_discovery_control
 
-from benchmarks.gate.metrics import METRICS, as_change, floor_of
+from benchmarks.gate.metrics import floor_of, said
 from benchmarks.gate.paired import Paired, compare, holm
 from benchmarks.gate.rules import Look, Pair, Rules
 
@@ -90,7 +90,7 @@ def judge(series: Mapping[Pair, Series], rules: Rules, look: Look, only: Sequenc
     for pair, p in zip(family, p_primary, strict=True):
         verdict, why = _state(found[pair], p, rules, look)
         found[pair] = replace(found[pair], p_adjusted=p, verdict=verdict, why=why)
-    rest = [pair for pair, one in found.items() if not one.primary and one.paired and METRICS[one.metric].judged]
+    rest = [pair for pair, one in found.items() if not one.primary and one.paired]
     if rest:
         adjusted = false_discovery_control([found[pair].paired.p_either for pair in rest])  # type: ignore[union-attr]
         for pair, p in zip(rest, np.atleast_1d(adjusted), strict=True):
@@ -120,13 +120,14 @@ def _state(comparison: Comparison, p: float, rules: Rules, look: Look) -> tuple[
         return Verdict.BLIND, comparison.why
     floor = floor_of(metric, rules.floor)
     significant = p <= rules.alpha * look.alpha_share
+    bound = f"more by {said(metric, paired.at_most)} at most (95 %, one-sided)"
     if significant and paired.low > floor:
         return Verdict.FAIL, ""
     if paired.minimum_detectable > floor:
-        seen, limit = as_change(metric, paired.minimum_detectable), as_change(metric, floor)
-        return Verdict.BLIND, f"the smallest change it would notice is {seen:.1%}, the floor is {limit:.1%}"
+        seen, limit = said(metric, paired.minimum_detectable), said(metric, floor)
+        return Verdict.BLIND, f"the smallest change it would notice is {seen}, the floor is {limit}; {bound}"
     if paired.high < floor:
         return Verdict.PASS, ""
     if look.final and significant:
         return Verdict.WARN, ""
-    return Verdict.INCONCLUSIVE, ""
+    return Verdict.INCONCLUSIVE, bound

@@ -21,6 +21,7 @@ class Paired:
     """`theta`: Hodges-Lehmann estimate of the differences' centre, [low, high] its interval at `confidence`, `p_above`
     the one-sided probability of such ranks without a change, `p_either` the two-sided one; all in the unit of the
     differences (log ratios, or differences of shares). `scale`: a block's standard deviation as the interval shows it.
+    `at_most`: 95 % sure, one-sided: the change is no larger.
     """
 
     blocks: int
@@ -31,6 +32,7 @@ class Paired:
     p_above: float
     p_either: float
     scale: float
+    at_most: float
 
     @property
     def minimum_detectable(self) -> float:
@@ -46,9 +48,11 @@ def compare(differences: np.ndarray, confidence: float = 0.95) -> Paired | None:
     walsh = np.sort(((d[:, None] + d[None, :]) / 2)[np.triu_indices(len(d))])
     cut = _cut(len(d), confidence)
     low, high = float(walsh[cut]), float(walsh[len(walsh) - 1 - cut])
+    one_sided = float(walsh[len(walsh) - 1 - _cut(len(d), 0.90)])
     above, below = sign_flip(d)
     scale = (high - low) / 2 / float(t.ppf((1 + confidence) / 2, len(d) - 1)) * sqrt(len(d))
-    return Paired(len(d), float(np.median(walsh)), low, high, confidence, above, min(1.0, 2 * min(above, below)), scale)
+    either = min(1.0, 2 * min(above, below))
+    return Paired(len(d), float(np.median(walsh)), low, high, confidence, above, either, scale, one_sided)
 
 
 def sign_flip(differences: np.ndarray, centre: float = 0.0) -> tuple[float, float]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from benchmarks.gate.metrics import METRICS, P95_NEEDS
+from benchmarks.gate.metrics import MEDIAN_NEEDS, METRICS, P95_NEEDS
 from measurements.errors import ContractError
 from targets.contract import Contract, Endpoint
 
@@ -50,11 +51,13 @@ def rules_of(contract: Contract) -> Rules:
     return Rules(gate.floor, gate.alpha, pairs or default_primaries(contract), gate.on_unsure, bool(pairs))
 
 
-def default_primaries(contract: Contract) -> tuple[Pair, ...]:
-    """Mean, p50 and p95 of the heaviest generation or search endpoint, CPU per request and errors of all."""
+def default_primaries(contract: Contract, per_block: Mapping[str, float] | None = None) -> tuple[Pair, ...]:
+    """Mean, p50 and p95 of the heaviest generation or search endpoint, CPU per request and errors of all; where a block
+    holds too few requests for a median, the mean service time instead of the three. `per_block`: endpoint → requests."""
     used = sent_endpoints(contract)
     heaviest = max(used, key=lambda e: (e.kind in ("generation", "search"), e.weight))
-    times = [(heaviest.name, metric) for metric in ("mean_ms", "p50_ms", "p95_ms")]
+    few = per_block is not None and per_block[heaviest.name] < MEDIAN_NEEDS
+    times = [(heaviest.name, metric) for metric in (("service_mean_ms",) if few else ("mean_ms", "p50_ms", "p95_ms"))]
     return (*times, ("all", "cpu_s_per_request"), ("all", "error_rate"))
 
 
@@ -82,12 +85,9 @@ def _pair(text: str, contract: Contract) -> Pair:
     endpoint, colon, metric = text.rpartition(":")
     names = [e.name for e in sent_endpoints(contract)]
     if not colon or metric not in METRICS:
-        judged = ", ".join(name for name, kind in METRICS.items() if kind.judged)
-        raise ContractError([f"gate.primaries has {text!r}; write endpoint:metric with one of {judged}"])
+        raise ContractError([f"gate.primaries has {text!r}; write endpoint:metric with one of {', '.join(METRICS)}"])
     if endpoint not in [*names, "all"]:
         raise ContractError([f"gate.primaries has {text!r}; endpoints that are sent: {', '.join(names)}, or all"])
     if METRICS[metric].whole and endpoint != "all":
         raise ContractError([f"gate.primaries has {text!r}; {metric} belongs to the whole process: write all:{metric}"])
-    if not METRICS[metric].judged:
-        raise ContractError([f"gate.primaries has {text!r}; {metric} is reported, never judged: take it out"])
     return endpoint, metric

@@ -8,9 +8,10 @@ from math import exp, log, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy.stats import fisher_exact, t
 
 from benchmarks.gate.judging import Verdict
+from benchmarks.gate.metrics import FLOORS
 from benchmarks.gate.paired import holm
 from benchmarks.gate.rules import Pair, Rules
 
@@ -77,11 +78,15 @@ def compare_stored(
         pair for pair in rules.primaries if pair not in present and pair[1] in TIMES and pair[0] not in endpoints
     ]
     invalid += [f"{endpoint} {metric} is a primary, but no run has that endpoint" for endpoint, metric in unmeasured]
-    primaries = [row for row in rows if row["primary"]]
+    errors = _errors(base.summary.get("all") or {}, new.summary.get("all") or {})
+    if errors is None:
+        return rows, [*invalid, "a run does not say how many of its requests failed"]
+    primaries = [row for row in [*rows, errors] if row["primary"]]
     for row, p in zip(primaries, holm([row["p_value"] for row in primaries]), strict=True):
         row["p_value"] = p
-        row["verdict"], row["why"] = _state(row, p, rules)
-    return rows, invalid
+        row["verdict"], row["why"] = _state(row, p, rules) if row is not errors else _state_of_errors(row, p, rules)
+    elsewhere = [pair for pair in rules.primaries if pair[1] not in TIMES and pair[1] != "error_rate"]
+    return [*rows, errors, *([_blind(pair) for pair in elsewhere] if rules.declared else [])], invalid
 
 
 def _row(pair: Pair, values: list[Any], primary: bool, earlier: Sequence[float], rules: Rules) -> dict[str, Any]:
@@ -100,6 +105,43 @@ def _row(pair: Pair, values: list[Any], primary: bool, earlier: Sequence[float],
     row["p_value"] = float(t.sf(change / error, freedom)) if error else float(change <= 0)
     row["minimum_detectable"] = exp(float(t.ppf(0.95, freedom) + t.ppf(0.80, freedom)) * error) - 1
     return row
+
+
+def _errors(base: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Errors are always judged: a candidate that answers fast because it fails is not faster. Fisher's exact test, and
+    the interval of Agresti and Caffo (2000)."""
+    if any(one.get(key) is None for one in (base, new) for key in ("count", "ok")) or not base["count"] * new["count"]:
+        return None
+    failed = [(int(one["count"]) - int(one["ok"]), int(one["count"])) for one in (base, new)]
+    shares = [(x + 1) / (n + 2) for x, n in failed]
+    half = 1.96 * sqrt(sum(p * (1 - p) / (n + 2) for p, (_, n) in zip(shares, failed, strict=True)))
+    middle = shares[1] - shares[0]
+    rates = [x / n for x, n in failed]
+    table = np.array([[x, n - x] for x, n in reversed(failed)])
+    return {
+        "endpoint": "all", "metric": "error_rate", "primary": True, "verdict": None, "why": "", "baseline": rates[0],
+        "candidate": rates[1], "ratio": None, "difference": rates[1] - rates[0], "ci95": [middle - half, middle + half],
+        "p_value": float(fisher_exact(table, "greater").pvalue), "minimum_detectable": None,
+        "floor": FLOORS["error_rate"], "blocks": 0,
+    }  # fmt: skip
+
+
+def _state_of_errors(row: Mapping[str, Any], p: float, rules: Rules) -> tuple[str, str]:
+    low, high = row["ci95"]
+    if p <= rules.alpha and low > row["floor"]:
+        return str(Verdict.FAIL), "more of its requests failed"
+    if row["difference"] <= 0 or high < row["floor"]:
+        return str(Verdict.PASS), ""
+    return str(Verdict.WARN if p <= rules.alpha else Verdict.INCONCLUSIVE), ""
+
+
+def _blind(pair: Pair) -> dict[str, Any]:
+    return {
+        "endpoint": pair[0], "metric": pair[1], "primary": True, "verdict": str(Verdict.BLIND), "baseline": None,
+        "why": "stored runs are compared by response times and errors only; compare two running versions for it",
+        "candidate": None, "ratio": None, "difference": None, "ci95": None, "p_value": None, "minimum_detectable": None,
+        "floor": None, "blocks": 0,
+    }  # fmt: skip
 
 
 def _state(row: Mapping[str, Any], p: float, rules: Rules) -> tuple[str, str]:

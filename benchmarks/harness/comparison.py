@@ -1,8 +1,8 @@
-"""A set of benchmarks beside a saved one, time and memory. Fails closed: what cannot be compared is no pass.
+"""A set of benchmarks beside a saved one. Fails closed: what cannot be compared is no pass.
 
 One process on a shared machine moves by tens of percent from one minute to the next, so a row is slower only where its
-median is past the tolerance and the middle halves of the two do not touch. Memory hardly moves; what is less than a
-MiB more is an allocator's step. Versions of a service are compared by `plimsoll gate`, which is made for that.
+median is past the tolerance and the middle halves of the two do not touch. Versions of a service are compared by
+`plimsoll gate`, which is made for that.
 """
 
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from dataclasses import dataclass
 from benchmarks.harness.results import SAME_MACHINE, Results, Row
 
 TOLERANCE = 1.3
-LEAST_MIB = 1.0
+SMALL_MIB, FEW_ALLOCATIONS = 1.0, 200  # below, what the interpreter does beside it decides
 
 
 @dataclass(frozen=True)
 class Compared:
-    """`state`: same, faster, slower, missing (here), new (not in the saved set); `memory`: same, less, more, missing (in
-    one of the two), or none (in neither). `ratio` of medians, `memory_ratio` of peaks."""
+    """`state`: same, faster, slower, missing (here), new (not in the saved set). `ratio` of medians. `heavier`: what
+    of its memory grew past the tolerance."""
 
     name: str
     state: str
-    ratio: float | None = None
-    memory: str = "none"
-    memory_ratio: float | None = None
+    ratio: float | None
+    memory_ratio: float | None
+    heavier: str = ""
 
 
 def compare(now: Results, saved: Results, tolerance: float = TOLERANCE) -> list[Compared]:
     """Every row of either set, in their order."""
     here, there = {row.name: row for row in now.rows}, {row.name: row for row in saved.rows}
     found = [_compared(row, there[name], tolerance) for name, row in here.items() if name in there]
-    found += [Compared(name, "missing") for name in there if name not in here]
-    return found + [Compared(name, "new") for name in here if name not in there]
+    found += [Compared(name, "missing", None, None) for name in there if name not in here]
+    return found + [Compared(name, "new", None, None) for name in here if name not in there]
 
 
 def objections(now: Results, saved: Results, compared: list[Compared]) -> list[str]:
@@ -49,10 +49,8 @@ def objections(now: Results, saved: Results, compared: list[Compared]) -> list[s
             found.append(f"{one.name} is not in the saved set; save a new one")
         elif one.state == "slower":
             found.append(f"{one.name} takes {one.ratio:.2f} times as long")
-        if one.memory == "more":
-            found.append(f"{one.name} takes {one.memory_ratio:.2f} times the memory")
-        elif one.memory == "missing":
-            found.append(f"the memory of {one.name} was measured in one of the two sets only; save a new one")
+        if one.heavier:
+            found.append(f"{one.name} {one.heavier}")
     return found
 
 
@@ -64,13 +62,18 @@ def _compared(row: Row, before: Row, tolerance: float) -> Compared:
         state = "slower"
     elif apart_ms > 0 and ratio < 1 / tolerance:
         state = "faster"
-    return Compared(row.name, state, ratio, *_memory(row.peak_mib, before.peak_mib, tolerance))
+    memory = row.peak_mib / before.peak_mib if row.peak_mib and before.peak_mib else None
+    return Compared(row.name, state, ratio, memory, _heavier(row, before, tolerance))
 
 
-def _memory(now: float | None, before: float | None, tolerance: float) -> tuple[str, float | None]:
-    if not now or not before:
-        return ("none" if now is None and before is None else "missing"), None
-    ratio = now / before
-    if abs(now - before) < LEAST_MIB or 1 / tolerance <= ratio <= tolerance:
-        return "same", ratio
-    return ("more" if ratio > 1 else "less"), ratio
+def _heavier(row: Row, before: Row, tolerance: float) -> str:
+    """One call under memray: its allocations are counted, not timed, and hardly move."""
+    if (before.peak_mib is None) != (row.peak_mib is None):
+        return "has memory figures in one of the two sets only"
+    if row.peak_mib is None or before.peak_mib is None or row.allocations is None or before.allocations is None:
+        return ""
+    if row.allocations > tolerance * before.allocations + FEW_ALLOCATIONS:
+        return f"allocates {row.allocations:,} times a call, {before.allocations:,} in the saved set"
+    if row.peak_mib > tolerance * before.peak_mib + SMALL_MIB:
+        return f"needs {row.peak_mib:.1f} MiB at its peak, {before.peak_mib:.1f} in the saved set"
+    return ""

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from math import prod
 from typing import Any
 
+from scipy.stats import binomtest
+
 from benchmarks.history.changes import Change, change_points
 from benchmarks.history.store import Point
 
@@ -57,7 +59,8 @@ def weekly(target: str, entries: Sequence[Mapping[str, Any]], found: Sequence[Tr
     gates = Counter(str(entry["verdict"]) for entry in week if entry["kind"] == "gate")
     lines = [f"## {_plain(target)}: the week to {now:%Y-%m-%d}", ""]
     if gates:
-        lines.append("Gates: " + ", ".join(f"{count} {verdict}" for verdict, count in sorted(gates.items())) + ".")
+        this_week = ", ".join(f"{count} {verdict}" for verdict, count in sorted(gates.items()))
+        lines.append(f"Gates: {this_week}. {alarms(entries)}")
     else:
         lines.append("No gate ran this week.")
     runs = sum(entry["kind"] != "gate" for entry in week)
@@ -90,6 +93,21 @@ def weekly(target: str, entries: Sequence[Mapping[str, Any]], found: Sequence[Tr
             for t, c in changed
         ]
     return "\n".join(line for line in lines) + "\n"
+
+
+def alarms(entries: Sequence[Mapping[str, Any]]) -> str:
+    """How many of all gates failed, with the interval of Clopper and Pearson: in a store of gates of equal versions these
+    are its false alarms, and every night makes the interval narrower."""
+    verdicts = Counter(str(entry["verdict"]) for entry in entries if entry["kind"] == "gate")
+    count = verdicts.total()
+    if not count:
+        return ""
+    ci = binomtest(verdicts["FAIL"], count).proportion_ci(0.95, method="exact")
+    unsure = verdicts["BLIND"] + verdicts["INCONCLUSIVE"]
+    return (
+        f"Of all {count} gates {verdicts['FAIL']} failed ({ci.low:.1%} to {ci.high:.1%} at 95 %), {verdicts['PASS']} passed, "
+        f"{unsure} were unsure."
+    )
 
 
 def _plain(text: str) -> str:

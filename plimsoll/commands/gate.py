@@ -15,7 +15,7 @@ from benchmarks.gate import accepted as acceptance
 from benchmarks.gate import course
 from benchmarks.gate.accuracy import accuracy
 from benchmarks.gate.document import verdict_document
-from benchmarks.gate.rules import FEWEST_BLOCKS, Rules, plan_blocks, rules_of, sent_endpoints
+from benchmarks.gate.rules import FEWEST_BLOCKS, Rules, default_primaries, plan_blocks, rules_of, sent_endpoints
 from benchmarks.gate.sight import Sight, judged, sight
 from measurements import host
 from measurements.errors import Refused, UsageError
@@ -23,7 +23,7 @@ from measurements.rundir import RunDirectory
 from measurements.sample import SCHEMA_VERSION
 from plimsoll import money
 from plimsoll.display import watcher
-from plimsoll.duets import PILOT_RPS, PILOT_S, WARMUP_S, LiveDuets, choose_rate, requests_per_block
+from plimsoll.duets import PILOT_RPS, WARMUP_S, LiveDuets, choose_rate, pilot_s, requests_per_block
 from plimsoll.measure import Watcher
 from plimsoll.pair import SIDES, Version, git, reachable
 from plimsoll.placement import place
@@ -31,7 +31,7 @@ from reports import wording
 from targets.contract import Contract
 from targets.contract_file import load, without_credentials
 
-LEAST_BUDGET_S = 30.0
+LEAST_BUDGET_S, LEAST_SEARCH_S = 30.0, 10.0
 WORST = 2 * 1.5  # a confirmation, each duet extended by half
 
 
@@ -50,6 +50,8 @@ class Words:
     budget: float
     endpoint: str | None
     alternate: bool
+    search: float
+    allocations: bool
     seed: int | None
     store: Path | None
     out: Path
@@ -64,7 +66,12 @@ def gate(words: Words) -> None:
         raise UsageError(
             f"--budget {words.budget:g}: give seconds from {LEAST_BUDGET_S:g} to a day; below, no gate can see anything"
         )
+    if words.search and not LEAST_SEARCH_S <= words.search <= 86_400:
+        raise UsageError(
+            f"--search {words.search:g}: give load-seconds from {LEAST_SEARCH_S:g} up to a day, or leave it out"
+        )
     contract = _contract(words)
+    _long_enough(words)
     rules = rules_of(contract)
     stored = [name for name in (words.baseline, words.candidate) if name and (Path(name) / "run.json").is_file()]
     accepted = acceptance.in_force(acceptance.path_beside(words.contract), datetime.now(UTC).date())
@@ -82,19 +89,39 @@ def gate(words: Words) -> None:
     else:
         document = _paired(words, contract, rules, accepted, run, look, versions)
     run.write_json("verdict.json", document)
-    profile = None
+    if words.allocations and not stored and document["verdict"] != "INVALID":
+        _allocations(words, contract, versions, run, look, document)
+    if words.search and not stored and document["verdict"] != "INVALID":
+        from plimsoll import gate_search
+
+        found = gate_search.highest_rates(contract, versions, run, words.search, document["seed"], look)
+        document["max_rate"] = found
+        document["notes"] = [*document["notes"], gate_search.sentence(found)]
     if document["verdict"] == "FAIL" and not stored:
         from plimsoll.gate_profile import profiled
 
-        profile = profiled(contract, versions, run, document["rate_rps"], look)
+        document["profile"] = profiled(contract, versions, run, document["rate_rps"], look)
     from plimsoll.gate_output import publish
 
-    lines = publish(run, document, contract, words.store or words.out / "history.duckdb", words.lang, profile)
+    lines = publish(run, document, contract, words.store or words.out / "history.duckdb", words.lang)
     if words.json:
         print(json.dumps(document, ensure_ascii=False))
     else:
         print("\n".join(lines))
     raise SystemExit(document["exit_code"])
+
+
+def _allocations(
+    words: Words, contract: Contract, versions: list[Version], run: RunDirectory, look: Watcher, document: dict[str, Any]
+) -> None:  # fmt: skip
+    """What a request allocates, into the document: counted once in each version, so that more is a WARN, never a FAIL."""
+    from plimsoll import gate_memory
+
+    found = document["allocations"] = gate_memory.allocated(contract, versions, run, document["rate_rps"], look)
+    said, too_much = gate_memory.sentence(found)
+    document["notes"] = [*document["notes"], said]
+    if too_much and document["verdict"] == "PASS":
+        document |= {"verdict": "WARN", "reasons": [said]}
 
 
 def accept(run_dir: Path | None, reason: str | None, until: str | None) -> None:
@@ -150,7 +177,9 @@ def _paired(
     versions: list[Version],
 ) -> dict[str, Any]:  # fmt: skip
     seed = words.seed if words.seed is not None else secrets.randbelow(2**31)
-    duets = LiveDuets(contract, versions, run.path, seed, look, min(words.rate or PILOT_RPS, PILOT_RPS))
+    pilot_rps = min(words.rate or PILOT_RPS, PILOT_RPS)
+    before_s = pilot_s(pilot_rps) + WARMUP_S
+    duets = LiveDuets(contract, versions, run.path, seed, look, pilot_rps)
     duets.alternate = words.alternate
     try:
         pilot = duets.pilot()
@@ -158,11 +187,13 @@ def _paired(
         heaviest = max(
             requests_per_block(contract, duets.rate_rps, 1.0).items(), key=lambda kv: (kv[0] != "all", kv[1])
         )
-        load_s = (words.budget - PILOT_S - WARMUP_S) / (2 if words.alternate else 1)
+        load_s = (words.budget - before_s) / (2 if words.alternate else 1)
         planned, duets.block_s = plan_blocks(load_s, heaviest[1])
         if words.alternate:
             planned, duets.block_s = FEWEST_BLOCKS, load_s / FEWEST_BLOCKS
         per_block = requests_per_block(contract, duets.rate_rps, duets.block_s)
+        if not rules.declared:
+            rules = replace(rules, primaries=default_primaries(contract, per_block))
         seen = sight(pilot.times, per_block, planned, rules, seed)
         rules = _with_errors(replace(rules, primaries=judged(seen, rules)))
         for line in _announce(duets, planned, seen):
@@ -209,6 +240,20 @@ def _alerts(duets: LiveDuets, outcome: course.Outcome, contract: Contract) -> li
         for run in runs
         for breach in alerting.found(run, contract, role="candidate", replica=1)
     ]
+
+
+def _long_enough(words: Words) -> None:
+    """A request of each version in every block, at least."""
+    if words.rate is None:
+        return
+    needed_s = (
+        FEWEST_BLOCKS / words.rate * (2 if words.alternate else 1) + pilot_s(min(words.rate, PILOT_RPS)) + WARMUP_S
+    )
+    if words.budget < needed_s:
+        raise UsageError(
+            f"--budget {words.budget:g}: {FEWEST_BLOCKS} blocks with a request in each take {needed_s:.0f} s at --rate "
+            f"{words.rate:g}; give that much, or a higher rate"
+        )
 
 
 def _with_errors(rules: Rules) -> Rules:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.history.store import Store
-from benchmarks.history.trend import Trend, trends, weekly
+from benchmarks.history.trend import Trend, alarms, trends, weekly
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
 
@@ -72,6 +72,8 @@ def _target(store: Store, wanted: str | None) -> str:
 
 def _lines(name: str, entries: list[dict[str, Any]], shown: list[Trend]) -> list[str]:
     lines = [f"{name}: {len(entries)} entries, newest {entries[-1]['ended']:%Y-%m-%d %H:%M} {entries[-1]['verdict']}"]
+    if told := alarms(entries):
+        lines.append(f"  {told}")
     for one in shown:
         value = one.points[-1].value
         text = f"  {one.endpoint} {one.metric}: {value:.4g} after {len(one.points)}"

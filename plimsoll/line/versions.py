@@ -39,6 +39,12 @@ def gate(
         bool,
         typer.Option("--alternate", help="never both at once: slower and blunter, for what cannot run side by side"),
     ] = False,
+    allocations: Annotated[
+        bool, typer.Option("--allocations", help="also what memory a request allocates, by a pass of each under memray")
+    ] = False,
+    search: Annotated[
+        float, typer.Option(help="load-seconds to search each version's highest rate within the SLO, afterwards")
+    ] = 0.0,
     seed: Annotated[int | None, typer.Option(help="same seed, same requests")] = None,
     store: Annotated[Path | None, typer.Option(help="history file; absent: history.duckdb in --out")] = None,
     reason: Annotated[str | None, typer.Option(help="with accept: why the slowdown is intended")] = None,

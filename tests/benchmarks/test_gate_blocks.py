@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -101,4 +103,12 @@ def test_the_lane_sends_to_the_version_that_the_blocks_are_read_by() -> None:
     assert LoadPlan.__dataclass_fields__["duet"].default is False
     seq, block = np.arange(8), np.array([0, 0, 0, 0, 1, 1, 1, 1])
     assert blocks.side_of(seq, block).tolist() == [0, 1, 0, 1, 1, 0, 1, 0]
-    assert blocks.side_of(seq, block, 5).tolist() == [0, 1, 2, 3, 0, 1, 2, 3]
+
+
+def test_among_many_versions_everybody_comes_after_everybody_else_as_often() -> None:
+    seq = np.arange(1_000)
+    turns = blocks.side_of(seq, seq // 200, 5)  # 5 blocks of 40 cycles
+    cycles = turns.reshape(-1, 5)
+    assert (np.sort(cycles) == np.arange(5)).all()
+    within = Counter((int(a), int(b)) for cycle in cycles for a, b in pairwise(cycle))
+    assert len(within) == 20 and set(within.values()) == {40}

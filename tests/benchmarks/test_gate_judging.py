@@ -89,8 +89,30 @@ def test_without_a_word_the_main_endpoint_is_judged() -> None:
     assert default_primaries(contract()) == (
         ("ask", "mean_ms"), ("ask", "p50_ms"), ("ask", "p95_ms"), ("all", "cpu_s_per_request"), ("all", "error_rate"),
     )  # fmt: skip
+    assert default_primaries(contract(), {"ask": 25.0})[:2] == (("ask", "mean_ms"), ("ask", "p50_ms"))
     assert rules_of(contract()).declared is False
     assert rules_of(contract('"ask:p50_ms"')).primaries == (("ask", "p50_ms"),)
+
+
+def test_at_a_low_rate_service_time_and_cpu_are_judged_instead_of_medians() -> None:
+    assert default_primaries(contract(), {"ask": 2.0}) == (
+        ("ask", "service_mean_ms"), ("all", "cpu_s_per_request"), ("all", "error_rate"),
+    )  # fmt: skip
+
+
+def test_what_is_unsure_says_how_much_slower_it_is_at_most() -> None:
+    found = judge({PAIR: around(0.0, 0.2)}, RULES, LOOK).comparisons[0]
+    assert found.paired is not None and found.paired.theta < found.paired.at_most < found.paired.high
+    assert f"more by {np.exp(found.paired.at_most) - 1:.1%} at most" in found.why
+
+
+def test_growing_memory_is_judged_in_kib_where_it_is_a_primary() -> None:
+    pair = ("all", "leak_kib_per_request")
+    rules = Rules(0.03, 0.05, (pair,), "neutral", True)
+    grown = Series(np.linspace(1.9, 2.3, 16), 0.1, 2.2)
+    assert judge({pair: grown}, rules, LOOK).verdict is Verdict.FAIL
+    assert judge({pair: Series(np.linspace(-0.2, 0.2, 16), 0.1, 0.1)}, rules, LOOK).verdict is Verdict.PASS
+    assert "the floor is 1.00 KiB" in judge({pair: Series(np.linspace(-9, 9, 16))}, rules, LOOK).comparisons[0].why
 
 
 @pytest.mark.parametrize(
@@ -101,7 +123,7 @@ def test_without_a_word_the_main_endpoint_is_judged() -> None:
         ('"of:mean_ms"', "endpoints that are sent: ask, or all"),
         ('"off:mean_ms"', "endpoints that are sent: ask, or all"),
         ('"ask:cpu_s_per_request"', "write all:cpu_s_per_request"),
-        ('"all:leak_kib_per_request"', "reported, never judged"),
+        ('"ask:leak_kib_per_request"', "write all:leak_kib_per_request"),
         ('"ask:mean_ms", "ask:p50_ms", "ask:p95_ms", "all:mean_ms", "all:p50_ms", "all:p95_ms"', "5 at most"),
     ],
 )

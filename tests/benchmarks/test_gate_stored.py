@@ -25,7 +25,11 @@ def stored(p95: float = 100.0, **changes: Any) -> Stored:
         "schedule": copy.deepcopy(SCHEDULE),
         "contract": {"endpoint": [{"name": "ask"}]},
     }
-    summary = {"valid": True, "endpoints": {"ask": {"response_ms": {"p95": p95, "mean": 50.0}}}}
+    summary = {
+        "valid": True,
+        "all": {"count": 1000, "ok": 1000},
+        "endpoints": {"ask": {"response_ms": {"p95": p95, "mean": 50.0}}},
+    }
     for key, value in changes.items():
         (summary if key in summary else run)[key] = value
     return Stored(run, summary)
@@ -59,6 +63,20 @@ def test_a_quiet_history_can_see(p95: float, verdict: Verdict) -> None:
     judged = next(row for row in rows if row["primary"])
     assert (invalid, judged["verdict"]) == ([], verdict)
     assert judged["minimum_detectable"] < 0.03
+
+
+@pytest.mark.parametrize(("ok", "verdict"), [(1000, Verdict.PASS), (998, Verdict.PASS), (960, Verdict.FAIL)])
+def test_a_candidate_that_fails_more_is_never_green_for_answering_fast(ok: int, verdict: Verdict) -> None:
+    rows, invalid = compare_stored(stored(), stored(90.0, all={"count": 1000, "ok": ok}), RULES, EARLIER)
+    errors = next(row for row in rows if row["metric"] == "error_rate")
+    assert (invalid, errors["verdict"]) == ([], verdict)
+    assert "does not say" in compare_stored(stored(), stored(all={}), RULES, EARLIER)[1][0]
+
+
+def test_a_declared_primary_that_stored_runs_do_not_have_is_blind() -> None:
+    rules = Rules(0.03, 0.05, (("ask", "p95_ms"), ("all", "cpu_s_per_request")), "neutral", True)
+    rows, _ = compare_stored(stored(), stored(), rules, EARLIER)
+    assert [row["verdict"] for row in rows if row["metric"] == "cpu_s_per_request"] == [Verdict.BLIND]
 
 
 def test_a_short_or_noisy_history_is_blind() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.history.changes import change_points
 from benchmarks.history.store import Store, host_key
-from benchmarks.history.trend import trends, weekly
+from benchmarks.history.trend import alarms, trends, weekly
 from measurements.errors import FormatError, UsageError
 
 HOST = {"cpu_model": "x", "cores": 2, "memory_mib": 4096, "architecture": "x86_64"}
@@ -42,6 +42,17 @@ def test_a_step_is_found_where_it_is_and_with_its_commits(store: Store) -> None:
     assert change.relative == pytest.approx(0.15, abs=0.02)
     assert trend.where(change) == "c000000000 .. c000000000"
     assert [p.run for p in trend.points[13:15]] == ["night-13", "night-14"]
+
+
+def test_failed_gates_are_counted_with_their_interval(store: Store) -> None:
+    assert alarms(store.entries("s")) == "Of all 24 gates 0 failed (0.0% to 14.2% at 95 %), 24 passed, 0 were unsure."
+    store.add_gate(gate(24, 30.0, "FAIL"))
+    store.add_gate(gate(25, 20.0, "BLIND"))
+    assert "Of all 26 gates 1 failed" in weekly(
+        "s", store.entries("s"), [], (START + timedelta(days=25)).replace(tzinfo=None)
+    )
+    assert "1 were unsure" in alarms(store.entries("s"))
+    assert alarms([]) == ""
 
 
 def test_noise_alone_changes_rarely() -> None:

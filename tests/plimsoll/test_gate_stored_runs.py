@@ -31,7 +31,7 @@ HOST = {"cpu_model": "x", "cores": 2, "memory_mib": 4096, "architecture": "x86_6
 def stored(out: Path, p95: float, **changes: Any) -> Path:
     run = RunDirectory.create(out, "s")
     times = {"mean": p95 / 2, "p50": p95 / 2.2, "p95": p95, "p99": None}
-    entry = {"response_ms": times, "error_rate": 0.0}
+    entry = {"response_ms": times, "error_rate": 0.0, "count": 900, "ok": 900}
     schedule = {
         "loop": "open",
         "process": "poisson",
@@ -56,7 +56,8 @@ def verdict(tmp_path: Path, baseline: Path, candidate: Path) -> tuple[int, dict[
     (tmp_path / "s.toml").write_text(CONTRACT, encoding="utf-8")
     known: dict[str, Any] = dict.fromkeys(Words.__dataclass_fields__)
     known |= {"contract": tmp_path / "s.toml", "budget": 60.0, "out": tmp_path / "gates", "lang": "ko", "json": False,
-              "quiet": True, "alternate": False, "baseline": str(baseline), "candidate": str(candidate),
+              "quiet": True, "alternate": False, "search": 0.0, "allocations": False,
+              "baseline": str(baseline), "candidate": str(candidate),
               "store": tmp_path / "h.duckdb"}  # fmt: skip
     with pytest.raises(SystemExit) as found:
         gate(Words(**known))

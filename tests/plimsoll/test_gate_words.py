@@ -32,6 +32,8 @@ def words(tmp_path: Path, extra: str = "", **given: object) -> Words:
         "json": False,
         "quiet": True,
         "alternate": False,
+        "search": 0.0,
+        "allocations": False,
     }
     return Words(**{**known, **given})  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.gate import course
 from benchmarks.gate.document import verdict_document
 from reports import gate_ci, gate_page, gate_text
-from reports.wording import LANGUAGES
+from reports.wording import LANGUAGES, Words
 from tests.benchmarks.virtual_duets import RULES, Virtual
 
 HOSTILE = "<img src=x onerror=alert(1)>|`#@team`"
@@ -44,6 +44,14 @@ def test_the_page_shows_verdict_matrix_and_charts_without_network(lang: str) -> 
     assert "<img" not in page and "<script" not in page
     assert not re.search(r'(?:src|href)="https?:', page)
     assert "needs 5000 requests a block" in page
+
+
+def test_what_a_failed_candidate_spends_more_on_stands_in_terminal_and_comment() -> None:
+    found = document() | {"profile": PROFILE}
+    assert "1.00 to 3.00 ms a request" in gate_text.dearer(found, Words("en"))[0]
+    assert any("costs more CPU" in line for line in gate_text.lines(found, "report.html"))
+    assert "costs more CPU" in gate_ci.markdown(found) and HOSTILE not in gate_ci.markdown(found)
+    assert "profiles/difference.svg" in gate_page.page(found, [], PROFILE)
 
 
 def test_a_gate_without_a_single_block_still_has_a_page() -> None:

@@ -209,6 +209,25 @@ def test_a_start_command_that_cannot_be_is_a_sentence(
     assert children() == set()
 
 
+def test_the_users_own_programs_come_before_ours_and_plimsoll_is_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("uvicorn", "plimsoll"):
+        (tmp_path / name).write_text("#!/bin/sh\necho theirs\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    said = {}
+    for name in ("uvicorn", "plimsoll"):
+        process = Process(name, f"{name} --version", {}, tmp_path, tmp_path / f"{name}.log")
+        until = time.monotonic() + 20
+        while process.exit_code is None and time.monotonic() < until:
+            time.sleep(0.05)
+        process.stop()
+        said[name] = process.last_words()
+    assert said["uvicorn"] == "theirs"
+    assert said["plimsoll"] != "theirs"
+
+
 def test_a_contract_without_control_cannot_be_started(tmp_path: Path) -> None:
     raw = {"target": {"name": "t", "base_url": "http://127.0.0.1:1"}, "endpoint": [{"name": "e", "path": "/"}]}
     with pytest.raises(ContractError, match=r"has no \[target.control\]"):
