@@ -13,7 +13,6 @@ from loadtests import timing_notes
 from loadtests.wire import trace_prefix
 from measurements.rundir import RunDirectory
 from plimsoll.spec import Spec
-from profiles import breakdown
 from profiles.spans import SpanReceiver
 
 FILE = "timing.parquet"
@@ -40,6 +39,8 @@ def listening(spec: Spec, run: str, stack: ExitStack) -> tuple[Spec, SpanReceive
 
 def where_time_went(run: RunDirectory, workers: int, spans: SpanReceiver | None) -> dict[str, dict[str, Any]]:
     """endpoint → parts of its service time (`profiles.breakdown.summarise`); the rows go into timing.parquet."""
+    from profiles import breakdown  # with pandas: `listening` is called before the load and must not wait for it
+
     folder = run.path / "samples"
     tables = {"Server-Timing": breakdown.of_headers(timing_notes.noted(folder))}
     if spans is not None:

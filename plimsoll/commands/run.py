@@ -12,7 +12,6 @@ from loadtests.arrivals import parse_process
 from measurements.errors import UsageError
 from plimsoll.display import watcher
 from plimsoll.measure import measure
-from plimsoll.publish import publish
 from plimsoll.spec import Spec
 from reports import wording
 from targets.contract_file import load
@@ -41,6 +40,7 @@ class Words:
     service_workers: int | None
     profile: bool
     ui: bool
+    ui_host: str
     master: bool
     join: str | None
     out: Path
@@ -53,6 +53,8 @@ def run(words: Words) -> None:
     wording.Words(words.lang)  # refuses a language that no report is written in, before anything runs
     spec = spec_from(words)
     finished = measure(spec, watcher(words.quiet or words.json))
+    from plimsoll.publish import publish  # with what it imports it would delay the first request
+
     lines = publish(finished, words.lang, with_plan=len(spec_stages(finished.document)) >= 3)
     if words.json:
         print(json.dumps(finished.summary, ensure_ascii=False))
@@ -91,7 +93,7 @@ def spec_from(words: Words) -> Spec:
         replicas=words.replicas,
         service_workers=words.service_workers,
         profile=words.profile,
-        ui_port=8089 if words.ui else None,
+        ui_host=words.ui_host if words.ui else None,
         out=words.out,
         command=shlex.join(["plimsoll", *sys.argv[1:]]),
     )
