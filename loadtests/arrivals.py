@@ -59,7 +59,7 @@ class Process:
 
 
 def parse_process(text: str) -> Process:
-    """constant, poisson, gamma:CV; anything else names a file of timestamps (read by `loadtests.replay`)."""
+    """constant, poisson, gamma:CV; else a file of timestamps (read by `loadtests.replay`), FILE@4 four times as fast."""
     if text in ("constant", "poisson"):
         return Process(text)
     match = re.fullmatch(r"gamma:(\d+(?:\.\d+)?)", text)
@@ -69,11 +69,23 @@ def parse_process(text: str) -> Process:
         raise UsageError(
             f"--arrivals {text}: write gamma:CV with a coefficient of variation above 0 and up to 20, e.g. gamma:2"
         )
+    name, _, speed = text.rpartition("@")
     if Path(text).is_file():
+        name, speed = text, "1"
+    if Path(name).is_file():
         from loadtests.replay import read_times
 
-        return Process("replay", times_s=tuple(read_times(Path(text))))
-    raise UsageError(f"--arrivals {text}: write constant, poisson, gamma:CV, or the path of a file with timestamps")
+        return Process("replay", times_s=tuple(read_times(Path(name), _speed(text, speed))))
+    raise UsageError(
+        f"--arrivals {text}: write constant, poisson, gamma:CV, or the path of a file with timestamps "
+        "(FILE@4 plays it four times as fast)"
+    )
+
+
+def _speed(text: str, speed: str) -> float:
+    if re.fullmatch(r"\d+(?:\.\d+)?", speed) and 0 < float(speed) <= 100_000:
+        return float(speed)
+    raise UsageError(f"--arrivals {text}: behind the @ stands how many times as fast, a number above 0, e.g. FILE@4")
 
 
 def schedule(stages: list[Stage], process: Process, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -3,6 +3,7 @@
 After DDSketch (Masson, Rim, Lee, PVLDB 12(12), 2019). Sums of two histograms are exact, so workers' merge into one.
 """
 
+from collections.abc import Mapping
 from math import log
 
 import numpy as np
@@ -21,8 +22,21 @@ def bucket_value(index: np.ndarray | int) -> np.ndarray:
     return SMALLEST_MS * 2 * GAMMA ** np.asarray(index, dtype=np.float64) / (GAMMA + 1)
 
 
+def shown_ms(bucket: int) -> float:
+    """The time that stands for a bucket, as Locust's statistics keep it."""
+    return float(f"{float(bucket_value(bucket)):.6g}")
+
+
 def bucketed(ms: float) -> float:
     """The time in ms as Locust's statistics keep it; replaces `locust.stats.bucket_response_time`."""
-    if ms <= SMALLEST_MS:
-        return SMALLEST_MS
-    return float(f"{float(bucket_value(int(bucket_index(ms)))):.6g}")
+    return SMALLEST_MS if ms <= SMALLEST_MS else shown_ms(int(bucket_index(ms)))
+
+
+def quantile_ms(counts: Mapping[int, int], q: float) -> float | None:
+    """The q-quantile of a histogram of buckets, within half a percent. None where nothing was counted."""
+    total, upto = sum(counts.values()), 0
+    for bucket in sorted(counts):
+        upto += counts[bucket]
+        if upto >= q * total:
+            return float(bucket_value(bucket))
+    return None

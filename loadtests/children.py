@@ -19,16 +19,18 @@ from targets.process import describe_exit, die_with_parent
 
 
 class Child:
-    """One load process. `news` are the messages that have come since the last look."""
+    """One load process, or the web UI's (`module`): both have gevent, and a line to this one."""
 
-    def __init__(self, number: int, plan: LoadPlan, run_dir: Path) -> None:
+    def __init__(
+        self, number: int, plan: LoadPlan, run_dir: Path, module: str = "loadtests.worker", log: str = ""
+    ) -> None:
         self.number = number
         self.line, theirs = socket.socketpair()
-        self.log = run_dir / f"load-{number:03d}.log"
-        with self.log.open("ab") as log:
+        self.log = run_dir / (log or f"load-{number:03d}.log")
+        with self.log.open("ab") as file:
             self._popen = subprocess.Popen(
-                [sys.executable, "-P", "-m", "loadtests.worker", str(theirs.fileno())],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[theirs.fileno()],
+                [sys.executable, "-P", "-m", module, str(theirs.fileno())],
+                stdin=subprocess.DEVNULL, stdout=file, stderr=file, pass_fds=[theirs.fileno()],
                 start_new_session=True, preexec_fn=die_with_parent, env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )  # fmt: skip
         theirs.close()

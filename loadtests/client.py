@@ -17,8 +17,9 @@ from loadtests.identities import Identity
 from loadtests.judge import ALL_WELL, Judge, header, refused
 from loadtests.origin import Origin
 from loadtests.response import Response
+from loadtests.tokenizer import Count
 from loadtests.tokens import TokenStream
-from loadtests.transport import Connection
+from loadtests.transport import Connection, Limits
 from loadtests.wire import HAS_BODY, HeadBuilder
 from measurements.errors import UsageError
 from measurements.sample import Outcome
@@ -37,7 +38,8 @@ class Named:
     name: str
     endpoint: int
     judge: Judge | None
-    timeout_ns: int
+    limits: Limits
+    count_tokens: Count | None = None
 
 
 class Place(Protocol):
@@ -78,10 +80,11 @@ class Client:
     def request(
         self, method: str, url: str, *, name: str | None = None, catch_response: bool = False, json: Any = None,
         data: Any = None, headers: dict[str, str] | None = None, params: dict[str, Any] | None = None,
-        timeout: float | tuple[float, float] | None = None, stream: bool | str = False, allow_redirects: bool = True,
+        timeout: float | tuple[float, ...] | None = None, stream: bool | str = False, allow_redirects: bool = True,
         auth: tuple[str, str] | None = None,
     ) -> Response:  # fmt: skip
-        """Sends and waits. Failures are recorded and returned, never raised. `timeout` is (first byte, total) or total."""
+        """Sends and waits. Failures are recorded and returned, never raised. `timeout` is total, (first byte, total) or
+        (connect, first byte, total) in seconds."""
         name = name or url
         place, user = self._place, self._user
         named, step = place.named(name), place.began(user, name)
@@ -92,12 +95,14 @@ class Client:
         if prepared is None:
             prepared = self._prepare(method, url, kind, headers, params, auth)
         request = place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
-        first_byte_ns, timeout_ns = _limits(timeout) if timeout else (0, named.timeout_ns)
+        limits = _limits(timeout) if timeout else named.limits
         connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
-        connection.sink = tokens = TokenStream() if stream else None
-        self._exchange(connection, request, timeout_ns, first_byte_ns, method == "HEAD")
+        connection.sink = tokens = TokenStream(named.count_tokens) if stream else None
+        self._exchange(connection, request, limits, method == "HEAD")
         if connection.status in REDIRECTS and allow_redirects:
             self._follow(connection, method, url, body, kind, headers, step)
+        if stream is True and b"text/event-stream" not in header(connection.head, b"content-type"):
+            tokens = None  # somebody who streams a download, as with requests
         if b"ookie:" in connection.head:
             self._keep_cookies(connection.head)
         verdict = _verdict(connection, named.judge, tokens)
@@ -120,11 +125,9 @@ class Client:
 
     # ------------------------------------------------------------------ parts
 
-    def _exchange(
-        self, connection: Connection, request: bytes, timeout_ns: int, first_byte_ns: int, no_body: bool
-    ) -> None:
+    def _exchange(self, connection: Connection, request: bytes, limits: Limits, no_body: bool) -> None:
         connection.finish = getcurrent().switch
-        connection.start(request, timeout_ns, first_byte_ns, no_body)
+        connection.start(request, limits, no_body)
         switch = self._to_the_loop
         try:
             while connection.busy:
@@ -191,7 +194,7 @@ class Client:
             url = target.path + (f"?{target.query}" if target.query else "")
             prepared = self._prepare(method, url, kind, headers, None, None)
             request = self._place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
-            self._exchange(connection, request, deadline_ns - now(), 0, method == "HEAD")
+            self._exchange(connection, request, Limits(deadline_ns - now()), method == "HEAD")
             out, into = out + connection.bytes_out, into + connection.bytes_in
             if connection.status not in REDIRECTS or connection.outcome is not Outcome.ok:
                 break
@@ -223,10 +226,12 @@ def _verdict(connection: Connection, judge: Judge | None, tokens: TokenStream | 
     return ALL_WELL if status < 400 else refused(status, connection.head, connection.body)
 
 
-def _limits(timeout: float | tuple[float, float]) -> tuple[int, int]:
-    """(until the first byte, in all) in nanoseconds; 0 where there is no limit for the first byte."""
-    first_byte_s, total_s = timeout if isinstance(timeout, tuple) else (0, timeout)
-    return int(first_byte_s * 1e9), int(total_s * 1e9)
+def _limits(timeout: float | tuple[float, ...]) -> Limits:
+    """Of total, (first byte, total) or (connect, first byte, total) in seconds."""
+    parts_s = timeout if isinstance(timeout, tuple) else (timeout,)
+    if not 1 <= len(parts_s) <= 3:
+        raise UsageError(f"timeout={timeout}: write total, (first byte, total) or (connect, first byte, total)")
+    return Limits(*(int(seconds * 1e9) for seconds in reversed(parts_s)))
 
 
 def _body(data: Any) -> tuple[bytes | None, str]:

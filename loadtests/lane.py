@@ -15,9 +15,10 @@ from gevent import get_hub
 from loadtests.clock import StageClock
 from loadtests.identities import addresses
 from loadtests.judge import Judge, header
-from loadtests.session import Session
+from loadtests.session import Session, limits
+from loadtests.tokenizer import Count, counter
 from loadtests.tokens import TokenStream
-from loadtests.transport import Connection
+from loadtests.transport import Connection, Limits
 from loadtests.wire import HAS_BODY
 from measurements.sample import Outcome
 from targets.contract import Contract, Endpoint
@@ -31,11 +32,12 @@ POOL_EXHAUSTED = "no free user: the pool is at its cap"
 class Route:
     """One endpoint as the lane sends it."""
 
-    def __init__(self, endpoint: Endpoint, session: Session, payloads: Payloads) -> None:
+    def __init__(self, endpoint: Endpoint, session: Session, payloads: Payloads, count_tokens: Count | None) -> None:
         self.endpoint, self._session, self._payloads = endpoint, session, payloads
+        self.count_tokens = count_tokens
         self.index = session.recorder.endpoint(endpoint.name)
         self.judge = Judge(endpoint.expect)
-        self.timeout_ns = int(endpoint.timeout_s * 1e9)
+        self.limits = limits(endpoint)
         self.retries = endpoint.retries
         self.no_body = endpoint.method == "HEAD"
         self.streamed = endpoint.stream == "sse"
@@ -89,14 +91,14 @@ class Slot:
         self.route, self.seq, self.stage, self.intended_ns = route, seq, stage, intended_ns
         connection = self.connection
         if route.streamed:
-            connection.sink = self.stream = TokenStream()
+            connection.sink = self.stream = TokenStream(route.count_tokens)
         elif self.stream is not None:
             connection.sink = self.stream = None
         connection.keep_body = route.judge.needs_body
         self.lane.session.in_flight += 1
         self.attempt = 1
         request = route.request(seq, connection.origin.replica, self.lane.key(seq))
-        connection.start(request, route.timeout_ns, 0, route.no_body)
+        connection.start(request, route.limits, route.no_body)
 
     def ended(self) -> None:
         connection, stream, lane = self.connection, self.stream, self.lane
@@ -144,9 +146,9 @@ class Slot:
         if self.lane.pausing.pop(self, None) is None:
             return  # the run ended meanwhile, and the row is written
         if self.stream is not None:
-            self.connection.sink = self.stream = TokenStream()
+            self.connection.sink = self.stream = TokenStream(self.route.count_tokens)
         request = self.route.request(self.seq, self.connection.origin.replica, self.lane.key(self.seq))
-        self.connection.start(request, self.deadline_ns - now(), 0, self.route.no_body)
+        self.connection.start(request, Limits(self.deadline_ns - now()), self.route.no_body)
 
 
 class Lane:
@@ -159,7 +161,8 @@ class Lane:
         self._duet = duet
         count = len(session.origins)
         self._strides = [stride for stride in range(1, count) if gcd(stride, count) == 1] or [1]
-        self._routes = {e.name: Route(e, session, payloads) for e in contract.endpoint if e.enabled and e.weight > 0}
+        used = [e for e in contract.endpoint if e.enabled and e.weight > 0]
+        self._routes = {e.name: Route(e, session, payloads, counter(e, contract)) for e in used}
         self._only = next(iter(self._routes.values())) if len(self._routes) == 1 else None
         self._sources = addresses(contract)
         self._free: dict[tuple[int, int], list[Slot]] = {}

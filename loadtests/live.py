@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from loadtests.buckets import bucket_index, bucket_value
+from loadtests.buckets import bucket_index, quantile_ms
 from measurements.sample import NULL, OUTCOMES, PACKED, TIMED, Outcome
 
 FDS = Path("/proc/self/fd")
@@ -62,8 +62,8 @@ class LiveView:
             "elapsed_s": elapsed_s,
             "ended": len(rows.stage),
             "outcomes": {name: int(n) for name, n in zip(OUTCOMES, self._outcomes, strict=True) if n},
-            "p50_ms": self._quantile(0.5),
-            "p95_ms": self._quantile(0.95),
+            "p50_ms": quantile_ms(self._histogram, 0.5),
+            "p95_ms": quantile_ms(self._histogram, 0.95),
             "recent_p95_ms": float(np.quantile(response_ms, 0.95)) if len(response_ms) else None,
             "lateness_p99_ms": float(np.quantile(lateness_ms, 0.99)) if len(lateness_ms) else None,
             "stage": self._stages[int(rows.stage.max())] if len(rows.stage) else None,
@@ -74,11 +74,3 @@ class LiveView:
         }
         self._cpu_s, self._at_s = cpu_s, at_s
         return document
-
-    def _quantile(self, q: float) -> float | None:
-        total, upto = sum(self._histogram.values()), 0
-        for bucket in sorted(self._histogram):
-            upto += self._histogram[bucket]
-            if upto >= q * total:
-                return float(bucket_value(bucket))
-        return None

@@ -3,13 +3,92 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
-from loadtests.buckets import bucket_index, bucket_value
+from loadtests.buckets import bucket_index, shown_ms
+from loadtests.live import IS_TIMED
 from measurements.sample import NULL, OUTCOMES, Outcome
+
+NO_FAILURE = {Outcome.ok.name, Outcome.dropped.name}
+
+
+@dataclass
+class Added:
+    """What some rows of one stage and endpoint add up to. `buckets` are of all that was sent, as Locust counts;
+    `timed` of those that our percentiles are over."""
+
+    stage: int
+    name: str
+    method: str
+    sent: int = 0
+    total_ms: float = 0.0
+    low_ms: float | None = None
+    high_ms: float = 0.0
+    size_bytes: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    buckets: Counter[int] = field(default_factory=Counter)
+    timed: Counter[int] = field(default_factory=Counter)
+
+    def as_json(self) -> dict[str, Any]:
+        return {part.name: getattr(self, part.name) for part in fields(self)}  # asdict would take Counters apart
+
+    @classmethod
+    def from_json(cls, document: dict[str, Any]) -> Added:
+        buckets = {key: Counter({int(k): n for k, n in document[key].items()}) for key in ("buckets", "timed")}
+        return cls(**{**document, "outcomes": Counter(document["outcomes"]), **buckets})
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Failures of what was sent."""
+        return {outcome: count for outcome, count in self.outcomes.items() if outcome not in NO_FAILURE}
+
+    def join(self, other: Added) -> None:
+        """Exact: sums of histograms."""
+        self.sent += other.sent
+        self.total_ms += other.total_ms
+        self.low_ms = min((ms for ms in (self.low_ms, other.low_ms) if ms is not None), default=None)
+        self.high_ms = max(self.high_ms, other.high_ms)
+        self.size_bytes += other.size_bytes
+        self.outcomes.update(other.outcomes)
+        self.buckets.update(other.buckets)
+        self.timed.update(other.timed)
+
+
+def added(packed: np.ndarray, names: list[str], methods: dict[str, str]) -> list[Added]:
+    """The rows by stage and endpoint. An arrival that was never sent has an outcome and no time."""
+    found = []
+    places = packed["stage"].astype(np.int64) * len(names) + packed["endpoint"]
+    for place in np.unique(places):
+        rows = packed[places == place]
+        name = names[int(rows["endpoint"][0])]
+        sent = rows[rows["sent_ns"] != NULL]
+        ms = np.maximum((sent["done_ns"] - sent["intended_ns"]) / 1e6, 0)
+        ended = np.bincount(rows["outcome"], minlength=len(OUTCOMES))
+        found.append(
+            Added(
+                stage=int(rows["stage"][0]),
+                name=name,
+                method=methods.get(name, ""),
+                sent=len(sent),
+                total_ms=float(ms.sum()),
+                low_ms=float(ms.min()) if len(ms) else None,
+                high_ms=float(ms.max(initial=0.0)),
+                size_bytes=int(np.maximum(sent["bytes_in"], 0).sum()),
+                outcomes=Counter({OUTCOMES[k]: int(ended[k]) for k in np.flatnonzero(ended)}),
+                buckets=_counted(ms),
+                timed=_counted(ms[IS_TIMED[sent["outcome"]]]),
+            )
+        )
+    return found
+
+
+def _counted(ms: np.ndarray) -> Counter[int]:
+    found, counts = np.unique(bucket_index(ms), return_counts=True)
+    return Counter({int(bucket): int(count) for bucket, count in zip(found, counts, strict=True)})
 
 
 class StatsFeed:
@@ -19,69 +98,63 @@ class StatsFeed:
         self._stats, self._names, self._methods = stats, names, methods
 
     def __call__(self, packed: np.ndarray) -> None:
-        sent = packed["sent_ns"] != NULL
-        endpoints, outcomes = packed["endpoint"][sent], packed["outcome"][sent]
-        response_ms = np.maximum((packed["done_ns"] - packed["intended_ns"])[sent] / 1e6, 0)
-        bytes_in = np.maximum(packed["bytes_in"][sent], 0)
-        for endpoint in np.flatnonzero(np.bincount(endpoints)):
-            name = self._names[endpoint]
-            chosen = endpoints == endpoint
-            method = self._methods.get(name, "")
-            ended = np.bincount(outcomes[chosen], minlength=len(OUTCOMES))
-            added = _Added.of(response_ms[chosen], int(bytes_in[chosen].sum()), int(ended.sum() - ended[Outcome.ok]))
-            for entry in (self._stats.entries[(name, method)], self._stats.total):
-                added.to(entry)
-            ended[Outcome.ok] = 0
-            for outcome in np.flatnonzero(ended):
-                self._errors(method, name, OUTCOMES[outcome], int(ended[outcome]))
-
-    def _errors(self, method: str, name: str, error: str, count: int) -> None:
-        from locust.stats import StatsError
-
-        key = StatsError.create_key(method, name, error)
-        known = self._stats.errors.setdefault(key, StatsError(method, name, error))
-        known.occurrences += count
+        for one in added(packed, self._names, self._methods):
+            feed(self._stats, one)
 
 
-@dataclass
-class _Added:
-    """What a block of rows adds to an entry of Locust's."""
+class Gathered:
+    """A listener of the recorder that keeps what was added until it is taken: for the web UI, which is elsewhere."""
 
-    count: int
-    failed: int
-    total_ms: float
-    low_ms: float
-    high_ms: float
-    size_bytes: int
-    buckets: dict[float, int]
+    def __init__(self, names: list[str], methods: dict[str, str]) -> None:
+        self._names, self._methods = names, methods
+        self._kept: dict[tuple[int, str], Added] = {}
 
-    @classmethod
-    def of(cls, response_ms: np.ndarray, size_bytes: int, failed: int) -> _Added:
-        found, counts = np.unique(bucket_index(response_ms), return_counts=True)
-        buckets = {float(f"{float(bucket_value(b)):.6g}"): int(n) for b, n in zip(found, counts, strict=True)}
-        return cls(
-            len(response_ms), failed, float(response_ms.sum()), float(response_ms.min()), float(response_ms.max()),
-            size_bytes, buckets,
-        )  # fmt: skip
+    def __call__(self, packed: np.ndarray) -> None:
+        for one in added(packed, self._names, self._methods):
+            known = self._kept.setdefault((one.stage, one.name), Added(one.stage, one.name, one.method))
+            known.join(one)
 
-    def to(self, entry: Any) -> None:
-        second = int(time.time())
-        if (
-            entry.use_response_times_cache
-            and entry.last_request_timestamp
-            and second > int(entry.last_request_timestamp)
-        ):
-            entry._cache_response_times(second - 1)  # what its "current" percentiles are the difference to
-        entry.num_requests += self.count
-        entry.num_failures += self.failed
-        entry.num_reqs_per_sec[second] += self.count
-        if self.failed:
-            entry.num_fail_per_sec[second] += self.failed
-        entry.last_request_timestamp = time.time()
-        entry.total_response_time += self.total_ms
-        entry.total_content_length += self.size_bytes
-        known_ms = entry.min_response_time
-        entry.min_response_time = self.low_ms if known_ms is None else min(known_ms, self.low_ms)
-        entry.max_response_time = max(entry.max_response_time, self.high_ms)
-        for bucket_ms, count in self.buckets.items():
-            entry.response_times[bucket_ms] += count
+    def take(self) -> list[dict[str, Any]]:
+        taken, self._kept = self._kept, {}
+        return [one.as_json() for one in taken.values()]
+
+
+def feed(stats: Any, one: Added) -> None:
+    """Into Locust's statistics: what was sent, by name and in all."""
+    if one.sent:
+        for entry in (stats.entries[(one.name, one.method)], stats.total):
+            _feed_entry(entry, one)
+    for outcome, count in one.failed.items():
+        _count_error(stats, one, outcome, count)
+
+
+def _feed_entry(entry: Any, one: Added) -> None:
+    at_s = time.time()
+    second = int(at_s)
+    if entry.use_response_times_cache and entry.last_request_timestamp and second > int(entry.last_request_timestamp):
+        entry._cache_response_times(second - 1)  # what Locust's percentiles of the last ten seconds are taken from
+    failed = sum(one.failed.values())
+    entry.num_requests += one.sent
+    entry.num_failures += failed
+    entry.num_reqs_per_sec[second] += one.sent
+    if failed:
+        entry.num_fail_per_sec[second] += failed
+    entry.last_request_timestamp = at_s
+    entry.total_response_time += one.total_ms
+    entry.total_content_length += one.size_bytes
+    assert one.low_ms is not None
+    known_ms = entry.min_response_time
+    entry.min_response_time = one.low_ms if known_ms is None else min(known_ms, one.low_ms)
+    entry.max_response_time = max(entry.max_response_time, one.high_ms)
+    for bucket, count in one.buckets.items():
+        entry.response_times[shown_ms(bucket)] += count
+
+
+def _count_error(stats: Any, one: Added, outcome: str, count: int) -> None:
+    from locust.stats import StatsError
+
+    key = StatsError.create_key(one.method, one.name, outcome)
+    known = stats.errors.setdefault(key, StatsError(one.method, one.name, outcome))
+    known.occurrences += count
+    known.last_seen = time.time()
+    known.first_seen = known.first_seen or known.last_seen

@@ -6,16 +6,17 @@ import secrets
 from time import monotonic_ns as now
 from typing import Any
 
-from loadtests.buckets import bucketed
 from loadtests.client import Named
+from loadtests.exact_stats import without_rounding
 from loadtests.identities import Identities, Identity
 from loadtests.judge import Judge
 from loadtests.origin import Origin
 from loadtests.pacing import Journey, Pace
 from loadtests.recorder import MAX_NAMES
-from loadtests.session import Session
+from loadtests.session import Session, limits
+from loadtests.tokenizer import counter
 from loadtests.tokens import TokenStream
-from loadtests.transport import Connection
+from loadtests.transport import Connection, Limits
 from loadtests.wire import HeadBuilder
 from measurements.errors import UsageError
 from measurements.sample import NULL, Outcome
@@ -40,6 +41,7 @@ class RunPlace:
         self._payloads, self._timeout_s, self._setup_stage = payloads, timeout_s, setup_stage
         self._listeners = listeners
         endpoints = contract.endpoint if contract else []
+        self._counters = {e.name: counter(e, contract) for e in endpoints} if contract else {}
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._named: dict[str, Named] = {}
         self._identities = Identities(contract, payloads) if contract else None
@@ -59,8 +61,8 @@ class RunPlace:
         if found is None:
             endpoint, number = self._endpoints.get(name), self._session.recorder.endpoint(name)
             judge = Judge(endpoint.expect) if endpoint else None
-            timeout_s = endpoint.timeout_s if endpoint else self._timeout_s
-            found = Named(name, number, judge, int(timeout_s * 1e9))
+            limit = limits(endpoint) if endpoint else Limits(int(self._timeout_s * 1e9))
+            found = Named(name, number, judge, limit, self._counters.get(name))
             if len(self._named) < MAX_NAMES:
                 self._named[name] = found
         return found
@@ -105,9 +107,7 @@ class LocustPlace:
     """Plain Locust: every exchange fires the request event, with response times kept to 0.5 %."""
 
     def __init__(self, environment: Any, host: str) -> None:
-        import locust.stats
-
-        locust.stats.bucket_response_time = bucketed
+        without_rounding()
         self._environment = environment
         self._origin = Origin.of(0, host, resolve(host))
         self.heads = HeadBuilder(secrets.token_hex(4))
@@ -129,7 +129,7 @@ class LocustPlace:
         return self._origin
 
     def named(self, name: str) -> Named:
-        return Named(name, 0, None, 30_000_000_000)
+        return Named(name, 0, None, Limits(30_000_000_000))
 
     def began(self, user: Any, name: str) -> Step:
         self._count += 1

@@ -32,7 +32,8 @@ class LoadPlan:
     pool_cap: int = 1000
     max_spend_requests: int | None = None
     cpus: list[list[int]] = field(default_factory=list)  # per worker; empty: not pinned
-    ui_port: int | None = None
+    ui_host: str | None = None  # where Locust's web UI listens; none: no UI
+    ui_token: str = ""  # asked for where that is beyond loopback
     duet: bool = False  # each request goes to every replica in turn, and who is first changes from stage to stage
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -76,6 +77,22 @@ class Response:
     @property
     def elapsed_s(self) -> float:
         return self._elapsed_ns / 1e9
+
+    @property
+    def elapsed(self) -> timedelta:
+        return timedelta(microseconds=self._elapsed_ns / 1000)
+
+    @property
+    def reason(self) -> str:
+        """The words behind the status."""
+        return self._head.partition(b"\r\n")[0].decode("latin-1").partition(" ")[2].partition(" ")[2]
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """What this answer set."""
+        lines = (line for line in self._head.split(b"\r\n") if line[:11].lower() == b"set-cookie:")
+        pairs = (line[11:].decode("latin-1").partition(";")[0].strip().partition("=") for line in lines)
+        return {name: value for name, _, value in pairs if name}
 
     @property
     def headers(self) -> Headers:

@@ -14,6 +14,7 @@ from measurements.errors import GeneratorFault, InvalidMeasurement, PlimsollErro
 from measurements.rundir import RunDirectory
 
 READY_TIMEOUT_S = 60.0
+UI_PATIENCE_S = 0.5  # a page that takes no news must not hold up the run
 HEAD_START_NS = 150_000_000
 
 
@@ -54,6 +55,8 @@ class Runner:
     def __init__(self, plan: LoadPlan, run: RunDirectory) -> None:
         self._plan, self._run = plan, run
         self._children: list[Child] = []
+        self._ui: Child | None = None
+        self.ui_url = ""
         self.account = Account()
 
     @property
@@ -64,6 +67,8 @@ class Runner:
         """Starts the processes and waits until each is ready. The first one that refuses ends it with its sentence."""
         for number in range(self._plan.workers):
             self._children.append(Child(number, self._plan, self._run.path))
+        if self._plan.ui_host:
+            self._open_ui()
         waiting = set(range(self._plan.workers))
         until = time.monotonic() + READY_TIMEOUT_S
         while waiting:
@@ -83,6 +88,18 @@ class Runner:
                 )
         self.account.workers.sort(key=lambda worker: worker["worker"])
 
+    def _open_ui(self) -> None:
+        ui = self._ui = Child(-1, self._plan, self._run.path, "loadtests.web_ui", "web-ui.log")
+        for _, message in listen([ui], READY_TIMEOUT_S):
+            if message is None:
+                raise GeneratorFault(f"the web UI ended before it was ready: {ui.last_words()}")
+            if message["event"] == "refused":
+                raise _refusal(message)
+            self.ui_url = message["url"]
+            ui.line.settimeout(UI_PATIENCE_S)
+            return
+        raise GeneratorFault(f"the web UI was not ready within {READY_TIMEOUT_S:g} s; see {ui.log}")
+
     def run(self, hooks: Hooks) -> Account:
         account, plan = self.account, self._plan
         account.start_ns = start_ns = time.monotonic_ns() + HEAD_START_NS
@@ -98,6 +115,8 @@ class Runner:
         for child in self._children:
             child.tell(order="start", start_ns=start_ns)
         self._attend(hooks)
+        if self._ui is not None:
+            self._ui.tell(order="end")
         for child in self._children:
             child.end()
         until_s = sum(stage.duration_s for stage in plan.stages) if account.stopped_s is None else account.stopped_s
@@ -112,19 +131,25 @@ class Runner:
         """Ends whatever still runs; safe to call twice."""
         for child in self._children:
             child.end(patience_s=0.0 if child.account is None else 5.0)
+        if self._ui is not None:
+            self._ui.end(patience_s=1.0)
 
     def _attend(self, hooks: Hooks) -> None:
         account, plan = self.account, self._plan
         alive = list(self._children)
         deadline = time.monotonic() + sum(stage.duration_s for stage in plan.stages) + plan.drain_s + 30
         hurried = False
+        asked = ""
         while alive:
-            for child, message in listen(alive, 0.1):
+            for child, message in listen([*alive, *([self._ui] if self._ui else [])], 0.1):
+                if child is self._ui:
+                    asked = asked or (message or {}).get("why", "")
+                    continue
                 if message is None:
                     alive.remove(child)
                     break
                 self._take(child, message, hooks)
-            reason = hooks.stop()
+            reason = hooks.stop() or asked
             if reason and account.ended == "completed":
                 account.ended, account.stop_reason = "stopped", reason
                 account.stopped_s = max(0.0, (time.monotonic_ns() - account.start_ns) / 1e9)
@@ -143,6 +168,9 @@ class Runner:
     def _take(self, child: Child, message: dict[str, Any], hooks: Hooks) -> None:
         account = self.account
         if message["event"] == "progress":
+            for_the_ui = {key: message.pop(key) for key in ("added", "exceptions") if key in message}
+            if self._ui is not None and for_the_ui:
+                self._ui.tell(order="progress", worker=child.number, users=message["users"], **for_the_ui)
             account.progress.append(message)
             hooks.progress(child.number, message)
         elif message["event"] == "fault":

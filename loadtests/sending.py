@@ -11,6 +11,7 @@ from locust.env import Environment
 
 from loadtests.adapter import RequestEventRows
 from loadtests.clock import StageClock
+from loadtests.foreign import under_our_rules
 from loadtests.lane import Lane
 from loadtests.locust_stats import StatsFeed
 from loadtests.locustfile import user_classes
@@ -57,7 +58,7 @@ def prepare(plan: LoadPlan, contract: Contract | None) -> Make:
 
 
 class LaneSending:
-    """Contract runs. Locust's environment is there for its UI and statistics."""
+    """Contract runs."""
 
     client = "plimsoll"
     journeys = 0
@@ -69,11 +70,6 @@ class LaneSending:
         self.exceptions: list[str] = []
         self._lane = Lane(session, contract, payloads, clock, cap, duet=plan.duet)
         self.give = self._lane.give
-        self._environment = Environment(host=plan.base_urls[0])
-        runner = self._environment.create_local_runner()
-        methods: dict[str, str] = {endpoint.name: endpoint.method for endpoint in contract.endpoint}
-        session.recorder.listeners.append(StatsFeed(runner.stats, session.recorder.endpoints, methods))
-        self._ui = _web_ui(self._environment, plan, session, self)
 
     @property
     def users(self) -> int:
@@ -87,8 +83,7 @@ class LaneSending:
         self._lane.end()
 
     def close(self) -> None:
-        if self._ui is not None:
-            self._ui.stop()
+        """A lane keeps nothing."""
 
 
 class UserSending:
@@ -105,18 +100,19 @@ class UserSending:
             user_classes=classes, events=locust_events, host=plan.base_urls[0], stop_timeout=0
         )
         runner = environment.create_local_runner()
+        locust_events.request._handlers = list(listeners)  # not Locust's own counting: our rows feed its statistics
         for user_class in classes:  # as Locust's runner does when it starts: an HttpUser asks its class for the host
             user_class.host = environment.host
         clients = contract.users.identities if contract else 1
         self._pace = pace = Pace(environment, session, clock, plan.seed, cap, plan.workers, clients)
         environment.plimsoll_place = RunPlace(session, pace, contract, payloads, plan.timeout_s, setup_stage, listeners)
-        self._adapter = RequestEventRows(session.recorder, pace, setup_stage)
+        self._adapter = RequestEventRows(session, pace, setup_stage)
+        self._let_go = under_our_rules(session, self._adapter.place)
         locust_events.request.add_listener(self._adapter)
         locust_events.user_error.add_listener(self._user_error)
         session.recorder.listeners.append(StatsFeed(runner.stats, session.recorder.endpoints, {}))
         self._restore = install(pace)
         self.give = pace.give
-        self._ui = _web_ui(environment, plan, session, self)
         locust_events.test_start.fire(environment=environment)
 
     @property
@@ -142,21 +138,9 @@ class UserSending:
         self._environment.runner.user_greenlets.kill(timeout=1)
         locust_events.test_stop.fire(environment=self._environment)
         self._restore()
-        if self._ui is not None:
-            self._ui.stop()
+        self._let_go()
 
     def _user_error(self, user_instance: Any, exception: BaseException, tb: Any, **_: Any) -> None:
         sentence = f"{type(exception).__name__}: {exception}"[:300]
         if sentence not in self.exceptions and len(self.exceptions) < 20:
             self.exceptions.append(sentence)
-
-
-def _web_ui(environment: Environment, plan: LoadPlan, session: Session, load: Sending) -> Any:
-    """Locust's own web UI, where it was asked for."""
-    if not plan.ui_port:
-        return None
-    from loadtests.web_ui import StageTable, open_ui
-
-    table = StageTable(plan.stages)
-    session.recorder.listeners.append(table)
-    return open_ui(environment, plan.ui_port, table, lambda: load.users)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic_ns as now
+from typing import Any
 
 from gevent import get_hub
 from gevent.event import Event
@@ -10,12 +11,19 @@ from gevent.event import Event
 from loadtests.origin import Origin
 from loadtests.recorder import Recorder
 from loadtests.tokens import TokenStream
-from loadtests.transport import STALE, Connection
+from loadtests.transport import STALE, Connection, Limits
 from loadtests.wire import HeadBuilder
 from measurements.sample import NULL, Outcome
+from targets.contract import Endpoint
 
 SWEEP_S = 0.02
 SETUP_STAGE = -1
+
+
+def limits(endpoint: Endpoint) -> Limits:
+    """The contract's deadlines of an endpoint."""
+    parts_s = (endpoint.timeout_s, endpoint.first_byte_timeout_s or 0, endpoint.connect_timeout_s or 0)
+    return Limits(*(int(seconds * 1e9) for seconds in parts_s))
 
 
 class Session:
@@ -80,18 +88,21 @@ class Session:
             self._looks_after = self.recorder.timings.take(c.head, seq, step)
         response_ns = c.done_ns - intended_ns
         if evidence.wants(outcome, response_ns):
-            start = self.recorder.start_ns
-            evidence.example(
-                outcome,
-                response_ns,
-                {
-                    "worker": self.recorder.worker, "seq": seq, "step": step, "error": error, "status": c.status,
-                    "endpoint": self.recorder.endpoints[endpoint], "intended_ns": intended_ns - start,
-                    "sent_ns": c.sent_ns - start, "done_ns": c.done_ns - start, "response_ms": response_ns / 1e6,
-                },
-                b"".join(c.body),
-            )  # fmt: skip
+            document = self.example(seq, step, error, c.status, endpoint, intended_ns, c.sent_ns, c.done_ns)
+            evidence.example(outcome, response_ns, document, b"".join(c.body))
         return outcome
+
+    def example(
+        self, seq: int, step: int, error: str, status: int, endpoint: int, intended_ns: int, sent_ns: int, done_ns: int
+    ) -> dict[str, Any]:
+        """What examples.jsonl says of an exchange beside its body."""
+        start = self.recorder.start_ns
+        return {
+            "worker": self.recorder.worker, "seq": seq, "step": step, "error": error, "status": status,
+            "traceparent": self.heads.trace(seq, step),
+            "endpoint": self.recorder.endpoints[endpoint], "intended_ns": intended_ns - start,
+            "sent_ns": sent_ns - start, "done_ns": done_ns - start, "response_ms": (done_ns - intended_ns) / 1e6,
+        }  # fmt: skip
 
     def never_sent(self, seq: int, stage: int, endpoint: int, user: int, intended_ns: int, why: str) -> None:
         """An arrival that found no free user, or whose task made no request: one row all the same."""

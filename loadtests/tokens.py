@@ -1,13 +1,14 @@
 """When a stream's tokens came: OpenAI deltas, Anthropic deltas, and plain `data:` text.
 
 TTFT is the first event with content. A role-only, empty or reasoning delta is none; reasoning is timed apart. Tokens in
-one event are counted by the server's usage where it gives one (spread over the events by their length), else an event
-is one token, marked so.
+one event are counted by the server's usage where it gives one, else by a tokenizer where there is one (both spread over
+the events by their length), else an event is one token; each marked so.
 """
 
 from __future__ import annotations
 
 from array import array
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import orjson
@@ -15,7 +16,7 @@ import orjson
 from loadtests.sse import EventReader
 from measurements.sample import NULL, Outcome
 
-USAGE, EVENTS = 1, 2  # indices in sample.TOKENS_SOURCES
+USAGE, EVENTS, TOKENIZER = 1, 2, 3  # indices in sample.TOKENS_SOURCES
 MAX_TOKENS_PER_CHARACTER = 4  # a token has at least one byte, a character at most four; no usage over that is believed
 PLAIN_KEYS = ("content", "text", "token", "delta", "answer", "response", "message")
 
@@ -23,8 +24,11 @@ PLAIN_KEYS = ("content", "text", "token", "delta", "answer", "response", "messag
 class TokenStream:
     """The sink of one streamed answer. Fields after the end: at_ns, sizes, usage_in, usage_out, finished, error."""
 
-    def __init__(self) -> None:
+    def __init__(self, count_tokens: Callable[[str], int] | None = None) -> None:
         self.reader = EventReader()
+        self._count_tokens = count_tokens
+        self._texts: list[str] = []
+        self._counts: tuple[int, int, list[int]] | None = None
         self.at_ns = array("q")
         self.sizes = array("i")
         self.first_reasoning_ns = NULL
@@ -54,7 +58,7 @@ class TokenStream:
             if data == b"[DONE]":
                 self.finished = True
             elif data:
-                self._content(len(data), at_ns)
+                self._content(data.decode("utf-8", "replace") if self._count_tokens else data, at_ns)
             return
         event = orjson.loads(data)
         choices = event.get("choices")
@@ -72,7 +76,7 @@ class TokenStream:
         else:
             text = next((event[key] for key in PLAIN_KEYS if isinstance(event.get(key), str)), "")
             if text:
-                self._content(len(text), at_ns)
+                self._content(text, at_ns)
             if kind in (b"done", b"end") or event.get("done") is True:
                 self.finished = True
             if event.get("usage"):
@@ -82,7 +86,7 @@ class TokenStream:
         delta = choice.get("delta") or choice
         text = delta.get("content") or delta.get("text")
         if text:
-            self._content(len(text), at_ns)
+            self._content(text, at_ns)
         elif self.first_reasoning_ns == NULL and (delta.get("reasoning_content") or delta.get("reasoning")):
             self.first_reasoning_ns = at_ns
         if choice.get("finish_reason"):
@@ -94,7 +98,7 @@ class TokenStream:
             self.has_protocol = True
             delta = event.get("delta") or {}
             if delta.get("text"):
-                self._content(len(delta["text"]), at_ns)
+                self._content(delta["text"], at_ns)
             elif self.first_reasoning_ns == NULL and delta.get("thinking"):
                 self.first_reasoning_ns = at_ns
         elif kind == "message_start":
@@ -105,11 +109,13 @@ class TokenStream:
         elif kind == "message_stop":
             self.finished = True
         elif isinstance(event.get("text") or event.get("content"), str):
-            self._content(len(event.get("text") or event["content"]), at_ns)
+            self._content(event.get("text") or event["content"], at_ns)
 
-    def _content(self, size: int, at_ns: int) -> None:
+    def _content(self, text: str | bytes, at_ns: int) -> None:
         self.at_ns.append(at_ns)
-        self.sizes.append(size)
+        self.sizes.append(len(text))
+        if self._count_tokens is not None:
+            self._texts.append(str(text))
 
     def _usage(self, usage: dict[str, Any], final: bool = True) -> None:
         """Tokens of hidden or streamed reasoning are no part of the answer that is timed."""
@@ -144,12 +150,22 @@ class TokenStream:
 
     def counts(self) -> tuple[int, int, list[int]]:
         """(tokens_out, source, tokens per content event)."""
+        if self._counts is None:
+            self._counts = self._counted()
+        return self._counts
+
+    def _counted(self) -> tuple[int, int, list[int]]:
         events = len(self.at_ns)
-        if self.usage_out == NULL or events == 0 or self.usage_out > MAX_TOKENS_PER_CHARACTER * sum(self.sizes):
+        if events == 0:
+            return 0, EVENTS, []
+        if self.usage_out != NULL and self.usage_out <= MAX_TOKENS_PER_CHARACTER * sum(self.sizes):
+            number, source = self.usage_out, USAGE
+        elif self._count_tokens is not None:
+            number = self._count_tokens("".join(self._texts))
+            source = TOKENIZER
+        else:
             return events, EVENTS, [1] * events
-        if self.usage_out <= events:
-            return self.usage_out, USAGE, [1] * events
-        return self.usage_out, USAGE, _spread(self.usage_out, self.sizes)
+        return number, source, [1] * events if number <= events else _spread(number, self.sizes)
 
 
 def _is_count(value: Any) -> TypeGuard[int]:

@@ -7,49 +7,35 @@ chains the next request from it: one transport for both. The clock is read once 
 
 from __future__ import annotations
 
-import errno
 import socket
-import ssl
 from collections.abc import Callable
 from time import monotonic_ns as now
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 import httptools
 from gevent import get_hub
-from gevent import socket as gsocket
 
 from loadtests.bounds import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from loadtests.opening import OWN_FAULTS, connect, connect_failure, reason
 from loadtests.origin import Origin
+from loadtests.posting import post
 from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
-OWN_FAULTS = {
-    errno.EMFILE: "EMFILE: out of file descriptors",
-    errno.ENFILE: "ENFILE: the system is out of file descriptors",
-    errno.EADDRNOTAVAIL: "EADDRNOTAVAIL: out of local ports",
-    errno.ENOBUFS: "ENOBUFS: out of socket buffers",
-    errno.ENOMEM: "ENOMEM: out of memory",
-}
 OK = Outcome.ok
 READ_BYTES = 65_536
 RACE_AFTER_NS = 1_000_000_000  # servers keep idle connections for seconds: an earlier close is what the service did
 STALE = "keep-alive race: the server closed the idle connection while the request was on its way"
 
 
-_posted: list[Connection] = []
+class Limits(NamedTuple):
+    """How long a request may take, in ns from its start: in all, until the first byte of the answer, until the
+    connection stands (0: no such limit)."""
 
-
-def _send_posted() -> None:
-    """Requests of one turn of the loop, sent together at its end.
-
-    The first send wakes the server's process; those that follow at once find it awake. Sent one by one between the
-    answers, each would wake it anew, which on a virtual machine cost a quarter of our time.
-    """
-    turn = _posted.copy()
-    _posted.clear()
-    for connection in turn:
-        connection.send_posted()
+    total_ns: int
+    first_byte_ns: int = 0
+    connect_ns: int = 0
 
 
 def nothing() -> None:
@@ -61,6 +47,7 @@ class Connection:
     error, bytes_out, bytes_in, head, body; NULL (-1) where there is none."""
 
     __slots__ = (
+        "_answer_deadline_ns",
         "_complete",
         "_fresh",
         "_gevent_socket",
@@ -116,13 +103,14 @@ class Connection:
 
     # ------------------------------------------------------------------ sending
 
-    def start(self, request: bytes, timeout_ns: int, first_byte_ns: int = 0, no_body: bool = False) -> None:
-        """Sends `request` (head and body), to be answered within `timeout_ns` and begun within `first_byte_ns` (0: no
-        such limit). `no_body`: the answer to a HEAD ends with its head. Every field of a result is set anew."""
+    def start(self, request: bytes, limits: Limits, no_body: bool = False) -> None:
+        """Sends `request` (head and body). `no_body`: the answer to a HEAD ends with its head. Every field of a result
+        is set anew."""
         self.sent_ns = at = now()
-        self.deadline_ns = self.total_deadline_ns = at + timeout_ns
+        total_ns, first_byte_ns, connect_ns = limits
+        self.deadline_ns = self.total_deadline_ns = at + total_ns
         if first_byte_ns:
-            self.deadline_ns = at + min(timeout_ns, first_byte_ns)
+            self.deadline_ns = at + min(total_ns, first_byte_ns)
         self.busy = True
         self.connect_ns = self.first_byte_ns = self.done_ns = self.status = NULL
         self.outcome, self.error = OK, ""
@@ -134,25 +122,26 @@ class Connection:
         if self.stream is not None and at - self.used_ns > self.origin.idle_limit_ns:
             self.close()
         if self.stream is None:
+            self._answer_deadline_ns = self.deadline_ns
+            if connect_ns:
+                self.deadline_ns = min(self.deadline_ns, at + connect_ns)
             self.origin.open_connections.add(self)
             self._opening = gevent.spawn(self._open_and_send, request)
         else:
             self._fresh = at - self.used_ns < RACE_AFTER_NS
             self._request = request
-            if not _posted:
-                get_hub().loop.run_callback(_send_posted)
-            _posted.append(self)
+            post(self)
 
     def _open_and_send(self, request: bytes) -> None:
         """On a greenlet of its own; one that is no longer `_opening` (its deadline passed) changes nothing."""
         me = gevent.getcurrent()
         try:
-            sock, stream = self._connect((self.deadline_ns - now()) / 1e9)
+            sock, stream = connect(self.origin, self.source, (self.deadline_ns - now()) / 1e9)
         except OSError as error:
             if self._opening is me:
                 self._opening = None
                 if self.busy:
-                    self._fail(*_connect_failure(error, self.origin))
+                    self._fail(*connect_failure(error, self.origin))
             return
         if self._opening is not me:
             sock.close()
@@ -160,38 +149,8 @@ class Connection:
         self._opening = None
         self._install(sock, stream)
         self.connect_ns = now()
+        self.deadline_ns = self._answer_deadline_ns
         self._send(request)
-
-    def _connect(self, timeout_s: float) -> tuple[Any, socket.socket | TlsStream]:
-        """(gevent's socket, the stream to use). OSError says why not."""
-        origin = self.origin
-        family = (
-            socket.AF_UNIX
-            if origin.address.startswith("/")
-            else socket.AF_INET6
-            if ":" in origin.address
-            else socket.AF_INET
-        )
-        sock = gsocket.socket(family, socket.SOCK_STREAM)
-        try:
-            sock.settimeout(max(timeout_s, 0.001))
-            if family == socket.AF_UNIX:
-                sock.connect(origin.address)
-            else:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                if self.source:
-                    sock.setsockopt(socket.IPPROTO_IP, 24, 1)  # IP_BIND_ADDRESS_NO_PORT: ports are per destination
-                    sock.bind((self.source, 0))
-                sock.connect((origin.address, origin.port))
-            raw = sock._sock  # the plain socket under gevent's: our own watcher replaces its waiting
-            stream: socket.socket | TlsStream = raw
-            if origin.tls is not None:
-                stream = TlsStream(raw, origin.tls, origin.server_name)
-                stream.handshake(max(timeout_s, 0.001))
-        except BaseException:
-            sock.close()
-            raise
-        return sock, stream
 
     def _install(self, sock: Any, stream: socket.socket | TlsStream) -> None:
         origin = self.origin
@@ -345,9 +304,9 @@ class Connection:
         elif error.errno in OWN_FAULTS:
             self._fail(Outcome.connect_error, OWN_FAULTS[error.errno])
         elif self.first_byte_ns == NULL:
-            self._fail(Outcome.connect_error, _reason(error) if self._fresh else STALE)
+            self._fail(Outcome.connect_error, reason(error) if self._fresh else STALE)
         else:
-            self._fail(Outcome.protocol_error, f"{_reason(error)} in the middle of the answer")
+            self._fail(Outcome.protocol_error, f"{reason(error)} in the middle of the answer")
 
     def _broken_soon(self, error: OSError) -> None:
         """`finish` is only ever called from the loop, never inside `start`."""
@@ -392,29 +351,3 @@ class Connection:
 def _is_close_delimited(head: bytes) -> bool:
     top = head[: head.find(b"\r\n\r\n") + 2].lower()
     return b"\r\ncontent-length:" not in top and b"\r\ntransfer-encoding:" not in top
-
-
-def _connect_failure(error: OSError, origin: Origin) -> tuple[Outcome, str]:
-    if error.errno in OWN_FAULTS:
-        return Outcome.connect_error, OWN_FAULTS[error.errno]
-    if isinstance(error, TimeoutError):
-        return Outcome.timeout, "timeout while waiting for a connection"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return (
-            Outcome.connect_error,
-            f"TLS: the certificate of {origin.server_name} is not trusted ({error.verify_message})",
-        )
-    if isinstance(error, ssl.SSLError):
-        return Outcome.connect_error, f"TLS: {error.reason or error}"
-    return Outcome.connect_error, _reason(error)
-
-
-def _reason(error: OSError) -> str:
-    known = {
-        errno.ECONNREFUSED: "connection refused",
-        errno.ECONNRESET: "connection reset",
-        errno.EPIPE: "connection reset",
-        errno.EHOSTUNREACH: "no route to the host",
-        errno.ENETUNREACH: "no route to the network",
-    }
-    return known.get(error.errno or 0, error.strerror or str(error))

@@ -8,10 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from locust import User
+from locust import User, events
 
 from loadtests.client import Client
+from loadtests.exact_stats import without_rounding
 from loadtests.place import place_of
+
+
+@events.init.add_listener
+def _exact(**_: Any) -> None:
+    """Plain Locust's master has no users of its own, and shows what its workers counted."""
+    without_rounding()
 
 
 class PlimsollUser(User):

@@ -53,6 +53,14 @@ class HeadBuilder:
             return b"%b%016x-%016x-01\r\n%b\r\n" % (prepared, seq & MASK, step + 1, length)
         return b"%b%016x-%016x-01\r\nContent-Length: %d\r\n\r\n%b" % (prepared, seq & MASK, step + 1, len(body), body)
 
+    def trace(self, seq: int, step: int) -> str:
+        """The traceparent of a request, as `head` writes it."""
+        return f"00-{self._trace.decode()}{seq & MASK:016x}-{step + 1:016x}-01"
+
+    def identity(self, seq: int, step: int) -> dict[str, str]:
+        """What a client that is not ours has to add to its headers."""
+        return {"User-Agent": self._agent.decode(), "traceparent": self.trace(seq, step)}
+
     @classmethod
     def around(cls, prepared: bytes, body: bytes | None, method_has_body: bool = True) -> tuple[bytes, bytes]:
         """What stands before and behind the arrival's 16 hex digits in a first step's request that is always the same."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 # gevent patches first, by way of Locust; this module is imported in load processes only
 import locust  # noqa: F401  isort: skip
-import contextlib
 import gc
-import json
 import os
 import signal
 import sys
@@ -21,7 +19,6 @@ from time import monotonic_ns as now
 from typing import Any
 
 import gevent
-import gevent.socket
 import numpy as np
 from gevent.event import Event
 
@@ -31,6 +28,8 @@ from loadtests.clock import StageClock
 from loadtests.echo import Echo
 from loadtests.evidence import Evidence, Redactor
 from loadtests.live import LiveView
+from loadtests.locust_stats import Gathered
+from loadtests.orders import Orders
 from loadtests.origin import Origin
 from loadtests.plan import LoadPlan
 from loadtests.priority import own_core
@@ -46,25 +45,6 @@ from targets.contract_file import parse, secret_values
 SETUP = "setup"
 TELL_NS = 1_000_000_000
 BREATH_S = 0.0005  # not 0: only a timer lets the loop look at its descriptors
-
-
-class Orders:
-    """The line to the parent. `next` blocks on gevent's loop; None when the parent is gone."""
-
-    def __init__(self, fd: int) -> None:
-        self._socket = gevent.socket.socket(fileno=fd)
-        self._reader = self._socket.makefile("r", encoding="utf-8")
-
-    def next(self) -> dict[str, Any] | None:
-        try:
-            line = self._reader.readline()
-        except OSError:
-            return None
-        return json.loads(line) if line else None
-
-    def tell(self, **news: Any) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone; `next` will say so
-            self._socket.sendall(json.dumps(news).encode() + b"\n")
 
 
 class Worker:
@@ -95,13 +75,16 @@ class Worker:
         recorder = Recorder(self._run, number, start_ns, [*stages, SETUP], evidence)
         view = LiveView([*stages, SETUP])
         recorder.listeners.append(view)
+        for_the_ui = Gathered(recorder.endpoints, self._methods()) if plan.ui_host else None
+        if for_the_ui is not None:
+            recorder.listeners.append(for_the_ui)
         session = Session(plan.run, self._origins, recorder)
         clock = StageClock(plan.stages, start_ns, number, plan.workers)
         self._load = load_ = self._make(session, clock, len(stages))
         fault = ""
         pump = None
         echo = Echo()
-        gevent.spawn(self._report, view, session, recorder, echo)
+        gevent.spawn(self._report, view, session, recorder, echo, for_the_ui)
         try:
             if plan.loop == "open":
                 pump = Pump(self._blocks(), number, plan.workers, start_ns, load_.give)
@@ -168,7 +151,12 @@ class Worker:
                 until_ns = min(until_ns, asked_ns + int(self._plan.drain_stopped_s * 1e9))
             gevent.sleep(0.02)
 
-    def _report(self, view: LiveView, session: Session, recorder: Recorder, echo: Echo) -> None:
+    def _methods(self) -> dict[str, str]:
+        return {endpoint.name: endpoint.method for endpoint in self._contract.endpoint} if self._contract else {}
+
+    def _report(
+        self, view: LiveView, session: Session, recorder: Recorder, echo: Echo, for_the_ui: Gathered | None
+    ) -> None:
         full = Event()
         recorder.when_full = full.set
         tell_ns = now() + TELL_NS
@@ -192,6 +180,8 @@ class Worker:
             tell_ns = now() + TELL_NS
             users = self._load.users if self._load else 0
             told = view.snapshot(session.in_flight, users)
+            if for_the_ui is not None:
+                told |= {"added": for_the_ui.take(), "exceptions": self._load.exceptions if self._load else []}
             self._orders.tell(event="progress", worker=self._number, echo_us=echo.take(), **told)
 
 

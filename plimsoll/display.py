@@ -24,6 +24,9 @@ class Lines(Watcher):
     def phase(self, sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
+    def page(self, url: str) -> None:
+        self.phase(f"Locust's web UI: {url}")
+
     def begin(self, plan: LoadPlan, run: RunDirectory) -> None:
         self._plan, self._began = plan, time.monotonic()
         self.phase(f"{describe(plan)} -> {run.path}")
@@ -65,15 +68,18 @@ class Live(Watcher):
         self._latest: dict[int, dict[str, Any]] = {}
         self._began = 0.0
         self._started = False
-        self._phase = ""
+        self._phase = self._page = ""
 
     def phase(self, sentence: str) -> None:
         self._phase = sentence
         self._draw()
 
+    def page(self, url: str) -> None:
+        self._page = f"; Locust's web UI: {url}"
+
     def begin(self, plan: LoadPlan, run: RunDirectory) -> None:
         self._plan, self._began = plan, time.monotonic()
-        self._phase = describe(plan)
+        self._phase = describe(plan) + self._page
         self._draw()
 
     def progress(self, worker: int, news: dict[str, Any]) -> None:

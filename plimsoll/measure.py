@@ -15,10 +15,11 @@ from loadtests.shapes import FINDING
 from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.rundir import RunDirectory
-from plimsoll import afterwards, finish, health_checks, money, permission, probe, told, watch
+from plimsoll import afterwards, health_checks, money, permission, probe, told, watch
 from plimsoll.duet_watch import DuetWatch
 from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement, place
+from plimsoll.run_document import first_document
 from plimsoll.spec import Spec, checked, load_plan
 from plimsoll.watch import Watch
 from profiles.ports import of_service
@@ -45,6 +46,7 @@ class Watcher:
     redraws = False  # whether a sentence replaces the one before it
 
     def phase(self, sentence: str) -> None: ...
+    def page(self, url: str) -> None: ...
     def begin(self, plan: LoadPlan, run: RunDirectory) -> None: ...
     def progress(self, worker: int, news: dict[str, Any]) -> None: ...
     def end(self) -> None: ...
@@ -71,7 +73,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         cost = money.estimate(spec.contract, sum(s.expected for s in plan.stages))
         if spec.contract and spec.contract.upstream and spec.contract.upstream.paid:
             watcher.phase(f"ahead: {cost.sentence}")
-        document = finish.first_document(spec, plan, r.run, r.placement, r.services, cost.sentence, probed, r.asked)
+        document = first_document(spec, plan, r.run, r.placement, r.services, cost.sentence, probed, r.asked)
         r.run.write_json("run.json", document)
         looking = (
             DuetWatch(spec.contract, spec.pair, plan.stages)
@@ -80,6 +82,8 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         )
         account = _drive(spec, plan, r.run, document, looking, r.deployment, watcher, r.signals, cost.max_requests)
         watcher.phase("reading the rows")
+        from plimsoll import finish  # brings pandas and scipy, which nothing before the first request should wait for
+
         if isinstance(looking, DuetWatch):
             r.run.write_json("duet.json", looking.readings())
         finished = finish.finish(spec, plan, r.run, document, account, looking, r.signals.interrupted)
@@ -252,6 +256,8 @@ def _drive(
 
     try:
         runner.prepare()
+        if runner.ui_url:
+            watcher.page(runner.ui_url)
         looking.before()
         signals.at_once = False
         account = runner.run(Hooks(before_start, progress, stop, signals.hurry))

@@ -16,6 +16,7 @@ from measurements import slo, validity
 from measurements.errors import Exit, Interrupted, UsageError
 from plimsoll import finish, money, permission
 from plimsoll.measure import Ready, Run, Watcher, ready
+from plimsoll.run_document import first_document
 from plimsoll.spec import Spec, checked, load_plan
 from plimsoll.trials import Trials, merged_plan
 from targets.contract import Contract, Slo
@@ -75,7 +76,7 @@ def _may_go(r: Ready, wishes: Wishes) -> None:
 def _search(r: Ready, limits: Limits, wishes: Wishes, watcher: Watcher, cap: int | None) -> Found:
     first = load_plan(replace(r.spec, rate_rps=1.0, shape="load"), r.run.identity, r.urls, r.placement.generator, 1.0)
     spent = f"up to {wishes.budget_s:g} load-seconds" + (f", at most {cap:,} requests for max_usd" if cap else "")
-    document = finish.first_document(r.spec, first, r.run, r.placement, r.services, spent, None, r.asked)
+    document = first_document(r.spec, first, r.run, r.placement, r.services, spent, None, r.asked)
     document["seed"] = wishes.seed
     document["schedule"] |= {"process": "search", "stages": []}
     r.run.write_json("run.json", document)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import secrets
 from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 from pathlib import Path
 
 from loadtests.arrivals import Process, Stage
@@ -13,7 +14,7 @@ from loadtests.shapes import SHAPES, stages
 from measurements.errors import UsageError
 from plimsoll.pair import Pair
 from targets.contract import Contract, Slo
-from targets.urls import base_url, resolve
+from targets.urls import base_url, is_loopback, resolve
 
 MAX_WORKERS = 256
 SPARE_FDS = 200
@@ -44,7 +45,7 @@ class Spec:
     replicas: int = 1
     service_workers: int | None = None
     profile: bool = False
-    ui_port: int | None = None
+    ui_host: str | None = None
     out: Path = Path("runs")
     name: str | None = None
     command: str = ""
@@ -109,6 +110,13 @@ def checked(spec: Spec) -> Spec:
             base_url(spec.host)
         except ValueError as error:
             raise UsageError(f"--host: {error}") from error
+    if spec.ui_host:
+        try:
+            ip_address(spec.ui_host)
+        except ValueError:
+            raise UsageError(
+                f"--ui-host {spec.ui_host}: give an address of this machine, as 127.0.0.1 or 0.0.0.0"
+            ) from None
     if spec.endpoint and spec.contract is None:
         raise UsageError(
             f"--endpoint {spec.endpoint} chooses from a contract; a locustfile alone has tasks and weights"
@@ -164,7 +172,8 @@ def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate
         timeout_s=timeout_s,
         pool_cap=pool_cap(pool_needed(planned, timeout_s, spec.process)),
         cpus=cpus,
-        ui_port=spec.ui_port,
+        ui_host=spec.ui_host,
+        ui_token=secrets.token_urlsafe(16) if spec.ui_host and not is_loopback(spec.ui_host) else "",
         duet=spec.pair is not None,
     )
 

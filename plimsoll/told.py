@@ -5,9 +5,8 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -16,8 +15,10 @@ from loadtests.wire import trace_prefix
 from measurements.errors import FormatError
 from measurements.rundir import RunDirectory
 from plimsoll.spec import Spec
-from profiles import breakdown, exchanges
 from profiles.spans import SpanReceiver
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILE = "timing.parquet"
 
@@ -46,6 +47,8 @@ def where_time_went(
 ) -> dict[str, dict[str, Any]]:
     """endpoint → parts of its service time (`profiles.breakdown.summarise`); the rows go into timing.parquet.
     `document`: run.json. What stands against a recording is its endpoints' `why_not`."""
+    from profiles import breakdown  # with pandas: `listening` is called before the load and must not wait for it
+
     folder = run.path / "samples"
     tables = {"Server-Timing": breakdown.of_headers(timing_notes.noted(folder))}
     if spans is not None:
@@ -71,6 +74,8 @@ def where_time_went(
 
 def _recorded(recording: Path, rows: pd.DataFrame, document: dict[str, Any]) -> pa.Table:
     """Of the proxy's exchanges. Requests without an end were open until the run's."""
+    from profiles import exchanges
+
     workers = document["workers"]
     if len(boots := {worker["boot_id"] for worker in workers}) != 1:
         raise FormatError(f"{recording} cannot be joined to load processes on {len(boots)} machines; use one")

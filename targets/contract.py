@@ -106,11 +106,16 @@ class Endpoint(Section):
     header: Header = {}
     weight: Annotated[float, Field(ge=0)] = 1
     timeout_s: Seconds = 30
+    first_byte_timeout_s: Seconds | None = Field(None, description="until the answer begins; absent: timeout_s")
+    connect_timeout_s: Seconds | None = Field(None, description="until the connection stands; absent: timeout_s")
     retries: Annotated[int, Field(ge=0, le=10)] = Field(
         0,
         description="after a broken connection, 429 or 503, within the timeout; Retry-After is kept, else 0.1 s doubling",
     )
     stream: Literal["sse"] | None = Field(None, description="absent: a plain response")
+    tokenizer: str | None = Field(
+        None, description="tokenizer.json that counts a stream's tokens where the server does not tell their number"
+    )
     expect: Expect = Expect()
     enabled: bool = True
 

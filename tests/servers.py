@@ -63,17 +63,28 @@ Script = Callable[[Line, Asked], None]
 
 class Scripted:
     """`scripts` by path; a path without one gets 404. `idle_close_s`: keep-alive connections end after so long. `unix`:
-    a socket at that path instead of a port."""
+    a socket at that path instead of a port; `ipv6`: on ::1."""
 
-    def __init__(self, scripts: dict[str, Script], idle_close_s: float | None = None, unix: Path | None = None) -> None:
+    def __init__(
+        self,
+        scripts: dict[str, Script],
+        idle_close_s: float | None = None,
+        unix: Path | None = None,
+        ipv6: bool = False,
+    ) -> None:
         self.scripts, self._idle_close_s = scripts, idle_close_s
         self.asked: list[Asked] = []
         self.aside: list[Asked] = []  # probes and health checks, which are no load
         self.connections = 0
+        self.port = 0
         self._open: set[socket.socket] = set()
-        if unix is None:
+        if ipv6:
+            self._listener = socket.create_server(("::1", 0), family=socket.AF_INET6, backlog=512)
+            self.port = self._listener.getsockname()[1]
+            self.url = f"http://[::1]:{self.port}"
+        elif unix is None:
             self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
-            self.port: int = self._listener.getsockname()[1]
+            self.port = self._listener.getsockname()[1]
             self.url = f"http://127.0.0.1:{self.port}"
         else:
             self._listener = socket.socket(socket.AF_UNIX)

@@ -51,6 +51,32 @@ def test_after_a_whole_run_and_its_report_the_parent_has_never_seen_gevent() -> 
     assert not {"gevent", "locust", "geventhttpclient"} & modules_after(RUN)
 
 
+FIRST_REQUEST = """
+import sys, tempfile
+from pathlib import Path
+import plimsoll.commands.run
+from plimsoll.measure import Watcher, measure
+from plimsoll.spec import Spec
+sys.path[:0] = ["tests", "tests/loadtests"]
+from real_runs import contract
+from servers import Scripted, answer
+class Look(Watcher):
+    def begin(self, plan, run):
+        global before
+        before = set(sys.modules)
+with Scripted({"/": answer()}) as server:
+    described = contract(server.url, [{"name": "e", "path": "/"}])
+    measure(Spec(contract=described, out=Path(tempfile.mkdtemp()), rate_rps=20.0, duration_s=0.3, seed=1), Look())
+after = set(sys.modules)
+assert {"pandas", "scipy"} <= after, "else this test could not fail"
+assert not {"pandas", "scipy", "scipy.stats", "matplotlib", "duckdb"} & before, before & after
+pass"""
+
+
+def test_nothing_heavy_is_imported_before_the_first_request() -> None:
+    modules_after(FIRST_REQUEST)
+
+
 def test_importing_every_room_but_the_engines_own_files_brings_no_gevent() -> None:
     rooms = "import plimsoll.cli, plimsoll.measure, plimsoll.commands.run, measurements.validity, targets.control, capacity.plan"
     more = "profiles.observer, reports.render, loadtests.runner, loadtests.plan, loadtests.judge, loadtests.tokens"

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.engine.cases import CASES, Figure
-from benchmarks.published import written
+from benchmarks.published import between, written
 from measurements.errors import PlimsollError
 
 
@@ -36,7 +36,7 @@ def main() -> int:
                 return int(error.exit_code)
     _show(figures)
     if words.write_accuracy:
-        written(words.write_accuracy, "engine", _markdown(figures))
+        written(words.write_accuracy, "engine", _markdown(figures, _kept(words.write_accuracy, figures)))
     return 0
 
 
@@ -49,9 +49,17 @@ def _show(figures: list[Figure]) -> None:
     Console(width=110).print(table)
 
 
-def _markdown(figures: list[Figure]) -> str:
+def _markdown(figures: list[Figure], kept: list[str]) -> str:
     rows = [f"| {figure.case} | {figure.name} | {figure.value} |" for figure in figures]
-    return "\n".join(["| case | figure | value |", "|---|---|---|", *rows])
+    return "\n".join(["| case | figure | value |", "|---|---|---|", *kept, *rows])
+
+
+def _kept(target: Path, figures: list[Figure]) -> list[str]:
+    """Rows of cases that were not run this time: the table may be recorded in pieces."""
+    made = {figure.case.split(", ")[0] for figure in figures}
+    lines = between(target, "engine").splitlines()
+    rows = [line for line in lines if line.startswith("| ") and not line.startswith("| case ")]
+    return [row for row in rows if row[2:].split(", ")[0] not in made]
 
 
 if __name__ == "__main__":

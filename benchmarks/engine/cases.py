@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
-import pyarrow.csv as pacsv
 
-from benchmarks.peers.server import Server, nginx
+from benchmarks.peers.server import nginx
+from benchmarks.peers.truth import Truth, stamps, truth
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
 
-TRUTH = Path(__file__).parents[2] / "tests" / "prove" / "truth_server.py"
 LIMITED = 0.95
 CONTRACT = """
 [target]
@@ -75,8 +70,22 @@ def memory(folder: Path, seconds: int) -> list[Figure]:
                    f"{made['resources']['generator']['rss_mib_max']:.0f} MiB") for made in (short, long)]  # fmt: skip
 
 
+def journal(folder: Path, seconds: int) -> list[Figure]:
+    """What a row costs until it is on disk, of what a request costs in a closed loop that fills the core."""
+    with nginx(folder, min(os.sched_getaffinity(0))) as server:
+        _, made = _run(folder, server.url, "--users", "32", "--duration", "5")
+    command = [sys.executable, "-P", "-m", "benchmarks.engine.journal_cost", str(folder / "cost")]
+    core = max(os.sched_getaffinity(0))
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+    )
+    row_us, request_us = float(done.stdout), 1e6 / made["achieved_rps"]
+    share = f"{row_us:.2f} of {request_us:.2f} µs per request = {row_us / request_us:.1%} of the rate"
+    return [Figure("journal, closed loop of 32", "a row, from the hot path to the disk", share)]
+
+
 CASES: dict[str, Callable[[Path, int], list[Figure]]] = {
-    "open_loop": open_loop, "streams": streams, "memory": memory,
+    "open_loop": open_loop, "streams": streams, "memory": memory, "journal": journal,
 }  # fmt: skip
 
 
@@ -85,15 +94,15 @@ def _streamed(folder: Path, seconds: int, users: int, rate: int) -> list[Figure]
     tokens = 2 * rate
     sse = {"kind": "sse", "first_s": 0.01, "gap_s": 1 / rate, "tokens": tokens, "seed": 1, "law": "constant"}
     name = f"{users:,} streams, {rate} tokens/s each"
-    with _truth(folder, sse) as (server, log):
+    with truth(folder, sse) as (server, log):
         run, summary = _run(folder, server.url, "--rate", str(users / 2), "--arrivals", "constant", "--duration", str(seconds),
                             more='stream = "sse"', watch=server)  # fmt: skip
-    stamps = pacsv.read_csv(log, pacsv.ReadOptions(column_names=["seq", "received", "planned", "sent"]))
+    stamped = stamps(log)
     entry = summary["endpoints"]["ask"]
     ok = entry["ok"]
     gaps = run.table("tokens", ["seq", "step"])
     full = int((np.unique(gaps["seq"].to_numpy(), return_counts=True)[1] == tokens).sum())
-    late_ms = _after_stamp_ms(run, stamps["seq"].to_numpy(), stamps["sent"].to_numpy())
+    late_ms = _after_stamp_ms(run, stamped["seq"].to_numpy(), stamped["sent"].to_numpy())
     share = float(np.median(server.shares)) if server.shares else 0.0
     limit = f" (the server used {share:.0%} of its core: it is the limit)" if share >= LIMITED else ""
     return [
@@ -118,38 +127,8 @@ def _after_stamp_ms(run: RunDirectory, seq: np.ndarray, sent_ns: np.ndarray) -> 
     return np.array([(start_ns + at - stamp[k]) / 1e6 for k, at in pairs if k in stamp])
 
 
-@dataclass
-class Watched:
-    url: str
-    process: Server
-    shares: list[float] = field(default_factory=list)
-
-
-@contextmanager
-def _truth(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Watched, Path]]:
-    """The proofs' truth server on the first core; its log is there once the context has ended."""
-    if not TRUTH.exists():
-        raise UsageError(f"{TRUTH} is missing: run this from a clone of the repository")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = folder / f"truth-{port}.csv"
-    words = json.dumps({**config, "port": port, "log": str(log)})
-    process = subprocess.Popen([sys.executable, str(TRUTH), words], stdout=subprocess.PIPE, text=True)
-    os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
-    try:
-        if process.stdout is None or process.stdout.readline() != "ready\n":
-            raise UsageError(f"the server of the figures did not start: {words}")
-        yield Watched(f"http://127.0.0.1:{port}", Server("", [psutil.Process(process.pid)])), log
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-    finally:
-        process.kill()
-        process.wait()
-
-
 def _run(
-    folder: Path, url: str, *words: str, more: str = "", watch: Watched | None = None
+    folder: Path, url: str, *words: str, more: str = "", watch: Truth | None = None
 ) -> tuple[RunDirectory, dict[str, Any]]:
     contract = folder / "engine.toml"
     contract.write_text(CONTRACT.format(url=url, more=more), encoding="utf-8")
@@ -164,7 +143,7 @@ def _run(
             break
         except subprocess.TimeoutExpired:
             if watch:
-                watch.shares.append(watch.process.busy_share())
+                watch.look()
     if not text.startswith("{"):
         raise UsageError(f"plimsoll run ended with {process.returncode}: {said.strip()[-300:]}")
     return RunDirectory.open(folder / "runs" / "latest"), json.loads(text)

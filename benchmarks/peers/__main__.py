@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.peers import streams
 from benchmarks.peers.generators import Generator, generators
 from benchmarks.peers.server import Server, front_run, nginx
 from benchmarks.published import written
@@ -26,6 +28,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make peers", description=__doc__)
     parser.add_argument("--seconds", type=int, default=6, help="of load per generator and round (default 6)")
     parser.add_argument("--rounds", type=int, default=3, help="(default 3)")
+    parser.add_argument("--only", choices=("requests", "streams"), help="one of the two tables")
+    parser.add_argument("--stream-seconds", type=int, default=20, help="of load per generator of streams (default 20)")
+    parser.add_argument(
+        "--streams", type=int, action="append", help="open at a time; may be repeated (default 32, 256)"
+    )
     parser.add_argument("--write-accuracy", metavar="FILE", type=Path, help="write the table between its marks")
     words = parser.parse_args()
     cores = sorted(os.sched_getaffinity(0))
@@ -33,19 +40,36 @@ def main() -> int:
         print("the comparison needs two cores: one for the server, one for the generator", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="plimsoll-peers-") as name:
-        folder = Path(name)
         try:
-            with nginx(folder, cores[0]) as server:
-                found, absent = generators(server.url, words.seconds, folder)
-                rounds = [[_run(g, server, cores[-1], words.seconds) for g in found] for _ in range(words.rounds)]
+            if words.only != "streams":
+                _requests(Path(name), cores, words)
+            if words.only != "requests":
+                _streams(Path(name), words)
         except PlimsollError as error:
             print(f"peers: {error}", file=sys.stderr)
             return int(error.exit_code)
-    table = Comparison(found, rounds, words.seconds)
-    _show(table, absent)
-    if words.write_accuracy:
-        written(words.write_accuracy, "peers", table.markdown())
     return 0
+
+
+def _requests(folder: Path, cores: list[int], words: argparse.Namespace) -> None:
+    with nginx(folder, cores[0]) as server:
+        found, absent = generators(server.url, words.seconds, folder)
+        rounds = [[_run(g, server, cores[-1], words.seconds) for g in found] for _ in range(words.rounds)]
+    comparison = Comparison(found, rounds, words.seconds)
+    notes = [LIMITED] if comparison.any_limited else []
+    _show(comparison.title, HEADINGS, comparison.rows(), notes, absent)
+    if words.write_accuracy:
+        text = _markdown(comparison.title, HEADINGS, comparison.rows(), notes, absent)
+        written(words.write_accuracy, "peers", text)
+
+
+def _streams(folder: Path, words: argparse.Namespace) -> None:
+    rows, absent = streams.compare(folder, words.stream_seconds, tuple(words.streams or (32, 256)))
+    title = f"closed loop, {streams.RATE} tokens/s in each stream, first token after {streams.FIRST_S * 1000:g} ms"
+    _show(title, streams.HEADINGS, streams.cells(rows), [], absent)
+    if words.write_accuracy:
+        text = _markdown(title, streams.HEADINGS, streams.cells(rows), [], absent)
+        written(words.write_accuracy, "peers-streams", text)
 
 
 def _run(generator: Generator, server: Server, core: int, seconds: int) -> tuple[float, float]:
@@ -95,11 +119,6 @@ class Comparison:
             for name in self.names
         ]
 
-    def markdown(self) -> str:
-        lines = [HEADINGS, ["---", *["---:"] * (len(HEADINGS) - 1)], *self.rows()]
-        text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return f"{self.title}.\n\n{text}" + (f"\n\n{LIMITED}" if self.any_limited else "")
-
     def _ratio(self, name: str, peer: str) -> str:
         rates, limited = self._rates, self._limited
         if peer not in rates:
@@ -113,18 +132,27 @@ class Comparison:
         return f"{sign}{value:.2f}"
 
 
-def _show(comparison: Comparison, absent: list[str]) -> None:
-    table = Table(title=comparison.title)
-    for heading in HEADINGS:
+def _show(title: str, headings: Sequence[str], rows: list[list[str]], notes: list[str], absent: list[str]) -> None:
+    table = Table(title=title)
+    for heading in headings:
         table.add_column(heading, justify="left" if heading == "generator" else "right")
-    for row in comparison.rows():
+    for row in rows:
         table.add_row(*row)
-    console = Console(width=110)
+    console = Console(width=120)
     console.print(table)
-    if comparison.any_limited:
-        console.print(LIMITED)
-    for name in absent:
-        console.print(f"{name} is not installed and was left out")
+    for note in [*notes, *_absent(absent)]:
+        console.print(note)
+
+
+def _markdown(title: str, headings: Sequence[str], rows: list[list[str]], notes: list[str], absent: list[str]) -> str:
+    rule = ["---" if heading == "generator" else "---:" for heading in headings]
+    lines = "\n".join("| " + " | ".join(line) + " |" for line in [headings, rule, *rows])
+    return "\n\n".join([f"{title}.", lines, *notes, *_absent(absent)])
+
+
+def _absent(names: list[str]) -> list[str]:
+    how = {"guidellm": " (make peers STREAMS=1 installs it)", "aiperf": " (make peers STREAMS=1 installs it)"}
+    return [f"{name} is not installed here and was left out{how.get(name, '')}" for name in names]
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ def run(
     users: Annotated[int | None, typer.Option(help="closed loop of so many users")] = None,
     duration: Annotated[float, typer.Option(help="seconds, without warm-up and drain")] = 60.0,
     warmup: Annotated[float, typer.Option(help="seconds left out of the statistics")] = 0.0,
-    arrivals: Annotated[str, typer.Option(help="constant, poisson, gamma:CV, or a file of timestamps")] = "poisson",
+    arrivals: Annotated[
+        str, typer.Option(help="constant, poisson, gamma:CV, or a file of timestamps (FILE@4: four times as fast)")
+    ] = "poisson",
     shape: Annotated[
         str, typer.Option(help="smoke, load, stress, spike, soak, breakpoint, ramp, daily, failover, rollout")
     ] = "load",
@@ -33,7 +35,10 @@ def run(
     replicas: Annotated[int, typer.Option(help="with --start: so many of them")] = 1,
     service_workers: Annotated[int | None, typer.Option("--service-workers", help="with --start: {workers}")] = None,
     profile: Annotated[bool, typer.Option("--profile", help="afterwards, where its CPU goes, in passes apart")] = False,
-    ui: Annotated[bool, typer.Option("--ui", help="Locust's web UI on 127.0.0.1:8089")] = False,
+    ui: Annotated[bool, typer.Option("--ui", help="Locust's web UI while it runs, on 127.0.0.1:8089")] = False,
+    ui_host: Annotated[
+        str, typer.Option("--ui-host", help="with --ui: another address of this machine; asks for a token then")
+    ] = "127.0.0.1",
     master: Annotated[bool, typer.Option("--master", help="coordinate load processes on other hosts")] = False,
     join: Annotated[str | None, typer.Option(help="be a load process of that master")] = None,
     out: Out = Path("runs"),

@@ -31,6 +31,18 @@ CASES: dict[str, tuple[Script, str, str, dict[str, Any]]] = {
     "ended-by-close": (raw(b"HTTP/1.1 200 OK\r\n\r\nall of it"), "ok", "", {"expect": {"contains": "all of it"}}),
     "http-1.0": (raw(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"), "ok", "", {}),
     "early-hints": (raw(head(103, Link="</a>"), head(Content_Length=2) + b"ok", then="keep"), "ok", "", {}),
+    "expect-continue": (
+        raw(head(100) + head(Content_Length=2) + b"ok", then="keep"),
+        "ok",
+        "",
+        {"method": "POST", "body": "question", "header": {"Expect": "100-continue"}, "expect": {"contains": "ok"}},
+    ),
+    "expectation-failed": (
+        raw(head(417, Content_Length=0), then="keep"),
+        "http_error",
+        "status 417",
+        {"method": "POST", "body": "question", "header": {"Expect": "100-continue"}},
+    ),
     "head": (raw(head(Content_Length=5_000), then="keep"), "ok", "", {"method": "HEAD"}),
     "no-content": (raw(head(204), then="keep"), "ok", "", {}),
     "not-modified": (raw(head(304, Content_Length=99), then="keep"), "ok", "", {"expect": {"status": [304]}}),

@@ -147,6 +147,10 @@ def test_a_file_of_timestamps_is_a_process_too(tmp_path: Path) -> None:
     path = tmp_path / "trace.csv"
     path.write_text("at_s\n10.0\n10.5\n12.0\n")
     assert parse_process(str(path)) == Process("replay", times_s=(0.0, 0.5, 2.0))
+    assert parse_process(f"{path}@4") == Process("replay", times_s=(0.0, 0.125, 0.5))
+    for speed in ("0", "fast", "-1", "", "1e9"):
+        with pytest.raises(UsageError, match="how many times as fast"):
+            parse_process(f"{path}@{speed}")
 
 
 def test_the_peak_of_a_replay_is_counted_in_the_trace_itself() -> None:

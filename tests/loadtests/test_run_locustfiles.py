@@ -252,6 +252,92 @@ def test_a_plain_locustfile_runs_in_a_repository_whose_packages_are_called_like_
     assert (accounting["check"], accounting["state"]) == ("accounting", "ok")
 
 
+FOREIGN = """
+from locust import FastHttpUser, HttpUser, events, task
+
+
+@events.test_stop.add_listener
+def count(environment, **_):
+    print("LOCUST COUNTED", environment.stats.total.num_requests, flush=True)
+
+
+class Plain(HttpUser):
+    @task
+    def ask(self):
+        self.client.get("/broken", name="broken")
+        self.client.get("/away", name="away")
+        self.client.post("/named", name="named", headers={"User-Agent": "mine"})
+
+
+class Fast(FastHttpUser):
+    @task
+    def ask(self):
+        self.client.get("/broken", name="fast broken")
+        self.client.get("/away", name="fast away")
+
+    @task
+    def strays(self):
+        self.client.get("ELSEWHERE/direct", name="stray")
+"""
+
+
+@pytest.fixture(scope="module")
+def foreign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Visited, Scripted]]:
+    folder = tmp_path_factory.mktemp("foreign")
+    with (
+        Scripted({}) as elsewhere,
+        Scripted({"/broken": answer(500, b"the pool is empty"), "/named": answer()}) as server,
+    ):
+        server.scripts["/away"] = answer(302, b"", Location=f"{elsewhere.url}/stolen")
+        (folder / "plain.py").write_text(FOREIGN.replace("ELSEWHERE", elsewhere.url))
+        made = measure(
+            Spec(locustfile=folder / "plain.py", host=server.url, out=folder / "runs", rate_rps=30.0, duration_s=1.0,
+                 seed=2, process=Process("constant")),
+        )  # fmt: skip
+        yield Visited(made, rows(made.directory), server), elsewhere
+
+
+def test_requests_of_locusts_own_clients_name_the_run_and_carry_their_arrivals_trace(
+    foreign: tuple[Visited, Scripted],
+) -> None:
+    visited, _ = foreign
+    asked = visited.server.asked
+    assert asked and not visited.server.aside, "each request carries a trace"
+    named = {one.header["user-agent"] for one in asked if one.path == "/named"}
+    assert named == {"mine"}
+    agents = {one.header["user-agent"].split(" ")[1] for one in asked if one.path != "/named"}
+    assert agents == {f"run={visited.run.directory.identity}"}
+    arrived = Counter(one.seq for one in asked)
+    assert arrived == Counter(row["seq"] for row in visited.rows if row["sent_ns"] is not None)
+
+
+def test_what_failed_has_bodies_and_ids_behind_it_with_any_client(foreign: tuple[Visited, Scripted]) -> None:
+    visited, _ = foreign
+    text = (visited.run.directory.path / "examples.jsonl").read_text(encoding="utf-8")
+    failed = [json.loads(line) for line in text.splitlines() if '"http_error"' in line]
+    bodies = {example["endpoint"]: example["body"] for example in failed if example["status"] == 500}
+    assert bodies and set(bodies.values()) == {"the pool is empty"}
+    traces = {one.header["traceparent"] for one in visited.server.asked}
+    assert {example["traceparent"] for example in failed} <= traces
+
+
+def test_no_client_leaves_the_host_that_the_load_goes_to(foreign: tuple[Visited, Scripted]) -> None:
+    visited, elsewhere = foreign
+    assert elsewhere.asked == elsewhere.aside == []
+    for name in ("away", "fast away"):
+        assert visited.of(name) and {row["outcome"] for row in visited.of(name)} == {"http_error"}
+    errors = pq.read_table(visited.run.directory.path / "errors.parquet").to_pylist()
+    assert any("redirect to another host" in error["excerpt"] for error in errors)
+    assert any("but the load goes to" in sentence for sentence in visited.run.document["task_exceptions"])
+
+
+def test_locusts_own_statistics_count_each_request_once(foreign: tuple[Visited, Scripted]) -> None:
+    visited, _ = foreign
+    log = (visited.run.directory.path / "load-000.log").read_text(encoding="utf-8")
+    counted = next(line for line in log.splitlines() if "LOCUST COUNTED" in line)
+    assert int(counted.split()[-1]) == sum(row["sent_ns"] is not None for row in visited.rows)
+
+
 UNUSABLE = {
     "missing_module": ("import no_such_module_at_all", "(line 1) cannot be imported: ModuleNotFoundError"),
     "raises": ("x = 1\ny = x / 0\n", "(line 2) cannot be imported: ZeroDivisionError"),
@@ -307,7 +393,7 @@ def test_plain_locust_runs_a_file_of_ours_and_shows_the_right_counts(tmp_path: P
     with Scripted({"/search": answer(after_s=0.02)}) as server:
         done = subprocess.run(
             [BIN / "locust", "-f", "lean.py", "--headless", "-u", "3", "-r", "3", "-t", "4s", "--host", server.url,
-             "--json"],
+             "--json", "--csv", "made"],
             cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         asked = Counter(server.paths())
@@ -320,3 +406,10 @@ def test_plain_locust_runs_a_file_of_ours_and_shows_the_right_counts(tmp_path: P
     assert shown["search"]["min_response_time"] >= 19.8
     times = [float(ms) for ms in shown["search"]["response_times"]]
     assert any(ms != round(ms) for ms in times)  # kept to half a percent; Locust's own are whole milliseconds
+    lines = (tmp_path / "made_stats.csv").read_text(encoding="utf-8").splitlines()
+    columns = lines[0].split(",")
+    row = dict(zip(columns, next(line for line in lines if ",search," in line).split(","), strict=True))
+    for column in ("50%", "95%", "99%"):
+        assert float(row[column]) != round(float(row[column])), "the CSV is not cut to whole milliseconds"
+    assert float(row["50%"]) == pytest.approx(float(row["Median Response Time"]))
+    assert any("." in word for word in next(li for li in done.stderr.splitlines() if "search" in li).split()[4:8])

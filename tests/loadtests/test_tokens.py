@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadtests.tokens import EVENTS, USAGE, TokenStream
+from loadtests.tokens import EVENTS, TOKENIZER, USAGE, TokenStream
 from measurements.sample import NULL, Outcome
 
 MS = 1_000_000
@@ -87,6 +87,28 @@ def test_several_tokens_in_one_event_are_spread_by_length_at_least_one_each_and_
     assert sum(each) == total and min(each) >= 1
     share = spare / sum(sizes)
     assert all(abs(count - 1 - share * size) <= 1 for count, size in zip(each, sizes, strict=True))
+
+
+def words(text: str) -> int:
+    return len(text.split())
+
+
+def test_without_usage_a_tokenizer_counts_the_whole_text_and_the_events_share_it() -> None:
+    made = TokenStream(words)
+    for number, text in enumerate(["one two thr", "ee", " four five six"], 1):
+        made(f"data: {json.dumps(delta(content=text))}\n\n".encode(), number * 10 * MS)
+    made(DONE, 40 * MS)
+    number, source, per_event = made.counts()
+    assert (number, source) == (6, TOKENIZER)
+    assert sum(per_event) == 6 and min(per_event) >= 1 and per_event[0] > per_event[1]
+    assert made.counts() == (number, source, per_event)
+
+
+def test_the_servers_count_goes_before_the_tokenizers() -> None:
+    made = TokenStream(words)
+    for event in (delta(content="one two"), delta("stop"), usage(5)):
+        made(f"data: {json.dumps(event)}\n\n".encode(), 10 * MS)
+    assert made.counts()[:2] == (5, USAGE)
 
 
 def test_a_cut_stream_is_a_protocol_error_even_if_every_event_was_whole() -> None:

@@ -13,8 +13,9 @@ from measurements.journal import JournalWriter
 from measurements.rundir import RunDirectory
 from measurements.sample import NULL, PACKED, SAMPLES, TOKENS
 from plimsoll.display import describe, merge
-from plimsoll.finish import exit_code, first_document
+from plimsoll.finish import exit_code
 from plimsoll.placement import place
+from plimsoll.run_document import first_document
 from plimsoll.spec import Spec, checked, load_plan
 from targets.contract_file import parse
 

@@ -19,6 +19,10 @@ class Parameters:
     n: int
     seed: int
     stall_s: float
+    stall_every_s: float
+    stall_service_ms: float
+    stall_rate: float
+    burners: int
     ttft_ms: float
     gap_ms: float
     tokens: int
@@ -34,6 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("n", int, 2_000, "requests per queue"),
         ("seed", int, 11, "seed of both sides"),
         ("stall-s", float, 1.0, "length of the pause in the stall test"),
+        ("stall-every-s", float, 20.0, "length of the stall test, in which one pause falls"),
+        ("stall-service-ms", float, 20.0, "what a request takes outside the pause"),
+        ("stall-rate", float, 100.0, "arrivals per second of the stall test"),
+        ("burners", int, 4, "busy loops on the generator's core"),
         ("ttft-ms", float, 60.0, "first token of the SSE server"),
         ("gap-ms", float, 12.5, "gap between its tokens"),
         ("tokens", int, 40, "tokens of an answer"),

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,30 +18,30 @@ pytestmark = pytest.mark.prove
 BURN = "import time\nend = time.monotonic() + 40\nwhile time.monotonic() < end: pass"
 
 
-@pytest.fixture
-def burners() -> Iterator[None]:
-    """Four busy loops on the generator's core (the last), ended after 40 s at the latest."""
-    core = max(os.sched_getaffinity(0))
-    processes = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in range(4)]
-    for process in processes:
-        os.sched_setaffinity(process.pid, {core})
-    yield
-    for process in processes:
-        process.kill()
-        process.wait()
+@contextmanager
+def burning(cores: list[set[int]]) -> Iterator[None]:
+    """A busy loop for each set of cores that it may use, ended after 40 s at the latest."""
+    processes = [subprocess.Popen([sys.executable, "-c", BURN]) for _ in cores]
+    try:
+        for process, mine in zip(processes, cores, strict=True):
+            os.sched_setaffinity(process.pid, mine)
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 @pytest.mark.parametrize("realtime", ["0", "1"])
 def test_a_starved_generator_is_never_valid_and_wrong(
-    realtime: str,
-    burners: None,
-    truth: Parameters,
-    row: Callable[..., None],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    realtime: str, truth: Parameters, row: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PLIMSOLL_REALTIME", realtime)
-    with harness.served(tmp_path, kind="queue", servers=0, service_s=0.005, law="constant") as served:
+    beside = [{max(os.sched_getaffinity(0))}] * truth.burners  # the generator's core is the last
+    with (
+        burning(beside),
+        harness.served(tmp_path, kind="queue", servers=0, service_s=0.005, law="constant") as served,
+    ):
         run = harness.load(served.url, tmp_path, rate_rps=300, duration_s=10, seed=truth.seed)
     entry, valid = run.summary["endpoints"]["ask"], run.validity["valid"]
     shown = entry["response_ms"]["p95"]
@@ -48,10 +49,30 @@ def test_a_starved_generator_is_never_valid_and_wrong(
     how = run.document["workers"][0]["scheduling"]
     holds = not valid if realtime == "0" else (not valid or off <= 1.0)
     row(
-        f"4 burners on its core ({how})",
+        f"{truth.burners} burners on its core ({how})",
         "p95",
         5.0,
         5.0 + off,
         ("VALID" if valid else "INVALID, as it must be") + (", p95 not shown" if shown is None else ""),
         holds,
     )
+
+
+@pytest.mark.parametrize("realtime", ["0", "1"])
+def test_a_healthy_service_at_20_rps_on_a_busy_machine_is_valid(
+    realtime: str, truth: Parameters, row: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy loop for each core, free to move, as a browser and an editor are: harmless, and so it must be VALID."""
+    monkeypatch.setenv("PLIMSOLL_REALTIME", realtime)
+    anywhere = os.sched_getaffinity(0)
+    with (
+        burning([set(anywhere)] * len(anywhere)),
+        harness.served(tmp_path, kind="queue", servers=0, service_s=0.05, law="exponential", seed=truth.seed) as served,
+    ):
+        run = harness.load(served.url, tmp_path, rate_rps=20, duration_s=20, seed=truth.seed)
+    table = harness.rows(run, served)
+    off = (table["done_ms"] - table["server_done_ms"]).quantile(0.95)
+    how = run.document["workers"][0]["scheduling"]
+    reasons = ", ".join(reason["check"] for reason in run.summary["reasons"])
+    verdict = "VALID" if run.validity["valid"] else f"INVALID: {reasons}"
+    row(f"20 rps on a busy machine ({how})", "client − stamp, p95", 0.0, float(off), verdict, run.validity["valid"])

@@ -24,6 +24,8 @@ import sys
 from pathlib import Path
 from time import monotonic_ns as now
 
+MODELS = b'{"object": "list", "data": [{"id": "truth", "object": "model", "created": 1, "owned_by": "us"}]}'
+MODELS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(MODELS), MODELS)
 REFUSED = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\nno"
 
 
@@ -96,20 +98,23 @@ class Sse:
 
     def __init__(self, config: dict) -> None:
         self.config = config
+        self.role, self.word = _event({"role": "assistant"}), _event({"content": "word "})
+        usage = {"prompt_tokens": 7, "completion_tokens": config["tokens"], "total_tokens": 7 + config["tokens"]}
+        self.end = _event({}, "stop") + _event(None, usage=usage) + b"data: [DONE]\n\n"
 
     def plan(self, number: int, at_ns: int) -> list[tuple[int, bytes]]:
         c = self.config
         first, gap, count = round(c["first_s"] * 1e9), round(c["gap_s"] * 1e9), c["tokens"]
-        planned = [(at_ns, _event({"choices": [{"delta": {"role": "assistant"}}]}))]
-        for k in range(count):
-            planned.append((at_ns + first + k * gap, _event({"choices": [{"delta": {"content": "word "}}]})))
-        end = planned[-1][0]
-        usage = {"choices": [], "usage": {"prompt_tokens": 7, "completion_tokens": count}}
-        return [*planned, (end, _event(usage) + b"data: [DONE]\n\n")]
+        planned = [(at_ns, self.role)]
+        planned += [(at_ns + first + k * gap, self.word) for k in range(count)]
+        return [*planned, (planned[-1][0], self.end)]
 
 
-def _event(document: dict) -> bytes:
-    return b"data: " + json.dumps(document).encode() + b"\n\n"
+def _event(delta: dict | None, finish: str | None = None, **more: object) -> bytes:
+    """As an OpenAI-compatible server sends it; the usage comes with no choice."""
+    choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
+    chunk = {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "truth", "choices": choices, **more}
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 def arrival_number(head: bytes) -> int:
@@ -181,6 +186,9 @@ def serve(config: dict) -> None:
             if not found:
                 continue
             rest[fd] = b""
+            if b" /v1/models" in head[:40] or b" /health" in head[:40]:  # other generators look who is there
+                clients[fd].send(MODELS)
+                continue
             number = arrival_number(head)
             planned = model.plan(number, at_ns)
             for k, (when_ns, body) in enumerate(planned):

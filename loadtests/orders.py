@@ -1,0 +1,28 @@
+"""A child's side of its line to the parent: orders come and news go as JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+import gevent.socket
+
+
+class Orders:
+    """`next` blocks on gevent's loop; None when the parent is gone."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = gevent.socket.socket(fileno=fd)
+        self._reader = self._socket.makefile("r", encoding="utf-8")
+
+    def next(self) -> dict[str, Any] | None:
+        try:
+            line = self._reader.readline()
+        except OSError:
+            return None
+        return json.loads(line) if line else None
+
+    def tell(self, **news: Any) -> None:
+        with contextlib.suppress(OSError):  # the parent is gone; `next` will say so
+            self._socket.sendall(json.dumps(news).encode() + b"\n")
