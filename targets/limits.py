@@ -17,6 +17,8 @@ SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 FULL_SHARE, FULL_WAITING = 0.05, 4
 FRONT = re.compile(r"page of nginx")
 UPSTREAM = re.compile(r"upstream|provider|openai|anthropic", re.IGNORECASE)
+TOKEN_QUOTA = re.compile(r"tokens? per (?:min|day|hour)|\b[IO]?TPM\b", re.IGNORECASE)
+REQUEST_QUOTA = re.compile(r"requests? per (?:min|day|hour)|\bRP[MD]\b", re.IGNORECASE)
 POOL = re.compile(
     r"QueuePool|connection pool|pool (?:limit|timeout|is (?:full|exhausted))|too many (?:connections|clients)"
     r"|remaining connection slots",
@@ -175,13 +177,20 @@ def _binding(
         "client": f"rate limit {name} per client binds: {said}{_clients(name, limits, load)}",
         "queue": f"queue {_queue_words(name, limits.queue)} binds: {said}",
         "front": f"{_front_words(limits.front)} binds: {said} before they reached the service",
-        "upstream": f"the upstream's limit binds, not the service: {said}{words}",
+        "upstream": f"the upstream's {_quota(words)} binds, not your CPU: {said}{words}",
         "pool": f"the connection pool binds: {said}{words}",
         "fault": f"a fault, no limit: {said.replace('refused', 'answered')}{words}",
         "unstated": f"{said}{words}, and the contract states no limit that explains it",
     }[kind]
     binds = kind not in ("fault", "unstated")
     return LimitFound(endpoint, name, kind, binds, refused, refused / requests if requests else 0.0, sentence)
+
+
+def _quota(words: str) -> str:
+    """Which of a provider's quotas its words tell of, as OpenAI and Anthropic write them; else only that there is one."""
+    if TOKEN_QUOTA.search(words):
+        return "token quota"
+    return "request quota" if REQUEST_QUOTA.search(words) else "limit"
 
 
 def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitFound]:
@@ -192,7 +201,7 @@ def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitF
     share = f"{engine.full_share * 100:.0f} % of the run"
     full = f"{engine.running} requests ran in it and up to {engine.waiting:,} waited for a place, in {share}"
     if contract.upstream is not None:
-        said = f"the upstream's engine binds, not the service: {full}; more of this service would only wait with them"
+        said = f"the upstream's engine binds, not your CPU: {full}; more of this service would only wait with them"
         return [LimitFound("all", "upstream", "upstream", True, 0, 0.0, said)]
     names = [name for name, q in queues.items() if name not in bound and engine.running >= 0.9 * q.max_concurrent]
     sentences = [f"queue {_queue_words(name, queues)} binds, refusing nothing: {full}" for name in names]

@@ -37,7 +37,8 @@ class Table:
 @dataclass(frozen=True)
 class Seen:
     """What the run saw. `asked`: each health check asked once without load ({endpoint, path, purpose, calls, tokens_in,
-    tokens_out}); `health`: endpoint → {asked, failed, failed_in_a_row} under load; `peak_rps`: the most that came."""
+    tokens_out}); `health`: endpoint → {asked, failed, failed_in_a_row} under load; `peak_rps`: the most that came;
+    `restarts_s`: when the service began anew."""
 
     load: Load
     peak_rps: float = 0.0
@@ -45,6 +46,7 @@ class Seen:
     asked: Sequence[Mapping[str, Any]] = ()
     health: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tables: Sequence[Table] = ()
+    restarts_s: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -201,6 +203,20 @@ def health_fails_under_load(contract: Contract, seen: Seen) -> TrapFound | None:
     return TrapFound(trap, "binds", sentence, {"failed": sum(told["failed"] for told in failed.values())})
 
 
+def self_restart(contract: Contract, seen: Seen) -> TrapFound | None:
+    """It began anew under load and nobody here told it to."""
+    if not seen.restarts_s:
+        return None
+    times = " and ".join(f"{at_s:.0f} s" for at_s in seen.restarts_s)
+    ill = [name for name, told in seen.health.items() if told.get("failed")]
+    after = f", and {' and '.join(ill)} failed in this run" if ill else ""
+    sentence = (
+        f"the service restarted under this load, at {times} (its counters began at zero again{after}): what it was doing then "
+        "was lost; whoever restarts it on a failed health check should ask for more than one failure, and not while it is busy"
+    )
+    return TrapFound("self_restart", "binds", sentence, {"restarts": len(seen.restarts_s)})
+
+
 def _covered(contract: Contract) -> list[Endpoint]:
     """Health checks on the paths that the proxy limits."""
     front = contract.limits.front
@@ -221,4 +237,5 @@ TRAPS: tuple[Callable[[Contract, Seen], TrapFound | None], ...] = (
     limit_per_process,
     proxy_limits_health,
     health_fails_under_load,
+    self_restart,
 )

@@ -112,11 +112,18 @@ def test_a_health_check_that_fails_because_the_queue_is_full_is_named():
     assert not found(ALAW, limits=[QUEUE_BINDS], health=fine)
 
 
+def test_a_service_that_restarted_under_load_is_named_with_the_moment_and_the_health_check_that_failed():
+    failed = {"health": {"asked": 70, "failed": 3, "failed_in_a_row": 2}}
+    trap = found(ALAW, restarts_s=[301.4], health=failed)["self_restart"]
+    assert trap.state == "binds"
+    assert "restarted under this load, at 301 s" in trap.sentence and "and health failed in this run" in trap.sentence
+    assert "self_restart" not in found(ALAW, health=failed)
+
+
 def test_the_names_are_those_that_the_reference_services_give_their_traps():
     built_in = {*saju.TRAPS, *encar.TRAPS, *alaw.TRAPS}
     named = {look.__name__ for look in traps.TRAPS} - {"health_fails_under_load"} | {"full_queue_is_unhealthy"}
-    assert named <= built_in
-    assert built_in - named == {"self_restart"}  # off unless asked for, and what triggers it is named
+    assert named == built_in
 
 
 def test_met_traps_come_before_priced_ones_and_those_before_declared_ones():
