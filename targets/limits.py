@@ -213,7 +213,7 @@ def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitF
 def _clients(name: str, limits: Limits, load: Load) -> str:
     scope = f", counted in each of {load.processes} processes" if _per_process(limits, load) else ""
     who = "one client" if load.clients == 1 else f"{load.clients:,} clients"
-    allowed = f" that may send {_rate(allowed_rps(name, limits, load))}" if "/" in name else ""
+    allowed = f" that may send {in_words(allowed_rps(name, limits, load))}" if "/" in name else ""
     return f", to {who}{allowed}{scope}"
 
 
@@ -239,18 +239,21 @@ def _front_words(front: Front | None) -> str:
     return f"{front.proxy} in front ({front.rate}, burst {front.burst}, on {front.paths})"
 
 
-def _rate(rps: float) -> str:
-    return f"{rps:.3g} requests/s" if rps >= 1 else f"{rps * 60:.3g} requests/min"
+def in_words(rps: float) -> str:
+    """ "1,667 requests/s", "6.5 requests/s" or "10 requests/min"."""
+    if rps < 1:
+        return f"{rps * 60:.3g} requests/min"
+    return f"{rps:,.0f} requests/s" if rps >= 100 else f"{rps:.3g} requests/s"
 
 
 def _room(rate: str, limits: Limits, load: Load) -> str:
     """What the clients may send together; and whether a run shorter than the limit's window would have met it later."""
     window_s, allowed = amount_and_window(rate)[1], allowed_rps(rate, limits, load)
     who = "one client" if load.clients == 1 else f"{load.clients:,} clients"
-    room = f"{who} may send {_rate(allowed)}"
+    room = f"{who} may send {in_words(allowed)}"
     sent = sum(load.requests.values()) / load.seconds if load.seconds else 0.0
     if load.seconds < window_s and sent > allowed:
-        return f"{room}; this run sent {_rate(sent)} for {load.seconds:.0f} s, kept up for {window_s:.0f} s it would"
+        return f"{room}; this run sent {in_words(sent)} for {load.seconds:.0f} s, kept up for {window_s:.0f} s it would"
     return room
 
 

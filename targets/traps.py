@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from targets.contract import Contract, Endpoint
-from targets.limits import LimitFound, Load, amount_and_window, rate_rps
+from targets.limits import LimitFound, Load, amount_and_window, in_words, rate_rps
 
 DAY_S = 86_400.0
 PERIODS_S = {"readiness": 5.0, "liveness": 10.0}  # as the reference team probes; Kubernetes' default is 10 s for both
@@ -105,10 +105,10 @@ def limit_by_peer_address(contract: Contract, seen: Seen) -> TrapFound | None:
     rate = min(limits.per_client, key=rate_rps)
     copies = _copies(contract)
     all_rps = rate_rps(rate) * copies
-    each = f" in each of {copies} processes, {all_rps:.3g} requests/s in all" if copies > 1 else ""
+    each = f" in each of {copies} processes, {in_words(all_rps)} in all" if copies > 1 else ""
     refused = sum(found.refused for found in seen.limits if found.kind == "client")
     binds = bool(seen.load.front and refused)
-    met = f"; {refused:,} requests were refused here" if binds else f"; this run sent up to {seen.peak_rps:.3g}/s"
+    met = f"; {refused:,} requests were refused here" if binds else f"; this run sent up to {in_words(seen.peak_rps)}"
     sentence = (
         f"the rate limit keys on the address that the service sees: behind {limits.front.proxy} that is the proxy's, so all "
         f"users together share {rate}{each}{met}; key on the address that the proxy passes on"

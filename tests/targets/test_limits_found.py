@@ -167,3 +167,12 @@ def test_an_engine_that_is_full_binds_although_it_refuses_nothing():
 @pytest.mark.parametrize("engine", [Engine(64, 2, 0.4), Engine(64, 30, 0.01), None])
 def test_who_waits_for_a_moment_does_not_make_an_engine_full(engine: Engine | None):
     assert not first(ENCAR, Load(60, {"ask": 400}, engine=engine)).binds
+
+
+def test_rates_are_written_as_people_write_them():
+    assert [limits.in_words(rps) for rps in (1666.7, 66.17, 6.5, 10 / 60)] == [
+        "1,667 requests/s",
+        "66.2 requests/s",
+        "6.5 requests/s",
+        "10 requests/min",
+    ]

@@ -54,7 +54,7 @@ def test_a_limiter_on_the_peers_address_behind_a_proxy_is_named_and_binds_when_i
     declared = found(SAJU, peak_rps=30.0)["limit_by_peer_address"]
     assert declared.state == "declared"
     assert "all users together share 100/minute in each of 12 processes, 20 requests/s in all" in declared.sentence
-    assert "this run sent up to 30/s" in declared.sentence
+    assert "this run sent up to 30 requests/s" in declared.sentence
     behind = Load(100, {"chat": 500}, clients=1, processes=4, front=True)
     assert found(SAJU, load=behind, limits=[CLIENT_BINDS])["limit_by_peer_address"].state == "binds"
     assert "limit_by_peer_address" not in found(limited(SAJU, client_key="header:X-User"))
