@@ -25,7 +25,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	@touch $@
 
 DURATION ?= 80
-loadtest: setup ## load the embedded service and say what to buy (TARGET=kakao alaw encar saju llm)
+loadtest: setup ## load the embedded service and say what to buy (TARGET=kakao alaw encar saju llm llm-8b llm-70b)
 	@$(BIN)/plimsoll run targets/$(TARGET).toml --start --shape breakpoint --duration $(DURATION) --warmup 3 --profile
 
 lint: setup ## ruff, mypy, layers

@@ -15,7 +15,10 @@ TEXTS = (
         r"QueuePool limit|PoolTimeout|pool exhausted|too many (connections|clients)|remaining connection slots",
     ),
     ("lock", r"database is locked|deadlock|lock wait timeout|could not obtain lock"),
-    ("upstream", r"overloaded_error|upstream (timed out|rate.?limit|is busy)|provider.{0,20}429|insufficient_quota"),
+    (
+        "upstream",
+        r"overloaded_error|upstream (timed out|rate.?limit|is busy|\S+ refused)|provider.{0,20}429|insufficient_quota",
+    ),
     ("memory", r"MemoryError|out of memory|cannot allocate memory"),
     ("concurrency_limit", r"queue is full|QueueFull|too many (concurrent|running)|server is busy"),
     ("rate_limit", r"rate.?limit(ed| exceeded)|too many requests|\d+ per \d+ (second|minute|hour)"),

@@ -41,6 +41,9 @@ def profile(
     except PlimsollError as error:
         say(f"no profile: {error}")
         return
+    except Exception as error:  # a fault of ours: the run is measured, and its report must not be lost for a profile
+        say(f"no profile, by a fault of Plimsoll ({type(error).__name__}: {error}); the run stands as it is")
+        return
     run.write_json("profiles/profiles.json", document)
 
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from measurements.rundir import RunDirectory
 from measurements.sample import Outcome
 from plimsoll.health_checks import Asked
-from profiles.rates import RUNNING, WAITING
+from profiles.rates import RUNNING, WAITING, restarts
 from targets import clients, limits, traps
 from targets.contract import Contract
 from targets.limits import Engine, Load, Refusal
@@ -61,6 +61,7 @@ def findings(directory: RunDirectory, run: Run) -> dict[str, list[dict[str, Any]
         asked=[asked.as_json() for asked in run.asked],
         health=run.health,
         tables=_tables(run, rows),
+        restarts_s=restarts(run.server),
     )
     return {
         "limits": [limit.as_json() for limit in found],

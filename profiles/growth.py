@@ -122,14 +122,24 @@ def per_user(rss_hold_bytes: float, rss_drained_bytes: float, rss_idle_bytes: fl
 
 
 def _slope(served: np.ndarray, rss: np.ndarray, blocks: int, confidence: float) -> Interval | None:
-    """Bytes per request, from block medians; None where there are too few or where no request separates them."""
+    """Bytes per request, from block medians; None where there are too few or where no request separates them.
+
+    Sen's interval rests on a variance that ties make smaller, here and there below zero; then all slopes between two
+    blocks are the interval, which is wider and never wrong.
+    """
     parts = np.array_split(np.arange(len(served)), min(blocks, len(served)))
     x = np.array([np.median(served[part]) for part in parts])
     y = np.array([np.median(rss[part]) for part in parts])
     if len(x) < 5 or x[-1] <= x[0]:
         return None
-    result = stats.theilslopes(y, x, alpha=confidence)
+    with np.errstate(invalid="ignore"):
+        result = stats.theilslopes(y, x, alpha=confidence)
     low, mid, high = float(result.low_slope), float(result.slope), float(result.high_slope)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        i, j = np.triu_indices(len(x), 1)
+        apart = x[j] > x[i]
+        slopes = (y[j] - y[i])[apart] / (x[j] - x[i])[apart]
+        low, high = float(slopes.min()), float(slopes.max())
     return Interval(min(low, mid), mid, max(high, mid), confidence)
 
 

@@ -19,6 +19,7 @@ from measurements.interval import Refusal
 NANOSECONDS = 1e9
 MOST_RESTARTS = 2
 RATE, QUANTILE, RATIO = DERIVED = ("rate", "quantile", "ratio")  # kinds of rows that were worked out (profiles.derived)
+MOST_FALL = 0.5  # of a page's counters: one that falls alone is a metric with a fault
 QUANTILES = {"p50": 0.50, "p95": 0.95, "p99": 0.99}
 RUNNING = re.compile(r"(num_requests_running|requests_running|num_running_reqs|slots?_busy)$")
 WAITING = re.compile(r"(num_requests_waiting|requests_waiting|num_queue_reqs|requests_deferred)$")
@@ -110,6 +111,22 @@ def risen(values: np.ndarray) -> np.ndarray | None:
     if np.count_nonzero(fell) > MOST_RESTARTS or not np.isfinite(values).all():
         return None
     return np.concatenate([[0.0], np.cumsum(np.where(fell, values[1:], steps))])
+
+
+def restarts(table: pa.Table) -> list[float]:
+    """When a service began anew, in seconds into the run: most counters of one page fell from one scrape to the next.
+
+    [] where they fell more often than services restart: then several workers answer in turn.
+    """
+    frame = table.to_pandas()
+    counters = frame[frame["kind"].astype(str) == "counter"].sort_values("at_ns")
+    found: list[float] = []
+    for _, page in counters.groupby("source", observed=True):
+        before = page.groupby(["name", "labels"], observed=True)["value"].shift()
+        known = page.assign(fell=page["value"] < before)[before > 0]
+        share = known.groupby("at_ns")["fell"].mean()
+        found += [float(at_ns) / NANOSECONDS for at_ns in share.index[share > MOST_FALL]]
+    return sorted(found) if len(found) <= MOST_RESTARTS else []
 
 
 def _gauge(times: np.ndarray, values: np.ndarray, start_s: float, end_s: float) -> dict[str, float | None]:

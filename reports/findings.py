@@ -145,7 +145,10 @@ def _verdict_of_stages(
     first = states.index("missed")
     if best is None:
         return words("verdict.stages_never", name=name, rate=levels[first]), "bad"
-    return words("verdict.stages", name=name, rate=q.shown(level_rps(best), q.rate), next=levels[first]), "good"
+    rate = q.shown(level_rps(best), q.rate)
+    if rate == levels[first]:  # two steps that chance gave as many arrivals
+        return words("verdict.stages_by_chance", name=name, rate=rate, next=stages[first].get("name")), "good"
+    return words("verdict.stages", name=name, rate=rate, next=levels[first]), "good"
 
 
 def limit_sentence(finding: Document, words: Words) -> str:

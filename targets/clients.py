@@ -8,7 +8,7 @@ from math import ceil
 from urllib.parse import urlsplit
 
 from targets.contract import FIELD, Contract
-from targets.limits import amount_and_window, rate_rps
+from targets.limits import amount_and_window, in_words, rate_rps
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def sentence(contract: Contract, rate: str, found: Spread, rps: float | None = N
     limits = contract.limits
     carried = rate_rps(rate) * found.clients
     who = "one client carries" if found.clients == 1 else f"{found.clients:,} clients carry"
-    text = f"{rate} per client ({limits.client_key}, per {limits.per_client_scope}): {who} {carried:.3g} requests/s"
+    text = f"{rate} per client ({limits.client_key}, per {limits.per_client_scope}): {who} {in_words(carried)}"
     _, window_s = amount_and_window(rate)
     if window_s > 60:
         text += f" for longer than {window_s:.0f} s"

@@ -17,6 +17,8 @@ SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86_400.0}
 FULL_SHARE, FULL_WAITING = 0.05, 4
 FRONT = re.compile(r"page of nginx")
 UPSTREAM = re.compile(r"upstream|provider|openai|anthropic", re.IGNORECASE)
+TOKEN_QUOTA = re.compile(r"tokens? per (?:min|day|hour)|\b[IO]?TPM\b", re.IGNORECASE)
+REQUEST_QUOTA = re.compile(r"requests? per (?:min|day|hour)|\bRP[MD]\b", re.IGNORECASE)
 POOL = re.compile(
     r"QueuePool|connection pool|pool (?:limit|timeout|is (?:full|exhausted))|too many (?:connections|clients)"
     r"|remaining connection slots",
@@ -175,13 +177,20 @@ def _binding(
         "client": f"rate limit {name} per client binds: {said}{_clients(name, limits, load)}",
         "queue": f"queue {_queue_words(name, limits.queue)} binds: {said}",
         "front": f"{_front_words(limits.front)} binds: {said} before they reached the service",
-        "upstream": f"the upstream's limit binds, not the service: {said}{words}",
+        "upstream": f"the upstream's {_quota(words)} binds, not your CPU: {said}{words}",
         "pool": f"the connection pool binds: {said}{words}",
         "fault": f"a fault, no limit: {said.replace('refused', 'answered')}{words}",
         "unstated": f"{said}{words}, and the contract states no limit that explains it",
     }[kind]
     binds = kind not in ("fault", "unstated")
     return LimitFound(endpoint, name, kind, binds, refused, refused / requests if requests else 0.0, sentence)
+
+
+def _quota(words: str) -> str:
+    """Which of a provider's quotas its words tell of, as OpenAI and Anthropic write them; else only that there is one."""
+    if TOKEN_QUOTA.search(words):
+        return "token quota"
+    return "request quota" if REQUEST_QUOTA.search(words) else "limit"
 
 
 def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitFound]:
@@ -192,7 +201,7 @@ def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitF
     share = f"{engine.full_share * 100:.0f} % of the run"
     full = f"{engine.running} requests ran in it and up to {engine.waiting:,} waited for a place, in {share}"
     if contract.upstream is not None:
-        said = f"the upstream's engine binds, not the service: {full}; more of this service would only wait with them"
+        said = f"the upstream's engine binds, not your CPU: {full}; more of this service would only wait with them"
         return [LimitFound("all", "upstream", "upstream", True, 0, 0.0, said)]
     names = [name for name, q in queues.items() if name not in bound and engine.running >= 0.9 * q.max_concurrent]
     sentences = [f"queue {_queue_words(name, queues)} binds, refusing nothing: {full}" for name in names]
@@ -204,7 +213,7 @@ def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitF
 def _clients(name: str, limits: Limits, load: Load) -> str:
     scope = f", counted in each of {load.processes} processes" if _per_process(limits, load) else ""
     who = "one client" if load.clients == 1 else f"{load.clients:,} clients"
-    allowed = f" that may send {_rate(allowed_rps(name, limits, load))}" if "/" in name else ""
+    allowed = f" that may send {in_words(allowed_rps(name, limits, load))}" if "/" in name else ""
     return f", to {who}{allowed}{scope}"
 
 
@@ -230,18 +239,21 @@ def _front_words(front: Front | None) -> str:
     return f"{front.proxy} in front ({front.rate}, burst {front.burst}, on {front.paths})"
 
 
-def _rate(rps: float) -> str:
-    return f"{rps:.3g} requests/s" if rps >= 1 else f"{rps * 60:.3g} requests/min"
+def in_words(rps: float) -> str:
+    """ "1,667 requests/s", "6.5 requests/s" or "10 requests/min"."""
+    if rps < 1:
+        return f"{rps * 60:.3g} requests/min"
+    return f"{rps:,.0f} requests/s" if rps >= 100 else f"{rps:.3g} requests/s"
 
 
 def _room(rate: str, limits: Limits, load: Load) -> str:
     """What the clients may send together; and whether a run shorter than the limit's window would have met it later."""
     window_s, allowed = amount_and_window(rate)[1], allowed_rps(rate, limits, load)
     who = "one client" if load.clients == 1 else f"{load.clients:,} clients"
-    room = f"{who} may send {_rate(allowed)}"
+    room = f"{who} may send {in_words(allowed)}"
     sent = sum(load.requests.values()) / load.seconds if load.seconds else 0.0
     if load.seconds < window_s and sent > allowed:
-        return f"{room}; this run sent {_rate(sent)} for {load.seconds:.0f} s, kept up for {window_s:.0f} s it would"
+        return f"{room}; this run sent {in_words(sent)} for {load.seconds:.0f} s, kept up for {window_s:.0f} s it would"
     return room
 
 

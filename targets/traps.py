@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from targets.contract import Contract, Endpoint
-from targets.limits import LimitFound, Load, amount_and_window, rate_rps
+from targets.limits import LimitFound, Load, amount_and_window, in_words, rate_rps
 
 DAY_S = 86_400.0
 PERIODS_S = {"readiness": 5.0, "liveness": 10.0}  # as the reference team probes; Kubernetes' default is 10 s for both
@@ -37,7 +37,8 @@ class Table:
 @dataclass(frozen=True)
 class Seen:
     """What the run saw. `asked`: each health check asked once without load ({endpoint, path, purpose, calls, tokens_in,
-    tokens_out}); `health`: endpoint → {asked, failed, failed_in_a_row} under load; `peak_rps`: the most that came."""
+    tokens_out}); `health`: endpoint → {asked, failed, failed_in_a_row} under load; `peak_rps`: the most that came;
+    `restarts_s`: when the service began anew."""
 
     load: Load
     peak_rps: float = 0.0
@@ -45,6 +46,7 @@ class Seen:
     asked: Sequence[Mapping[str, Any]] = ()
     health: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     tables: Sequence[Table] = ()
+    restarts_s: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,10 @@ def limit_by_peer_address(contract: Contract, seen: Seen) -> TrapFound | None:
     rate = min(limits.per_client, key=rate_rps)
     copies = _copies(contract)
     all_rps = rate_rps(rate) * copies
-    each = f" in each of {copies} processes, {all_rps:.3g} requests/s in all" if copies > 1 else ""
+    each = f" in each of {copies} processes, {in_words(all_rps)} in all" if copies > 1 else ""
     refused = sum(found.refused for found in seen.limits if found.kind == "client")
     binds = bool(seen.load.front and refused)
-    met = f"; {refused:,} requests were refused here" if binds else f"; this run sent up to {seen.peak_rps:.3g}/s"
+    met = f"; {refused:,} requests were refused here" if binds else f"; this run sent up to {in_words(seen.peak_rps)}"
     sentence = (
         f"the rate limit keys on the address that the service sees: behind {limits.front.proxy} that is the proxy's, so all "
         f"users together share {rate}{each}{met}; key on the address that the proxy passes on"
@@ -201,6 +203,20 @@ def health_fails_under_load(contract: Contract, seen: Seen) -> TrapFound | None:
     return TrapFound(trap, "binds", sentence, {"failed": sum(told["failed"] for told in failed.values())})
 
 
+def self_restart(contract: Contract, seen: Seen) -> TrapFound | None:
+    """It began anew under load and nobody here told it to."""
+    if not seen.restarts_s:
+        return None
+    times = " and ".join(f"{at_s:.0f} s" for at_s in seen.restarts_s)
+    ill = [name for name, told in seen.health.items() if told.get("failed")]
+    after = f", and {' and '.join(ill)} failed in this run" if ill else ""
+    sentence = (
+        f"the service restarted under this load, at {times} (its counters began at zero again{after}): what it was doing then "
+        "was lost; whoever restarts it on a failed health check should ask for more than one failure, and not while it is busy"
+    )
+    return TrapFound("self_restart", "binds", sentence, {"restarts": len(seen.restarts_s)})
+
+
 def _covered(contract: Contract) -> list[Endpoint]:
     """Health checks on the paths that the proxy limits."""
     front = contract.limits.front
@@ -221,4 +237,5 @@ TRAPS: tuple[Callable[[Contract, Seen], TrapFound | None], ...] = (
     limit_per_process,
     proxy_limits_health,
     health_fails_under_load,
+    self_restart,
 )

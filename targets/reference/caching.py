@@ -15,7 +15,10 @@ MAX_ENTRIES = 10_000
 def require_redis_client(service: str, url: str) -> None:
     """Redis needs a client that is no dependency of Plimsoll; say so in one sentence before the service starts."""
     if url and importlib.util.find_spec("redis") is None:
-        refuse(f"{service}: --set redis={url} needs the redis package; install it (pip install redis) or leave it out.")
+        refuse(
+            f"{service}: --set redis={url} needs the redis package; install it (uv tool install '.[reference,stores]'; in a "
+            "clone: make setup) or leave it out."
+        )
 
 
 class Caches:
@@ -33,7 +36,7 @@ class Caches:
         self._redis: Any = None
         self._redis_error: type[Exception] = OSError
         if redis_url:
-            import redis.asyncio  # type: ignore[import-not-found]
+            import redis.asyncio
 
             self._redis = redis.asyncio.from_url(redis_url)
             self._redis_error = redis.RedisError

@@ -1,5 +1,6 @@
 """The upstream LLM over HTTP: embeddings, Anthropic messages, OpenAI chat (plain and streamed)."""
 
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,16 @@ from typing import Any
 import httpx
 import orjson
 
-API_KEY = "reference-service"  # the emulator asks for none; a real provider's key comes from the environment
+from targets.reference.embedding import embed
+
+KEY_VARIABLE = "PLIMSOLL_UPSTREAM_API_KEY"  # a real provider's key; the emulator asks for none
+REFUSALS = (429, 503, 529)
+MOST_WORDS = 200
+LOCAL = "local"
+LOCAL_EMBEDDINGS = (
+    "local: computed by the service itself; the collection that comes along is made of the emulator's vectors, so a real "
+    "provider's do not fit it"
+)
 
 
 class UpstreamError(Exception):
@@ -30,8 +40,8 @@ class Completion:
 class Upstream:
     """One pool of keep-alive connections to one provider."""
 
-    def __init__(self, base_url: str, api_key: str = "", connections: int = 200, timeout_s: float = 30.0) -> None:
-        key = api_key or API_KEY
+    def __init__(self, base_url: str, connections: int = 200, timeout_s: float = 30.0) -> None:
+        key = os.environ.get(KEY_VARIABLE) or "reference-service"
         self._client = httpx.AsyncClient(
             base_url=base_url,
             timeout=httpx.Timeout(timeout_s, pool=timeout_s),
@@ -50,7 +60,7 @@ class Upstream:
             raise UpstreamError(504, f"upstream {path} timed out ({type(error).__name__})") from error
         except httpx.HTTPError as error:
             raise UpstreamError(502, f"upstream {path} failed ({type(error).__name__})") from error
-        _check(response.status_code, path)
+        await _check(response, path)
         try:
             return orjson.loads(response.content)
         except orjson.JSONDecodeError as error:
@@ -61,6 +71,9 @@ class Upstream:
         return len((await self._request("GET", "/v1/models", timeout_s=timeout_s))["data"])
 
     async def embed(self, text: str, model: str) -> list[float]:
+        """The vector of a text; model "local": our own, computed here."""
+        if model == LOCAL:
+            return [float(value) for value in embed([text])[0]]
         body = await self._request("POST", "/v1/embeddings", {"model": model, "input": text})
         return list(body["data"][0]["embedding"])
 
@@ -99,7 +112,7 @@ class Upstream:
         usage: dict[str, int] = {}
         try:
             async with self._client.stream("POST", "/v1/chat/completions", json=request) as response:
-                _check(response.status_code, "/v1/chat/completions")
+                await _check(response, "/v1/chat/completions")
                 async for line in response.aiter_lines():
                     data = line[5:].strip() if line.startswith("data:") else ""
                     if data == "[DONE]":
@@ -117,8 +130,19 @@ class Upstream:
         yield Completion("".join(pieces), model, usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0))
 
 
-def _check(status: int, path: str) -> None:
-    if status in (429, 503, 529):
-        raise UpstreamError(503, f"upstream {path} refused with {status}")
+async def _check(response: httpx.Response, path: str) -> None:
+    """A refusal is handed on with the provider's reason: whose limit it was is told apart by nothing else."""
+    status = response.status_code
+    if status in REFUSALS:
+        reason = _reason(await response.aread())
+        raise UpstreamError(503, f"upstream {path} refused with {status}{reason}")
     if status >= 400:
         raise UpstreamError(502, f"upstream {path} answered {status}")
+
+
+def _reason(body: bytes) -> str:
+    """ ": Rate limit reached …" of an error in OpenAI's or Anthropic's shape; "" of any other."""
+    try:
+        return f": {orjson.loads(body)['error']['message']}"[:MOST_WORDS]
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return ""

@@ -7,6 +7,7 @@ import pytest
 
 from measurements.rundir import RunDirectory
 from plimsoll import afterwards
+from plimsoll.placement import Placement
 from plimsoll.spec import Spec
 from profiles.stacks import Capture, Frame, write_speedscope
 from tests.loadtests.real_runs import contract
@@ -37,6 +38,20 @@ def test_a_profile_that_cannot_be_taken_says_why() -> None:
     assert "paid" in afterwards._why_not(Spec(contract=paid), {"target": [1]})
     assert "not on this machine" in afterwards._why_not(Spec(contract=free), {"target": []})
     assert "contract" in afterwards._why_not(Spec(locustfile=Path("x.py")), {"target": [1]})
+
+
+def test_a_fault_of_the_profile_is_a_sentence_and_the_run_keeps_its_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **words: object) -> None:
+        raise ValueError("interval is out of order")
+
+    monkeypatch.setattr(afterwards.passes, "profile", broken)
+    spec = Spec(contract=contract("http://127.0.0.1:1", [{"name": "work", "path": "/"}]))
+    run, heard = RunDirectory.create(tmp_path, "planted"), list[str]()
+    afterwards.profile(spec, run, ["http://127.0.0.1:1"], {"target": [1]}, {}, Placement([], [], ""), heard.append)
+    assert "by a fault of Plimsoll (ValueError: interval is out of order); the run stands as it is" in heard[-1]
+    assert not run.has("profiles/profiles.json")
 
 
 def profiled(out: Path, hog_s: float, each_ms: float) -> Path:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from profiles.growth import MIB, growth, per_user, told_from_cache
+from measurements.interval import Interval
+from profiles.growth import MIB, _slope, growth, per_user, told_from_cache
 
 RATE_RPS = 100.0
 
@@ -63,6 +64,16 @@ def test_growth_over_few_requests_is_not_yet_a_leak() -> None:
     found = growth(at_s, rss, done_s, start_s=0, end_s=9)
     assert found["verdict"] == "growing"
     assert "1,000 requests" in found["why"]
+
+
+def test_memory_that_hardly_ever_changes_under_few_requests_has_a_slope_with_an_interval_all_the_same() -> None:
+    at_s = [0.5 * k for k in range(20)]
+    rss = [100.0 * MIB] * 15 + [99.0 * MIB] + [100.0 * MIB] * 4
+    found = growth(at_s, rss, [1.0, 1.2, 8.0], start_s=0, end_s=10)
+    slope = found["slope_mib_per_1000_requests"]
+    assert found["verdict"] in ("no_leak", "unknown")
+    assert slope is None or slope["low"] <= slope["mid"] <= slope["high"]
+    assert _slope(np.array([0.0, 1, 1, 1, 1]), np.array([2.0, 2, 0, 2, 2]), 5, 0.95) == Interval(-2.0, 0.0, 0.0, 0.95)
 
 
 def test_too_short_a_time_is_refused_with_the_remedy() -> None:

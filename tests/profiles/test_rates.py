@@ -5,7 +5,7 @@ import math
 import pyarrow as pa
 import pytest
 
-from profiles.rates import per_window, quantile
+from profiles.rates import per_window, quantile, restarts
 from profiles.scrape import SERVER
 
 
@@ -32,6 +32,23 @@ def test_a_restart_sets_a_counter_to_zero_and_loses_nothing_after_it() -> None:
     values = {0.0: 100.0, 1.0: 110.0, 2.0: 4.0, 3.0: 14.0}
     found = per_window(scraped(("c_total", "{}", "counter", values)), [("stage", 0, 3)])["stage"]
     assert found["counters"][0]["increase"] == pytest.approx(10 + 4 + 10)
+
+
+def test_a_service_restarted_when_most_of_its_counters_fell_at_once() -> None:
+    falls = {0.0: 100.0, 1.0: 110.0, 2.0: 4.0, 3.0: 14.0}
+    table = scraped(("a_total", "{}", "counter", falls), ("b_total", "{}", "counter", falls))
+    assert restarts(table) == [2.0]
+    one_of_three = scraped(
+        ("a_total", "{}", "counter", falls), *((f"{name}_total", "{}", "counter", rising(1, 3)) for name in "bc")
+    )
+    assert restarts(one_of_three) == []
+    gauge = scraped(("a", "{}", "gauge", falls))
+    assert restarts(gauge) == []
+
+
+def test_workers_that_answer_in_turn_are_no_restarts() -> None:
+    values = {float(s): 100.0 + s if s % 2 else 50.0 + s for s in range(11)}
+    assert restarts(scraped(("c_total", "{}", "counter", values))) == []
 
 
 def test_a_counter_of_whichever_worker_answered_is_refused_with_the_remedy() -> None:

@@ -93,11 +93,13 @@ def running(name: str, directory: Path, **arguments: Any) -> Iterator[Running]:
 
 
 class FakeUpstream:
-    """Anthropic and OpenAI shapes with fixed answers; counts calls by path; `failing` makes it answer 500."""
+    """Anthropic and OpenAI shapes with fixed answers; counts calls by path; `failing` makes it answer 500, `quota` 429
+    with these words."""
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.failing = False
+        self.quota = ""
         self.reply = "안녕하세요, 요청하신 내용을 안내해 드립니다."
         upstream = self
 
@@ -112,14 +114,16 @@ class FakeUpstream:
             def do_POST(self) -> None:
                 upstream.calls[self.path] += 1
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if body.get("stream"):
+                if upstream.quota:
+                    self._answer({"error": {"message": upstream.quota}})
+                elif body.get("stream"):
                     self._stream()
                 else:
                     self._answer(upstream.answer(self.path, body))
 
             def _answer(self, body: Any) -> None:
                 data = json.dumps(body).encode()
-                self.send_response(500 if upstream.failing else 200)
+                self.send_response(500 if upstream.failing else 429 if upstream.quota else 200)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)

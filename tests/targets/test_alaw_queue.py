@@ -63,6 +63,16 @@ def ask(url: str, number: int = 0) -> httpx.Response:
     return CLIENT.post(f"{url}/api/search", json={"query": f"질의 {number}"})
 
 
+def test_the_status_document_has_its_teams_shape(tmp_path: Path, held: Held):
+    held.go.set()
+    with service(tmp_path, held) as url:
+        assert ask(url).status_code == 200
+        document = CLIENT.get(f"{url}/api/queue/status/json").json()
+    assert set(document) == {"timestamp", "queue_stats"} and set(document["queue_stats"]) == {"search", "analysis"}
+    assert all({"pending", "running"} <= queue.keys() for queue in document["queue_stats"].values())
+    assert document["queue_stats"]["search"]["completed"] == 1
+
+
 def stats(url: str) -> dict[str, Any]:
     return CLIENT.get(f"{url}/api/queue/status/json").json()["queue_stats"]
 
@@ -82,6 +92,7 @@ def test_two_searches_run_ten_wait_and_the_thirteenth_is_refused(tmp_path: Path,
         assert refused.status_code == 503
         assert "full" in refused.json()["detail"]
         assert CLIENT.get(f"{url}/api/queue/health").status_code == 503
+        assert CLIENT.post(f"{url}/api/search", json={"query": ""}).status_code == 422  # it asks for no place
         held.go.set()
         assert [answer.result().status_code for answer in waiting] == [200] * 12
         assert held.most == 2

@@ -76,8 +76,10 @@ def test_the_same_question_again_costs_no_call_of_the_llm(client: httpx.Client, 
 
 
 @pytest.mark.parametrize(("length", "status"), [(500, 200), (501, 422), (0, 422)])
-def test_a_question_has_1_to_500_characters(client: httpx.Client, length: int, status: int):
+def test_a_question_has_1_to_500_characters(client: httpx.Client, upstream: FakeUpstream, length: int, status: int):
+    paid = upstream.calls.total()
     assert ask(client, "가" * length, "user-015").status_code == status
+    assert upstream.calls.total() == paid + (status == 200)
 
 
 def test_detailed_feedback_is_for_admins_only(client: httpx.Client):

@@ -97,8 +97,25 @@ def test_server_timing_accounts_for_the_whole_request(client: httpx.Client):
     assert spent["retrieval"] > 0 and spent["upstream"] > 0
 
 
-def test_an_empty_request_is_refused_with_422(client: httpx.Client):
-    assert client.post(GENERATE, json={"user_request": ""}).status_code == 422
+@pytest.mark.parametrize("wish", ["", "가" * 2001])
+def test_an_empty_or_endless_request_is_refused_with_422_and_costs_nothing(
+    client: httpx.Client, upstream: FakeUpstream, wish: str
+):
+    paid = upstream.calls.total()
+    refused = client.post(GENERATE, json={"user_request": wish})
+    assert refused.status_code == 422
+    assert refused.headers["server-timing"].startswith("rest;")  # no stage was entered
+    assert upstream.calls.total() == paid
+
+
+def test_an_upstream_that_refuses_is_a_503_with_the_providers_words(client: httpx.Client, upstream: FakeUpstream):
+    upstream.quota = "Rate limit reached for tokens per min; try again in 3.205s."
+    try:
+        refused = client.post(GENERATE, json={"user_request": "아직 아무도 묻지 않은 요청"})
+    finally:
+        upstream.quota = ""
+    assert refused.status_code == 503
+    assert "refused with 429: Rate limit reached for tokens per min" in refused.json()["detail"]
 
 
 def test_a_failing_upstream_is_a_502_and_turns_health_to_503(client: httpx.Client, upstream: FakeUpstream):

@@ -71,7 +71,24 @@ def test_the_upstreams_no_is_not_the_services():
     refusal = Refusal("generate", 503, "upstream /v1/messages refused with 429", 7)
     found = first(KAKAO, Load(60, {"generate": 70}), refusal)
     assert found.kind == "upstream"
-    assert found.sentence.startswith("the upstream's limit binds, not the service: 7 of 70")
+    assert found.sentence.startswith("the upstream's limit binds, not your CPU: 7 of 70")
+
+
+@pytest.mark.parametrize(
+    ("said", "quota"),
+    [
+        ("Rate limit reached for tokens per min; try again in 3.205s.", "token quota"),  # our emulator
+        ("Rate limit reached for gpt-4 on tokens per min (TPM): Limit 10000, Used 9800", "token quota"),  # OpenAI
+        ("would exceed your organization's rate limit of 40,000 input tokens per minute", "token quota"),  # Anthropic
+        ("Rate limit reached for requests per min; try again in 1.000s.", "request quota"),
+        ("The engine is full: all slots are busy and so is the queue.", "limit"),
+    ],
+)
+def test_which_of_the_providers_quotas_binds_is_read_from_its_words(said: str, quota: str):
+    refusal = Refusal("generate", 503, f"upstream /v1/messages refused with 429: {said}", 7)
+    found = first(KAKAO, Load(60, {"generate": 70}), refusal)
+    assert found.kind == "upstream"
+    assert found.sentence.startswith(f"the upstream's {quota} binds, not your CPU: 7 of 70")
 
 
 def test_an_engine_that_is_full_is_its_queue_and_its_quota_is_no_queue():
@@ -139,7 +156,7 @@ def test_an_engine_that_is_full_binds_although_it_refuses_nothing():
     full = Engine(running=64, waiting=36, full_share=0.41)
     found = first(ENCAR, Load(60, {"ask": 400}, clients=397, engine=full))
     assert (found.kind, found.binds, found.refused) == ("upstream", True, 0)
-    assert found.sentence.startswith("the upstream's engine binds, not the service: 64 requests ran in it and up to 36")
+    assert found.sentence.startswith("the upstream's engine binds, not your CPU: 64 requests ran in it and up to 36")
     assert "in 41 % of the run" in found.sentence
     itself = first(LLM, Load(60, {"chat": 400}, engine=full))
     assert (itself.limit, itself.kind) == ("chat", "queue")
@@ -150,3 +167,12 @@ def test_an_engine_that_is_full_binds_although_it_refuses_nothing():
 @pytest.mark.parametrize("engine", [Engine(64, 2, 0.4), Engine(64, 30, 0.01), None])
 def test_who_waits_for_a_moment_does_not_make_an_engine_full(engine: Engine | None):
     assert not first(ENCAR, Load(60, {"ask": 400}, engine=engine)).binds
+
+
+def test_rates_are_written_as_people_write_them():
+    assert [limits.in_words(rps) for rps in (1666.7, 66.17, 6.5, 10 / 60)] == [
+        "1,667 requests/s",
+        "66.2 requests/s",
+        "6.5 requests/s",
+        "10 requests/min",
+    ]

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from targets.contract_file import load as load_contract
+from targets.payload import data_folder
 from targets.reference.llm.parameters import Parameters, load, shapes
 from targets.reference.llm.scheduler import Job, make
 
@@ -56,3 +58,11 @@ def test_published_engines_are_met(
     for streams, (itl_ms, tokens_per_s) in published.items():
         got = closed_loop(load(Path(name)), streams, prompt_tokens, output_tokens)
         assert got == (pytest.approx(itl_ms, rel=0.05), pytest.approx(tokens_per_s, rel=0.12))
+
+
+@pytest.mark.parametrize(("contract", "shape"), [("llm-8b", "llama-8b-h100"), ("llm-70b", "llama-70b-2xh100")])
+def test_a_published_shape_is_a_target_whose_contract_states_its_slots(contract: str, shape: str) -> None:
+    described = load_contract(data_folder() / f"{contract}.toml")
+    assert described.target.control is not None and f"--config {shape}" in described.target.control.start
+    batching, queue = load(Path(shape)).batching, described.limits.queue["chat"]
+    assert (queue.max_concurrent, queue.max_queue_size) == (batching.slots, batching.max_waiting)

@@ -98,8 +98,10 @@ def test_an_upstream_that_fails_is_a_502_streamed_or_not(client: httpx.Client, u
         ({"message": "1 < 2 이고 script 라는 낱말은 괜찮습니다"}, 200),
     ],
 )
-def test_input_rules(client: httpx.Client, fault: dict[str, Any], status: int):
+def test_input_rules(client: httpx.Client, upstream: FakeUpstream, fault: dict[str, Any], status: int):
+    paid = upstream.calls.total()
     assert chat(client, **{"message": "안녕하세요", **fault}).status_code == status
+    assert upstream.calls.total() == paid + (2 if status == 200 else 0)  # an embedding and a completion, or nothing
 
 
 def test_every_health_probe_pays_for_a_completion(client: httpx.Client, upstream: FakeUpstream):

@@ -54,7 +54,7 @@ def test_a_limiter_on_the_peers_address_behind_a_proxy_is_named_and_binds_when_i
     declared = found(SAJU, peak_rps=30.0)["limit_by_peer_address"]
     assert declared.state == "declared"
     assert "all users together share 100/minute in each of 12 processes, 20 requests/s in all" in declared.sentence
-    assert "this run sent up to 30/s" in declared.sentence
+    assert "this run sent up to 30 requests/s" in declared.sentence
     behind = Load(100, {"chat": 500}, clients=1, processes=4, front=True)
     assert found(SAJU, load=behind, limits=[CLIENT_BINDS])["limit_by_peer_address"].state == "binds"
     assert "limit_by_peer_address" not in found(limited(SAJU, client_key="header:X-User"))
@@ -112,11 +112,18 @@ def test_a_health_check_that_fails_because_the_queue_is_full_is_named():
     assert not found(ALAW, limits=[QUEUE_BINDS], health=fine)
 
 
+def test_a_service_that_restarted_under_load_is_named_with_the_moment_and_the_health_check_that_failed():
+    failed = {"health": {"asked": 70, "failed": 3, "failed_in_a_row": 2}}
+    trap = found(ALAW, restarts_s=[301.4], health=failed)["self_restart"]
+    assert trap.state == "binds"
+    assert "restarted under this load, at 301 s" in trap.sentence and "and health failed in this run" in trap.sentence
+    assert "self_restart" not in found(ALAW, health=failed)
+
+
 def test_the_names_are_those_that_the_reference_services_give_their_traps():
     built_in = {*saju.TRAPS, *encar.TRAPS, *alaw.TRAPS}
     named = {look.__name__ for look in traps.TRAPS} - {"health_fails_under_load"} | {"full_queue_is_unhealthy"}
-    assert named <= built_in
-    assert built_in - named == {"self_restart"}  # off unless asked for, and what triggers it is named
+    assert named == built_in
 
 
 def test_met_traps_come_before_priced_ones_and_those_before_declared_ones():

@@ -5,8 +5,8 @@
 
 TRAPS = {
     "self_restart": (
-        "Off unless asked for: every `restart_check_s` (300 s) it probes its own /api/queue/health and restarts itself "
-        "when that fails, dropping what it is doing; a full queue makes the probe fail, so a load test can trigger it."
+        "Every `restart_check_s` (300 s) it probes its own /api/queue/health and restarts itself when that fails, "
+        "dropping what it is doing; a full queue makes the probe fail, so a load test can trigger it. Off: it stays up."
     ),
     "full_queue_is_unhealthy": (
         "The health check answers 503 while a queue is full, so that load looks like a fault. "

@@ -42,7 +42,7 @@ class Settings(ServiceSettings):
     case_analysis_timeout_s: float | None = Field(default=None, gt=0)
     memory_warning_mib: float = Field(default=1024, gt=0)
     restart_check_s: float = Field(default=300, gt=0)
-    self_restart: bool = False
+    self_restart: bool = True
     full_queue_is_unhealthy: bool = True
     proxy_limits_health: bool = True
 

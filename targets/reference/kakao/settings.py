@@ -4,6 +4,7 @@ from pydantic import Field
 
 from targets.reference.launch import Service
 from targets.reference.settings import ServiceSettings
+from targets.reference.upstream import LOCAL_EMBEDDINGS
 
 
 class Settings(ServiceSettings):
@@ -13,7 +14,7 @@ class Settings(ServiceSettings):
     upstream_connections: int = Field(default=200, ge=1)
     upstream_timeout_s: float = Field(default=30.0, gt=0)
     model: str = "claude-sonnet"
-    embedding_model: str = "text-embedding-3-small"
+    embedding_model: str = Field(default="text-embedding-3-small", description=LOCAL_EMBEDDINGS)
     max_tokens: int = Field(default=400, ge=1)
     policies: int = Field(default=2400, ge=50, le=100_000)
     rebuild: bool = False

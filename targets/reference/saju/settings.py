@@ -4,6 +4,7 @@ from pydantic import Field
 
 from targets.reference.launch import Service
 from targets.reference.settings import ServiceSettings
+from targets.reference.upstream import LOCAL_EMBEDDINGS
 
 
 class Settings(ServiceSettings):
@@ -13,7 +14,7 @@ class Settings(ServiceSettings):
     upstream_connections: int = Field(default=100, ge=1)
     upstream_timeout_s: float = Field(default=30.0, gt=0)
     production: bool = Field(default=False, description="gpt-4 instead of gpt-3.5-turbo")
-    embedding_model: str = "text-embedding-3-small"
+    embedding_model: str = Field(default="text-embedding-3-small", description=LOCAL_EMBEDDINGS)
     max_tokens: int = Field(default=300, ge=1)
     database: str = Field(default="", description="SQLAlchemy URL (its team: MySQL); empty: SQLite of this instance")
     redis: str = Field(default="", description="URL of a Redis for sessions; empty: a table per worker")
