@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest test lint gate prove prove-gate prove-llm report peers engine profile bench clean
+.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-llm prove-capacity report peers engine profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -28,6 +28,13 @@ DURATION ?= 80
 loadtest: setup ## load the embedded service and say what to buy (TARGET=kakao alaw encar saju llm)
 	@$(BIN)/plimsoll run targets/$(TARGET).toml --start --shape breakpoint --duration $(DURATION) --warmup 3 --profile
 
+SEARCH_S ?= 120
+VERIFY_S ?= 240
+capacity: setup ## search its line, plan, try the plan (TARGET=kakao alaw encar saju llm); ends with verification.json
+	@$(BIN)/plimsoll search targets/$(TARGET).toml --start --budget $(SEARCH_S)
+	@$(BIN)/plimsoll plan runs/latest
+	@$(BIN)/plimsoll verify runs/latest --budget $(VERIFY_S) || test $$? -eq 1
+
 lint: setup ## ruff, mypy, layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
@@ -39,6 +46,9 @@ prove: setup ## ground truth: prints a table of truth, measured, error, verdict
 
 prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTorch's CPU build up apart, 1.2 GB)
 	@$(BIN)/python -P -m targets.reference.llm.accuracy docs/accuracy.md
+
+prove-capacity: setup ## plans against what is then measured, a table into docs/accuracy.md (an hour; the real engine where set up)
+	@$(BIN)/python -P -m tests.prove.predictions all --write
 
 report: setup ## write report.html of the newest run again
 	@$(BIN)/plimsoll report runs/latest

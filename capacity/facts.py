@@ -90,6 +90,7 @@ class Facts:
 def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) -> Facts:
     """`stages` by rising rate, at least one."""
     top = plateau.stages if plateau else [stages[-1]]
+    one_run = len({stage.run.path for stage in stages}) == 1
     enough = [stage for stage in stages if stage.count >= 20 and stage.response_mean_ms is not None]
     dependencies = sorted({role for stage in stages for role in stage.dependencies})
     return Facts(
@@ -113,7 +114,9 @@ def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) 
         dependency_busiest=_per_role(
             top, dependencies, lambda stage, role: stage.figure(role, "busiest_process_cores")
         ),
-        target_demand=demand.fit(stages, "target", lambda stage: stage.cores("target")),
+        target_demand=demand.resampled(
+            demand.fit(stages, "target", lambda stage: stage.cores("target")), run.windows if one_run else None
+        ),
         busiest_demand=demand.fit(
             stages, "busiest_process", lambda stage: stage.figure("target", "busiest_process_cores")
         ),

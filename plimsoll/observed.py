@@ -33,8 +33,9 @@ MOST_TIMES = 20_000  # of an endpoint: evenly thinned, for a simulation to draw 
 
 def documents(directory: RunDirectory) -> RunDocuments:
     """All that `capacity` reads of one finished run; what was not observed stays None."""
+    from capacity import demand, service_times
     from capacity import documents as capacity_documents
-    from capacity import service_times
+    from plimsoll import windows
 
     bare = capacity_documents.RunDocuments(
         directory.read_json("run.json"), directory.read_json("summary.json"), directory.read_json("validity.json"),
@@ -53,6 +54,7 @@ def documents(directory: RunDirectory) -> RunDocuments:
         } or None,
         errors=_errors(directory),
         replica_times=_replica_times(directory, bare.summary) if bare.replicas > 1 else None,
+        windows=windows.of(directory, demand.usable(stages)),
     )  # fmt: skip
 
 

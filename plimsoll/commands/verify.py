@@ -34,14 +34,14 @@ class Frozen:
         return self.home.path.parent / planning.LEDGER
 
 
-def verify(plan_dir: Path, budget_s: float, seed: int, lang: str, as_json: bool, quiet: bool) -> None:
+def verify(plan_dir: Path, budget_s: float, seed: int, only: str | None, lang: str, as_json: bool, quiet: bool) -> None:
     from capacity import judgement
     from reports.render import render
 
     frozen = freeze(plan_dir)
     if budget_s < LEAST_S:
         raise UsageError(f"--budget {budget_s:g}: a trial takes {LEAST_S:g} s of load, so give that or more")
-    found, entries = try_out(frozen, budget_s, seed, quiet or as_json)
+    found, entries = try_out(frozen, budget_s, seed, quiet or as_json, only)
     document = judgement.verification(frozen.sha256, found) | {"at": _now(), "seed": seed}
     for folder in {frozen.folder.resolve(), frozen.home.path.resolve()}:
         RunDirectory(folder).write_json("verification.json", document)
@@ -79,8 +79,10 @@ def freeze(plan_dir: Path) -> Frozen:
     return Frozen(document, plan_sha256(document), plan_dir, RunDirectory.open(home))
 
 
-def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool) -> tuple[list[Any], list[Any]]:
-    """(tests, ledger entries)."""
+def try_out(
+    frozen: Frozen, budget_s: float, seed: int, quiet: bool, only: str | None = None
+) -> tuple[list[Any], list[Any]]:
+    """(tests, ledger entries). `only`: of the predictions with this in their name."""
     from capacity import judgement, predictions
     from plimsoll import lose_one, trial
     from plimsoll.display import watcher
@@ -88,7 +90,7 @@ def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool) -> tuple[li
     contract, contract_path = trial.contract_of(frozen.home)
     _may_cost(contract, budget_s, frozen)
     documents = observed.documents(frozen.home)
-    numbers, tests = _sort(frozen, documents)
+    numbers, tests = _wanted(frozen, only), []
     why_not = _elsewhere(frozen) or ("" if contract.target.control else f"not testable here: {REMEDY_CONTROL}")
     watching = watcher(quiet)
     bench = trial.Bench(
@@ -103,7 +105,7 @@ def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool) -> tuple[li
             tests.append(judgement.Retest(one.what, None, one.predicted, None, note=reason))
         else:
             possible.append(one)
-    lose = possible and documents.replicas == 1
+    lose = possible and documents.replicas == 1 and only is None
     count = max(1, int((budget_s - (2 * LOSE_ONE_S if lose else 0)) // LEAST_S))
     entries, tried = [], []
     each_s = (budget_s - (2 * LOSE_ONE_S if lose else 0)) / max(1, min(count, len(possible)))
@@ -165,8 +167,8 @@ def _figures(test: Mapping[str, Any]) -> str:
     return f"{measured}, measured {figure(test['measured'])}{spread}{bound}"
 
 
-def _sort(frozen: Frozen, documents: Any) -> tuple[list[Mapping[str, Any]], list[Any]]:
-    """(predictions that are numbers, nothing yet tested); UsageError where the plan holds only refusals."""
+def _wanted(frozen: Frozen, only: str | None) -> list[Mapping[str, Any]]:
+    """The predictions that are numbers; UsageError where the plan holds only refusals, or none is called so."""
     numbers = [raw for raw in frozen.document["predictions"] if raw.get("capacity_rps")]
     if not numbers:
         reasons = frozen.document.get("refusals") or [
@@ -175,7 +177,11 @@ def _sort(frozen: Frozen, documents: Any) -> tuple[list[Mapping[str, Any]], list
         raise UsageError(
             f"{frozen.folder}/plan.json holds no number to try: {reasons[0]['reason']}; {reasons[0]['remedy']}"
         )
-    return numbers, []
+    found = [raw for raw in numbers if only is None or only in raw["what"]]
+    if not found:
+        known = ", ".join(repr(raw["what"]) for raw in numbers)
+        raise UsageError(f"--only {only}: no prediction of {frozen.folder} is called so; there are {known}")
+    return found
 
 
 def _may_cost(contract: Any, budget_s: float, frozen: Frozen) -> None:
