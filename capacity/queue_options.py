@@ -8,9 +8,10 @@ from typing import Any, get_args
 
 import numpy as np
 
-from capacity import queue_settings, service_times
+from capacity import engine, queue_settings, service_times
 from capacity.demand import ServiceDemand
 from capacity.documents import RunDocuments, Stage, between
+from capacity.engine import EngineModel
 from capacity.figures import figure
 from capacity.queue_settings import QueueSetting
 from capacity.replica_search import Goal, holds, interval, replicas_for
@@ -21,7 +22,8 @@ from capacity.simulation import Discipline, Routing
 class QueueModel:
     """A queue of the contract with the service times (n,) in s that were measured behind it.
 
-    `share`: this endpoint's requests per arrival. `cpu_s`: CPU-seconds of one of its requests.
+    `share`: this endpoint's requests per arrival. `cpu_s`: CPU-seconds of one of its requests. `engine`: where the target
+    is an LLM engine, whose places share every step.
     """
 
     name: str
@@ -31,6 +33,7 @@ class QueueModel:
     share: float
     cpu_s: float
     goal: Goal
+    engine: EngineModel | None = None
 
     @property
     def discipline(self) -> Discipline:
@@ -59,7 +62,16 @@ def models(
         goal = Goal(slo.get("error_rate", 0.01), 0.95, within / 1000 if within else None)
         setting = QueueSetting.of(section)
         found.append(
-            QueueModel(queue, endpoint, setting, times, sum(counts) / arrivals, min(cpu_s, float(times.mean())), goal)
+            QueueModel(
+                queue,
+                endpoint,
+                setting,
+                times,
+                sum(counts) / arrivals,
+                min(cpu_s, float(times.mean())),
+                goal,
+                engine.of(run, stages, endpoint, setting),
+            )
         )
     return found
 
