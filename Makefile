@@ -42,13 +42,14 @@ test: setup lint ## lint and tests (under 8 minutes on two cores)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile || { echo "tried once more, alone: a real process on a shared machine has bad seconds; what fails twice fails"; $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 prove: setup ## ground truth: prints a table of truth, measured, error, verdict
-	@$(BIN)/python -m pytest -q -m prove tests/prove tests/targets/test_workload_speed.py
+	@$(BIN)/python -m pytest -q -m prove tests/prove tests/targets/test_workload_speed.py --ignore=tests/prove/test_bottlenecks.py
 
 prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTorch's CPU build up apart, 1.2 GB)
 	@$(BIN)/python -P -m targets.reference.llm.accuracy docs/accuracy.md
 
-prove-capacity: setup ## plans against what is then measured, a table into docs/accuracy.md (an hour; the real engine where set up)
-	@$(BIN)/python -P -m tests.prove.predictions all --write
+prove-capacity: setup ## planted bottlenecks, and plans against what is then measured: tables into docs/accuracy.md (50 minutes)
+	@$(BIN)/python -m pytest -q -m prove tests/prove/test_bottlenecks.py --write-accuracy docs/accuracy.md
+	@$(BIN)/python -m tests.prove.predictions all --write
 
 report: setup ## write report.html of the newest run again
 	@$(BIN)/plimsoll report runs/latest
