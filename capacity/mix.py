@@ -93,19 +93,20 @@ def line(windows: Windows, used: np.ndarray) -> tuple[Interval, Interval] | None
     numbers = np.unique(windows.stage)
     if len(numbers) < 3:
         return None
-    rows = [np.flatnonzero(windows.stage == number) for number in numbers]
     rate, load = windows.work.sum(axis=1) / windows.length_s, used / windows.length_s
     rng = np.random.default_rng(1)
-    draws = []
-    for draw in range(DRAWS + 1):
-        picks = [own if draw == 0 else own[_blocks(len(own), rng)] for own in rows]
-        x = np.array([rate[pick].mean() for pick in picks])
-        y = np.array([load[pick].mean() for pick in picks])
-        root = 1 / np.sqrt(np.maximum(x, 1e-9))
-        solution, *_ = np.linalg.lstsq(np.column_stack([root, x * root]), y * root, rcond=None)
-        draws.append(solution)
-    found = np.array(draws)
-    return _interval(np.maximum(found[1:, 0], 0), max(0.0, found[0, 0])), _interval(found[1:, 1], found[0, 1])
+    x, y = np.empty((DRAWS + 1, len(numbers))), np.empty((DRAWS + 1, len(numbers)))
+    for k, number in enumerate(numbers):
+        own = np.flatnonzero(windows.stage == number)
+        picks = own[np.array([_blocks(len(own), rng) for _ in range(DRAWS)])]
+        x[:, k] = np.append(rate[own].mean(), rate[picks].mean(axis=1))
+        y[:, k] = np.append(load[own].mean(), load[picks].mean(axis=1))
+    weight = 1 / np.maximum(x, 1e-9)  # the variance of a stage's cores grows with its rate
+    total, mean_x, mean_y = weight.sum(axis=1), (weight * x).sum(axis=1), (weight * y).sum(axis=1)
+    spread = total * (weight * x * x).sum(axis=1) - mean_x**2
+    slope = (total * (weight * x * y).sum(axis=1) - mean_x * mean_y) / np.maximum(spread, 1e-12)
+    base = (mean_y - slope * mean_x) / total
+    return _interval(np.maximum(base[1:], 0), max(0.0, float(base[0]))), _interval(slope[1:], float(slope[0]))
 
 
 def _level(
@@ -140,9 +141,10 @@ def _within(columns: np.ndarray, stage: np.ndarray) -> np.ndarray:
 
 
 def _blocks(n: int, rng: np.random.Generator) -> np.ndarray:
-    """n rows made of blocks of consecutive ones."""
-    starts = rng.integers(0, max(1, n - BLOCK + 1), -(-n // BLOCK))
-    return (starts[:, None] + np.arange(BLOCK)).ravel()[:n] % n
+    """n rows made of blocks of consecutive ones; a short stretch is cut into four at least."""
+    length = max(1, min(BLOCK, n // 4))
+    starts = rng.integers(0, n - length + 1, -(-n // length))
+    return (starts[:, None] + np.arange(length)).ravel()[:n]
 
 
 def _ratios(done: np.ndarray, sums: np.ndarray) -> list[Interval | None]:

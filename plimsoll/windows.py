@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from capacity.mix import Windows
 
 LENGTH_S = 1.0
+MOST_ROWS = 2_000_000  # beyond, the columns would need more memory than the answer is worth
 COUNTED = ("bytes_in", "bytes_out", "tokens_in", "tokens_out")
 KEY = ["worker", "seq", "step"]
 
 
 def of(directory: RunDirectory, stages: list[Stage]) -> Windows | None:
-    """Of the stages given, in whole seconds; None without rows or observation, or where nothing was at rest."""
+    """Of the stages given, in whole seconds; None without rows or observation, or with too many rows."""
     from capacity.mix import Windows
 
-    if not stages or not directory.has("resources.parquet"):
+    if not stages or not directory.has("resources.parquet") or sum(stage.count for stage in stages) > MOST_ROWS:
         return None
     rows = _rows(directory)
     if not len(rows):

@@ -33,11 +33,11 @@ def test_chance_in_the_mix_tells_a_dear_endpoint_from_a_cheap_one() -> None:
 
 def test_nine_of_ten_intervals_hold_the_truth() -> None:
     inside = 0
-    for seed in range(60):
+    for seed in range(30):
         made = seconds(seed)
         found = mix.per_endpoint(made, made.used["cpu_s"], Interval(0.0062, 0.0064, 0.0066, 0.9), "c.toml")
         inside += sum(isinstance(one, Interval) and one.contains(TRUE_S[name]) for name, one in found.items())
-    assert 0.8 <= inside / 120 <= 0.99
+    assert 0.8 <= inside / 60 <= 0.99
 
 
 def test_a_cost_that_falls_with_the_load_makes_no_endpoint_dear() -> None:
@@ -68,9 +68,9 @@ def test_what_was_counted_request_by_request_needs_no_regression() -> None:
 
 def test_the_line_of_the_mix_holds_its_truth_nine_times_of_ten() -> None:
     inside = 0
-    for seed in range(100):
+    for seed in range(50):
         made = seconds(seed)
         found = mix.line(made, made.used["cpu_s"])
         assert found is not None
         inside += found[1].contains(0.3 * 0.012 + 0.7 * 0.004)
-    assert 75 <= inside <= 97
+    assert 38 <= inside <= 49

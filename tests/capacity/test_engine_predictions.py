@@ -35,6 +35,7 @@ def test_a_limit_on_the_time_per_token_caps_what_slots_gain() -> None:
     assert carried(strict, wide) < 0.8 * carried(MODEL, wide)
 
 
-def test_two_engines_carry_twice_as_much() -> None:
+def test_two_engines_that_take_turns_carry_a_little_more_than_twice_as_much() -> None:
+    """Every second arrival comes more evenly than every one."""
     setting = QueueSetting(4, 40, 60)
-    assert carried(MODEL, setting, 2) / carried(MODEL, setting) == pytest.approx(2, rel=0.08)
+    assert 2.0 < carried(MODEL, setting, 2) / carried(MODEL, setting) < 2.5
