@@ -9,7 +9,7 @@ UV := uv==0.13.8
 .PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-llm prove-capacity report peers engine profile bench clean
 
 help: ## show what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(VENV)/.ready ## make .venv with pinned versions; afterwards .venv/bin/plimsoll exists
 
