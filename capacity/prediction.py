@@ -112,7 +112,8 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
         return Refusal("prediction", f"queue {unknown[0]} was not measured (known: {known})", _search(model))
     replicas = change.replicas or model.run.replicas
     gains: list[float] = []
-    for share in SLOWING:
+    slows = any(queue.engine or slowing.of(model, queue).per_running_s for queue in model.queues)
+    for share in SLOWING if slows else SLOWING[:1]:
         seeds = SEEDS if share == 1 else SEEDS[:1]
         before, after = [], []
         for queue in model.queues:
@@ -135,7 +136,7 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
     ]
     if any(queue.engine for queue in model.queues):
         said.append("continuous batching, fitted to the gaps between tokens: every stream shares each step")
-    elif any(slowing.of(model, queue).per_running_s for queue in model.queues):
+    elif slows:
         said.append("service times grow with what runs at once, as they did between calm and plateau")
     if model.run.section("upstream"):
         said.append("the upstream gives what it gave here to more at once; its own end was not seen")
@@ -168,22 +169,30 @@ def _carried(
 ) -> list[float]:  # fmt: skip
     """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each. `share`:
     how much of the fitted growth of service times with what runs at once is taken to be there."""
+    found = []
+    for seed in seeds:
+        key = (setting, replicas, routing, seed, share)
+        if key not in queue.carried:
+            queue.carried[key] = _highest(model, queue, setting, replicas, routing, seed, share) / queue.share
+        found.append(queue.carried[key])
+    return found
+
+
+def _highest(
+    model: Model, queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seed: int, share: float
+) -> float:
     if queue.engine is not None:
         slope = queue.engine.beta_s
         beta_s = {1.0: slope.mid, 0.5: slope.low, 1.5: slope.high}[share]
-        made = queue.engine.at(setting, beta_s)
-        return [engine.highest_rate(queue.engine, made, replicas, seed) / queue.share for seed in seeds]
+        return engine.highest_rate(queue.engine, queue.engine.at(setting, beta_s), replicas, seed)
     slows = slowing.of(model, queue).scaled(share)
     discipline = replace(
         queue.discipline, slots=setting.max_concurrent, queue=setting.max_queue_size, timeout_s=setting.timeout_s,
         replicas=replicas, routing=routing,
     )  # fmt: skip
-    found = []
-    for seed in seeds:
-        drawn = np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
-        slower = partial(slows.at, slots=setting.max_concurrent, replicas=replicas)
-        found.append(highest_rate(discipline, drawn, queue.goal, seed, slower) / queue.share)
-    return found
+    drawn = np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
+    slower = partial(slows.at, slots=setting.max_concurrent, replicas=replicas)
+    return highest_rate(discipline, drawn, queue.goal, seed, slower)
 
 
 def _made(model: Model, change: Variation, predicted: Interval, name: str, said: list[str]) -> Prediction:
