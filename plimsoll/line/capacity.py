@@ -53,7 +53,9 @@ def verify(
     plan_dir: Annotated[Path, typer.Argument(help="a folder with plan.json: a run directory, or plan's --out")],
     budget: Annotated[float, typer.Option(help="seconds of load for all trials together")] = 240.0,
     seed: Annotated[int, typer.Option(help="order of the trials' loads, and their arrivals")] = 1,
-    only: Annotated[str | None, typer.Option(help="only predictions with this in their name, e.g. '2 replicas'")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="only predictions with this in their name, e.g. '2 replicas'")
+    ] = None,
     lang: Lang = "en",
     json: Json = False,
     quiet: Quiet = False,
