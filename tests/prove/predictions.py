@@ -49,12 +49,12 @@ class Case:
 
 
 CASES = (
-    Case("queue_llm", 40),
-    Case("queue_alaw", 35),
-    Case("queue_short", 35),
-    Case("upstream_kakao", 20),
-    Case("engine_encar", 40, engine=True),
-    Case("engine_pool", 40, engine=True),
+    Case("queue_llm", 32),
+    Case("queue_alaw", 32),
+    Case("queue_short", 28),
+    Case("upstream_kakao", 16),
+    Case("engine_encar", 28, engine=True),
+    Case("engine_pool", 24, engine=True),
 )
 
 
