@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 CONTRACTS = Path(__file__).parent / "capacity"
 KEPT = ROOT / "runs" / "prove-capacity"
 PLIMSOLL = Path(sys.executable).with_name("plimsoll")
-STAGES_S, TRIAL_S = 80, 72
+STAGES_S, TRIAL_S = 70, 60
 WITHIN, COVERED, HALF_WIDTH = 0.10, 0.8, 0.15
 HEADINGS = ("case", "binds", "change", "predicted (90 %)", "measured (repeats)", "error", "half-width", "inside", "by")
 
@@ -49,12 +49,12 @@ class Case:
 
 
 CASES = (
-    Case("queue_llm", 32),
-    Case("queue_alaw", 32),
-    Case("queue_short", 28),
-    Case("upstream_kakao", 16),
-    Case("engine_encar", 28, engine=True),
-    Case("engine_pool", 24, engine=True),
+    Case("queue_llm", 85),
+    Case("queue_alaw", 48),
+    Case("queue_short", 48),
+    Case("upstream_kakao", 45),
+    Case("engine_encar", 36, engine=True),
+    Case("engine_pool", 32, engine=True),
 )
 
 
