@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest test lint gate prove prove-gate prove-llm report peers stall engine profile bench clean
+.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-llm prove-capacity report peers stall engine profile bench clean
 
 help: ## show what there is
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 setup: $(VENV)/.ready ## make .venv with pinned versions; afterwards .venv/bin/plimsoll exists
 
@@ -28,6 +28,13 @@ DURATION ?= 80
 loadtest: setup ## load the embedded service and say what to buy (TARGET=kakao alaw encar saju llm llm-8b llm-70b)
 	@$(BIN)/plimsoll run targets/$(TARGET).toml --start --shape breakpoint --duration $(DURATION) --warmup 3 --profile
 
+SEARCH_S ?= 120
+VERIFY_S ?= 240
+capacity: setup ## search its line, plan, try the plan (TARGET=kakao alaw encar saju llm); ends with verification.json
+	@$(BIN)/plimsoll search targets/$(TARGET).toml --start --budget $(SEARCH_S)
+	@$(BIN)/plimsoll plan runs/latest
+	@$(BIN)/plimsoll verify runs/latest --budget $(VERIFY_S) || test $$? -eq 1
+
 lint: setup ## ruff, mypy, layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
@@ -35,10 +42,14 @@ test: setup lint ## lint and tests (under 8 minutes on two cores)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile || { echo "tried once more, alone: a real process on a shared machine has bad seconds; what fails twice fails"; $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 prove: setup ## ground truth: prints a table of truth, measured, error, verdict
-	@$(BIN)/python -m pytest -q -m prove tests/prove tests/targets/test_workload_speed.py
+	@$(BIN)/python -m pytest -q -m prove tests/prove tests/targets/test_workload_speed.py --ignore=tests/prove/test_bottlenecks.py
 
 prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTorch's CPU build up apart, 1.2 GB)
 	@$(BIN)/python -P -m targets.reference.llm.accuracy docs/accuracy.md
+
+prove-capacity: setup ## planted bottlenecks, and plans against what is then measured: tables into docs/accuracy.md (50 minutes)
+	@$(BIN)/python -m pytest -q -m prove tests/prove/test_bottlenecks.py --write-accuracy docs/accuracy.md
+	@$(BIN)/python -m tests.prove.predictions all --write
 
 report: setup ## write report.html of the newest run again
 	@$(BIN)/plimsoll report runs/latest

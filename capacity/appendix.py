@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capacity import cost, cross_checks, demand, laws, ledger, next_measurement, queue_options, thumb
+from capacity import cost, cross_checks, demand, laws, ledger, mix, next_measurement, queue_options, thumb
 from capacity.ask import Ask, seconds_per_user
 from capacity.figures import figure
 from capacity.ledger import Entry
@@ -45,6 +45,9 @@ def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any
 def _per_endpoint(model: Model) -> dict[str, Any]:
     total = sum(stage.count for stage in model.stages)
     arrivals = sum(stage.rate_rps * stage.duration_s for stage in model.stages)
+    per_request = sum(stage.rate_rps * stage.duration_s for stage in model.stages) / total
+    level = model.cost.per_arrival_s.scaled(per_request) if model.cost else None
+    costs = mix.of(model.run.windows, level, model.run.contract_path)
     found: dict[str, Any] = {}
     for name in sorted({name for stage in model.stages for name in stage.endpoints}):
         count = sum((stage.endpoints.get(name) or {}).get("count") or 0 for stage in model.stages)
@@ -53,7 +56,8 @@ def _per_endpoint(model: Model) -> dict[str, Any]:
         found[name] = {
             "share": count / total,
             "capacity_rps_in_the_mix": capacity.scaled(count / arrivals).as_json() if capacity and count else None,
-            "cpu_s_per_request": own.as_json() if own else None,
+            "cpu_s_per_request": own.as_json() if own else (costs.get(name, {}).get("cpu_s") or {}).get("per_request"),
+            "costs": costs.get(name, {}),
         }
     return found
 

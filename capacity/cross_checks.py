@@ -7,13 +7,39 @@ from typing import Any
 from capacity import demand, usl
 from capacity.demand import ServiceDemand
 from capacity.model import Model
-from capacity.queueing import kingman_wait_s
+from capacity.queueing import allen_cunneen_wait_s, kingman_wait_s, mm_c_mean_s
 from measurements.interval import Interval
 
 
 def of(model: Model) -> dict[str, Any]:
-    """The scalability law over requests in flight, and Kingman's wait for a service that fills its core."""
-    return {"scalability": _scalability(model), "waiting": _waiting(model)}
+    """The scalability law over requests in flight; Kingman's wait for a service that fills its core; the wait before each
+    queue's slots."""
+    return {"scalability": _scalability(model), "waiting": _waiting(model), "queues": _queues(model)}
+
+
+def _queues(model: Model) -> list[dict[str, Any]]:
+    """Mean wait before each queue of the contract, measured, by M/M/c and by Allen and Cunneen with the measured variation
+    of service times: stages without losses, slots busy for less than 95 %, all replicas sharing the load evenly."""
+    rows = []
+    for queue in model.queues:
+        service_s, copies = float(queue.service_s.mean()), model.run.replicas
+        varies = float(queue.service_s.std()) / service_s
+        for stage in demand.usable(model.stages):
+            mean_ms = ((stage.endpoints.get(queue.endpoint) or {}).get("response_ms") or {}).get("mean")
+            rate = stage.rate_rps * queue.share / copies
+            if mean_ms is None or stage.error_rate > 0.01 or rate * service_s >= 0.95 * queue.setting.max_concurrent:
+                continue
+            slots = queue.setting.max_concurrent
+            rows.append(
+                {
+                    "queue": queue.name,
+                    "stage": stage.name,
+                    "measured_ms": max(0.0, mean_ms - 1000 * service_s),
+                    "mm_c_ms": 1000 * (mm_c_mean_s(rate, service_s, slots) - service_s),
+                    "allen_cunneen_ms": 1000 * allen_cunneen_wait_s(rate, service_s, slots, 1.0, varies),
+                }
+            )
+    return rows
 
 
 def _scalability(model: Model) -> dict[str, Any] | None:

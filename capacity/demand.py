@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from capacity import mix
 from capacity.documents import CONFIDENCE, Stage, between
 from capacity.fits import line
+from capacity.mix import Windows
 from measurements.interval import Interval, Refusal
 
 VARIES = 0.2  # of an endpoint's share, between stages: chance alone would mistake a bent line for a dear endpoint
@@ -84,6 +86,26 @@ def fit(stages: Sequence[Stage], who: str, cores_of: Callable[[Stage], float | N
     slope = between(max(slope.low, 0.0), slope.mid, slope.high, CONFIDENCE)
     endpoints = _per_endpoint([stage for stage, _ in known], rates, cores, variance)
     return ServiceDemand(who, slope, found.base, len(known), max(rates), endpoints)
+
+
+def resampled(found: ServiceDemand | Refusal, windows: Windows | None) -> ServiceDemand | Refusal:
+    """No narrower than what blocks of consecutive seconds, drawn anew within each stage, make of the same line."""
+    used = windows.used.get("cpu_s") if windows is not None else None
+    if isinstance(found, Refusal) or windows is None or used is None or (line_of := mix.line(windows, used)) is None:
+        return found
+    base, slope = line_of
+    return replace(
+        found, per_arrival_s=_wider(found.per_arrival_s, slope), base_cores=_wider(found.base_cores, base)
+    )  # fmt: skip
+
+
+def _wider(fitted: Interval, drawn: Interval) -> Interval:
+    """The fitted middle with the larger distance to either end."""
+    below, above = (
+        max(fitted.mid - fitted.low, drawn.mid - drawn.low),
+        max(fitted.high - fitted.mid, drawn.high - drawn.mid),
+    )
+    return between(max(0.0, fitted.mid - below), fitted.mid, fitted.mid + above, fitted.confidence)
 
 
 def _per_endpoint(

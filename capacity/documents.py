@@ -5,9 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from measurements.interval import Interval, Refusal
+
+if TYPE_CHECKING:
+    from capacity.mix import Windows
 
 CONFIDENCE = 0.9
 Json = Mapping[str, Any]
@@ -22,7 +25,8 @@ class RunDocuments:
     {"running_mean", "running_max", "waiting_mean"}, …}. `search`: search.json. `service_times_s`: endpoint → times
     without waiting, in s (`service_times.from_rows`); without them the summary's quantiles stand in. `errors`: rows of
     errors.parquet ({"excerpt", "count"}). `replica_times`: replica → {"n", "p50_ms", "p95_ms", "p95_ci95"}
-    (`service_times.by_replica`).
+    (`service_times.by_replica`). `output_tokens`: endpoint → tokens of its streamed answers.
+    `windows`: the run cut into seconds, for the costs of each endpoint (`mix`).
     """
 
     run: Json
@@ -35,6 +39,8 @@ class RunDocuments:
     service_times_s: Mapping[str, Sequence[float]] | None = None
     errors: Sequence[Json] = ()
     replica_times: Mapping[str, Json] | None = None
+    output_tokens: Mapping[str, Sequence[int]] | None = None
+    windows: Windows | None = field(default=None, repr=False)
 
     @property
     def contract(self) -> Json:

@@ -15,6 +15,7 @@ from capacity.plateau import Plateau
 from measurements.interval import Refusal
 
 FOREIGN = 0.25  # of the host's cores
+WAITED = 0.1
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Facts:
 
     `quota_cores`: what control groups allow the service, and `throttled_s_per_s` how long they held its processes back.
     `allotted_cores`: the cores that service and dependencies may use here. `bench_cores`: what they use together.
-    `foreign_cores`: what processes that are none of this measurement's used, at the plateau or over all stages.
+    `foreign_cores`: what processes that are none of this measurement's used, at the plateau or over all stages;
+    `waited_share`: of the time in which service and dependencies wanted a core, how long they waited for one.
     """
 
     run: RunDocuments
@@ -41,6 +43,7 @@ class Facts:
     bench_cores: float | None
     generator_cores: float | None
     foreign_cores: float
+    waited_share: float | None
     host_share: float | None
     dependency_cores: Mapping[str, float]
     dependency_busiest: Mapping[str, float]
@@ -69,8 +72,11 @@ class Facts:
 
     @property
     def disturbed(self) -> bool:
-        """Others took so much CPU that the service may have wanted what it did not get."""
-        return bool(self.host_cores) and self.foreign_cores > FOREIGN * (self.host_cores or 0.0)
+        """Others took so much CPU that the service may have wanted what it did not get: unless the kernel says that its
+        processes hardly ever waited for a core."""
+        if not self.host_cores or self.foreign_cores <= FOREIGN * self.host_cores:
+            return False
+        return self.waited_share is None or self.waited_share > WAITED
 
     @property
     def own_cpu_is_high(self) -> bool:
@@ -90,6 +96,7 @@ class Facts:
 def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) -> Facts:
     """`stages` by rising rate, at least one."""
     top = plateau.stages if plateau else [stages[-1]]
+    one_run = len({stage.run.path for stage in stages}) == 1
     enough = [stage for stage in stages if stage.count >= 20 and stage.response_mean_ms is not None]
     dependencies = sorted({role for stage in stages for role in stage.dependencies})
     return Facts(
@@ -108,12 +115,15 @@ def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) 
         bench_cores=_mean(top, bench_cores),
         generator_cores=_mean(top, lambda stage: stage.cores("generator")),
         foreign_cores=max(_mean(top, foreign_cores) or 0.0, _mean(stages, foreign_cores) or 0.0),
+        waited_share=_mean(top, waited_share),
         host_share=_mean(top, lambda stage: stage.figure("host", "cpu_share_mean")),
         dependency_cores=_per_role(top, dependencies, lambda stage, role: stage.cores(role)),
         dependency_busiest=_per_role(
             top, dependencies, lambda stage, role: stage.figure(role, "busiest_process_cores")
         ),
-        target_demand=demand.fit(stages, "target", lambda stage: stage.cores("target")),
+        target_demand=demand.resampled(
+            demand.fit(stages, "target", lambda stage: stage.cores("target")), run.windows if one_run else None
+        ),
         busiest_demand=demand.fit(
             stages, "busiest_process", lambda stage: stage.figure("target", "busiest_process_cores")
         ),
@@ -153,6 +163,16 @@ def foreign_cores(stage: Stage) -> float | None:
     if share is None or cores is None or mine is None:
         return None
     return max(0.0, share * cores - mine - (stage.cores("generator") or 0.0))
+
+
+def waited_share(stage: Stage) -> float | None:
+    """Of the time in which service and dependencies were ready to run, what the kernel let them wait (schedstat)."""
+    roles = ("target", *stage.dependencies)
+    waits = [delay for role in roles if (delay := stage.figure(role, "run_delay_s_per_s")) is not None]
+    used = bench_cores(stage)
+    if len(waits) < len(roles) or used is None or used + sum(waits) <= 0:
+        return None
+    return sum(waits) / (used + sum(waits))
 
 
 def _dependency_demand(stages: Sequence[Stage], role: str) -> ServiceDemand | Refusal:

@@ -25,6 +25,10 @@ PER_WORKER = (
     "the rate limit is per process: W workers let through W times as much per client, a silent change of policy"
 )
 FARTHEST = 10.0
+CONNECTIONS = (
+    "every process opens database connections of its own: processes × pool size stays below the database's "
+    "max_connections less its reserve"
+)
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,9 @@ def _restart_h(replica: Replica, rate_rps: float) -> float | None:
 
 
 def _out_assumptions(run: RunDocuments, bottleneck: Bottleneck, replicas: int, limits_per_process: bool) -> list[str]:
-    found = ["each replica stands on cores of its own, like those measured, and gets an equal share of the load"]
+    found = [
+        "each replica stands on cores of its own, like those measured, and gets an equal share of the load", CONNECTIONS,
+    ]  # fmt: skip
     if bottleneck.kind == "unidentified":
         found.append("what binds belongs to each replica: nothing measured here shows it, plimsoll verify would")
     if run.section("upstream"):
@@ -133,8 +139,6 @@ def _out_assumptions(run: RunDocuments, bottleneck: Bottleneck, replicas: int, l
             f"the rate limit is per process: {replicas} replicas let through {replicas} times as much per client, "
             "a silent change of policy"
         )
-    if bottleneck.kind == "connection_pool":
-        found.append("replicas × pool size stays below the database's max_connections less its reserve")
     return found
 
 
@@ -209,6 +213,7 @@ def _more_workers(
             f"workers slow each other by 0 to {CONTENTION:.0%} per further worker (contention of the scalability law): "
             "assumed, not measured; plimsoll verify tells",
             "one machine has no survivor: it meets the demand, not the loss of itself",
+            CONNECTIONS,
             *(["each worker needs as much memory as one does now"] if base else []),
             *([PER_WORKER] if run.section("limits").get("per_client_scope") == "process" else []),
         ],

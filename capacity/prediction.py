@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from capacity import slowing
+from capacity import engine, slowing
 from capacity.documents import between
 from capacity.figures import figure
 from capacity.model import Model
@@ -20,7 +20,6 @@ from capacity.queue_options import QueueModel
 from capacity.queue_settings import QueueSetting
 from capacity.replica_search import highest_rate
 from capacity.simulation import Routing
-from capacity.slowing import Slowing
 from measurements.interval import Interval, Refusal
 
 SEEDS = (1, 2, 3)
@@ -29,6 +28,7 @@ SLOWING = (
     0.5,
     1.5,
 )  # how service times grow with what runs at once: as fitted, half and one and a half times that
+EXTRAPOLATION = 1.5
 MULTIPLIED = ("cpu_one_core", "cpu_host", "memory", "concurrency_limit", "connection_pool")
 
 
@@ -112,14 +112,14 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
         return Refusal("prediction", f"queue {unknown[0]} was not measured (known: {known})", _search(model))
     replicas = change.replicas or model.run.replicas
     gains: list[float] = []
-    for share in SLOWING:
+    slows = any(queue.engine or slowing.of(model, queue).per_running_s for queue in model.queues)
+    for share in SLOWING if slows else SLOWING[:1]:
+        seeds = SEEDS if share == 1 else SEEDS[:1]
         before, after = [], []
         for queue in model.queues:
-            slows = slowing.of(model, queue).scaled(share)
             changed = change.queues.get(queue.name, queue.setting)
-            seeds = SEEDS if share == 1 else SEEDS[:1]
-            before.append(_carried(queue, queue.setting, model.run.replicas, change.routing, seeds, slows))
-            after.append(_carried(queue, changed, replicas, change.routing, seeds, slows))
+            before.append(_carried(model, queue, queue.setting, model.run.replicas, change.routing, seeds, share))
+            after.append(_carried(model, queue, changed, replicas, change.routing, seeds, share))
         now, then = np.min(before, axis=0), np.min(after, axis=0)
         if not np.all(now > 0):
             return Refusal(
@@ -127,15 +127,24 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
             )
         gains += (then / now).tolist()
     low, mid, high = min(gains), float(np.median(gains[: len(SEEDS)])), max(gains)
+    unseen = model.run.section("upstream") and _at_once(model, change) > EXTRAPOLATION
+    low = min(low, 1.0) if unseen else low
     predicted = between(line.low * low, line.mid * mid, line.high * high)
     said = [
         "Poisson arrivals; the ratio of two simulations on measured service times scales the line",
         f"the simulation says {figure(mid)} times ({figure(low)} to {figure(high)})",
     ]
-    if any(slowing.of(model, queue).per_running_s for queue in model.queues):
+    if any(queue.engine for queue in model.queues):
+        said.append("continuous batching, fitted to the gaps between tokens: every stream shares each step")
+    elif slows:
         said.append("service times grow with what runs at once, as they did between calm and plateau")
     if model.run.section("upstream"):
         said.append("the upstream gives what it gave here to more at once; its own end was not seen")
+    if unseen:
+        said.append(
+            f"{figure(_at_once(model, change))} times as many at once as were seen at the upstream: the lower end is that it "
+            "gives no more than it gave"
+        )
     cores = (model.facts.allotted_cores or 0.0) * replicas / model.run.replicas
     limit = model.cost.rate_at(cores) if model.cost and cores else None
     if limit is not None and limit.mid < predicted.mid:
@@ -146,20 +155,44 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
     return _made(model, change, predicted, "queue_simulation", said)
 
 
+def _at_once(model: Model, change: Variation) -> float:
+    """How many times as many slots there would be before the upstream, the largest of all queues."""
+    copies = (change.replicas or model.run.replicas) / model.run.replicas
+    return max(
+        copies * change.queues.get(q.name, q.setting).max_concurrent / q.setting.max_concurrent for q in model.queues
+    )
+
+
 def _carried(
-    queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seeds: tuple[int, ...], slows: Slowing
-) -> list[float]:
-    """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each."""
+    model: Model, queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seeds: tuple[int, ...],
+    share: float,
+) -> list[float]:  # fmt: skip
+    """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each. `share`:
+    how much of the fitted growth of service times with what runs at once is taken to be there."""
+    found = []
+    for seed in seeds:
+        key = (setting, replicas, routing, seed, share)
+        if key not in queue.carried:
+            queue.carried[key] = _highest(model, queue, setting, replicas, routing, seed, share) / queue.share
+        found.append(queue.carried[key])
+    return found
+
+
+def _highest(
+    model: Model, queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seed: int, share: float
+) -> float:
+    if queue.engine is not None:
+        slope = queue.engine.beta_s
+        beta_s = {1.0: slope.mid, 0.5: slope.low, 1.5: slope.high}[share]
+        return engine.highest_rate(queue.engine, queue.engine.at(setting, beta_s), replicas, seed)
+    slows = slowing.of(model, queue).scaled(share)
     discipline = replace(
         queue.discipline, slots=setting.max_concurrent, queue=setting.max_queue_size, timeout_s=setting.timeout_s,
         replicas=replicas, routing=routing,
     )  # fmt: skip
-    found = []
-    for seed in seeds:
-        drawn = np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
-        slower = partial(slows.at, slots=setting.max_concurrent, replicas=replicas)
-        found.append(highest_rate(discipline, drawn, queue.goal, seed, slower) / queue.share)
-    return found
+    drawn = np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
+    slower = partial(slows.at, slots=setting.max_concurrent, replicas=replicas)
+    return highest_rate(discipline, drawn, queue.goal, seed, slower)
 
 
 def _made(model: Model, change: Variation, predicted: Interval, name: str, said: list[str]) -> Prediction:

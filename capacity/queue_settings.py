@@ -13,6 +13,7 @@ from capacity.replica_search import Goal, highest_rate
 from capacity.simulation import Discipline
 
 LOSS = 0.01
+MOST = 4  # times as many slots as now: what waits elsewhere (a database, an upstream) has not been seen beyond
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,19 @@ def advise(
     as CPU lasts.
     """
     mean_s = float(np.mean(service_s))
-    slots = useful_slots(mean_s, cpu_s, cores)
+    busy = useful_slots(mean_s, cpu_s, cores)
+    slots = min(busy, MOST * now.max_concurrent)
     patience_s = min(slo_s or now.timeout_s, now.timeout_s)
     queue = useful_queue(slots, max(patience_s, mean_s), mean_s)
     timeout_s = float(max(ceil(patience_s), ceil(np.quantile(service_s, 0.99) * 1.2)))
     advised = QueueSetting(slots, queue, timeout_s)
     doomed = max(0, now.max_queue_size - useful_queue(now.max_concurrent, now.timeout_s, mean_s))
     sentences = [
-        f"{name}: {figure(mean_s)} s of service, {figure(cpu_s)} s of it CPU: {slots} at once keep {cores:g} core(s) busy, "
+        f"{name}: {figure(mean_s)} s of service, {figure(cpu_s)} s of it CPU: {busy} at once keep {cores:g} core(s) busy, "
         f"{now.max_concurrent} are allowed"
     ]
+    if slots < busy:
+        sentences.append(f"no more than {slots} are advised before it has been measured what so many do to each other")
     if doomed:
         sentences.append(
             f"{doomed} of {now.max_queue_size} places in the queue are doomed: they are reached after the timeout"

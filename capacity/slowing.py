@@ -53,6 +53,9 @@ def of(model: Model, queue: QueueModel) -> Slowing:
         return none
     slots = float(queue.setting.max_concurrent)
     full_s = slots * model.run.replicas / (model.plateau.rate_rps.mid * queue.share)
-    if not calm_s < full_s < SANE * calm_s or slots * group <= running:
-        return none
+    count = sum((stage.endpoints.get(queue.endpoint) or {}).get("count") or 0 for stage in calm)
+    doubt_s = 2 * float(queue.service_s.std()) / max(count, 1) ** 0.5
+    least_s = slots * model.run.replicas / (model.plateau.rate_rps.high * queue.share)
+    if not calm_s + doubt_s < least_s or full_s > SANE * calm_s or slots * group <= running:
+        return none  # what two samples differ by anyway
     return replace(none, per_running_s=(full_s - calm_s) / (slots * group - running))

@@ -15,6 +15,7 @@ from capacity.edge import judge
 from capacity.judgement import Retest
 from loadtests.arrivals import Stage
 from loadtests.plan import LoadPlan
+from measurements.errors import Interrupted
 from measurements.interval import Interval
 from measurements.rundir import RunDirectory
 from plimsoll import observed
@@ -59,6 +60,8 @@ def run(bench: Bench, nginx_conf: str | None, rate_rps: float, error_limit: floa
             command="plimsoll verify: lose one replica",
         )  # fmt: skip
         finished = measure(spec, killer)
+    if finished.summary["ended"] == "interrupted":
+        raise Interrupted("the loss of a replica was interrupted")
     documents = observed.documents(finished.directory)
     why_not = retest.invalid([documents])
     alone = next((s for s in retest.stages_of([documents]) if s.name == ALONE), None)

@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from measurements import frame as frames
+from measurements import streams
 from measurements.errors import FormatError
 from measurements.rundir import RunDirectory
-from measurements.sample import NULL
+from measurements.sample import NULL, Outcome
 from measurements.summary import Window
 from profiles import growth, snapshots
 from profiles.measured import limit_bytes, processes_of
@@ -33,8 +34,9 @@ MOST_TIMES = 20_000  # of an endpoint: evenly thinned, for a simulation to draw 
 
 def documents(directory: RunDirectory) -> RunDocuments:
     """All that `capacity` reads of one finished run; what was not observed stays None."""
+    from capacity import demand, service_times
     from capacity import documents as capacity_documents
-    from capacity import service_times
+    from plimsoll import windows
 
     bare = capacity_documents.RunDocuments(
         directory.read_json("run.json"), directory.read_json("summary.json"), directory.read_json("validity.json"),
@@ -53,6 +55,8 @@ def documents(directory: RunDirectory) -> RunDocuments:
         } or None,
         errors=_errors(directory),
         replica_times=_replica_times(directory, bare.summary) if bare.replicas > 1 else None,
+        output_tokens=_output_tokens(rows, directory),
+        windows=windows.of(directory, demand.usable(stages)),
     )  # fmt: skip
 
 
@@ -122,6 +126,16 @@ def memory_growth(
         at_s.tolist(), rss.tolist(), done_s.tolist(), start_s=measured[0].start_s, end_s=measured[-1].end_s,
         limit_bytes=limit, processes=processes_of(table),
     )  # fmt: skip
+
+
+def _output_tokens(rows: frames.Frame, directory: RunDirectory) -> dict[str, list[int]] | None:
+    """Tokens of each answer that was streamed to its end, evenly thinned."""
+    streamed = streams.read(directory)
+    if not len(streamed.key):
+        return None
+    ok = rows.where(rows.outcome == Outcome.ok)
+    found = {name: streamed.of(ok.at_endpoint(name)).tokens for name in ok.endpoints}
+    return {name: t[:: 1 + len(t) // MOST_TIMES].tolist() for name, t in found.items() if len(t)} or None
 
 
 def _errors(directory: RunDirectory) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ from typing import Any
 
 from loadtests.arrivals import Stage
 from loadtests.search import answer
-from loadtests.search.course import Course, Done, Search, Wishes
+from loadtests.search.course import Course, Done, Wishes
 from loadtests.search.goal import Limits, in_words
+from loadtests.search.searching import Search
 from loadtests.search.trial import Request, Rows
 from loadtests.search.verdict import Verdict
 from measurements import slo, validity

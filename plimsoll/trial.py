@@ -13,7 +13,7 @@ from capacity.judgement import Retest
 from capacity.prediction import Variation
 from capacity.retest import Line
 from loadtests.arrivals import Stage
-from measurements.errors import UsageError
+from measurements.errors import Interrupted, UsageError
 from measurements.interval import Interval
 from measurements.rundir import RunDirectory
 from plimsoll import observed
@@ -124,6 +124,8 @@ def run(bench: Bench, trial: Trial, budget_s: float, rounds: int) -> list[Retest
 
 def _drive(bench: Bench, trial: Trial, planned: list[Stage]) -> tuple[list[retest.Driven], str]:
     finished = measure(_spec(bench, trial.change, planned), bench.watcher)
+    if finished.summary["ended"] == "interrupted":
+        raise Interrupted("the trial was interrupted")
     documents = [observed.documents(finished.directory)]
     return retest.read(documents), retest.invalid(documents)
 

@@ -70,6 +70,18 @@ def over_time(table: pa.Table, role: str, column: str) -> tuple[np.ndarray, np.n
     return total.index.to_numpy(dtype=float), total.to_numpy(dtype=float)
 
 
+def cpu_rises(table: pa.Table, starts_s: np.ndarray, ends_s: np.ndarray) -> dict[str, np.ndarray]:
+    """role → CPU-seconds in each window (n,), counters interpolated at its edges; the generator and the host left out."""
+    found = {}
+    for role, frame in _by_role(table).items():
+        if role in (HOST, "generator"):
+            continue
+        times, first_of_sweep = np.unique(frame["at_s"].to_numpy(), return_index=True)
+        counter = frame["role_cpu_s"].to_numpy()[first_of_sweep]
+        found[role] = np.interp(ends_s, times, counter) - np.interp(starts_s, times, counter)
+    return found
+
+
 def _by_role(table: pa.Table) -> dict[str, pd.DataFrame]:
     frame = table.to_pandas()
     frame["at_s"] = frame["at_ns"] / NANOSECONDS

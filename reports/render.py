@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 
 from measurements.rundir import RunDirectory
-from reports import advice, decision, documents, findings, policies, profile, searched, tables
+from reports import advice, decision, documents, findings, fitted, policies, profile, searched, tables
 from reports.charts.aligned import resources
 from reports.charts.breakdown import breakdown
 from reports.charts.chart import Chart
@@ -50,6 +50,8 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
     if read.run.get("kind") == "profile":
         return profile.page(run, words)
     load, evidence, memory = _charts(run, read, words)
+    cost_headings, cost_rows = fitted.cost_rows(read.plan, words)
+    queue_rows, queue_sentences = fitted.queue_rows(read.plan)
     return page_of(
         "report.html.j2",
         words,
@@ -67,6 +69,10 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
         verified=verified(read, words),
         verified_charts=_drawn([lambda: predictions(read.verification, words)], read),
         untested=untested(read, words),
+        cost_headings=cost_headings,
+        cost_rows=cost_rows,
+        queue_rows=queue_rows,
+        queue_sentences=queue_sentences,
         thumb=advice.thumb_rows(read.plan),
         evidence_texts=texts(section(read.plan, "bottleneck").get("evidence")),
         load_charts=load,

@@ -2,5 +2,5 @@
 
 Pure: a `Trial` is any function that sends a rate for a while and gives back what became of each request, so that the
 search runs in virtual time against simulated queues as well as against a service. Public names: `goal.parse_slo`,
-`course.search`, `trial.Request`, `trial.Rows`, `answer.document`.
+`searching.Search`, `trial.Request`, `trial.Rows`, `answer.document`.
 """

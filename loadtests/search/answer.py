@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from math import log
 from typing import Any
 
-from loadtests.search.course import SURE, WIDTH, Course, Done
+from loadtests.search.course import Course, Done
+from loadtests.search.narrowing import SURE
 from loadtests.search.posterior import Posterior
+from loadtests.search.trying import WIDTH
 from loadtests.search.verdict import Verdict
 
 NEAR = 1.05

@@ -53,6 +53,9 @@ def verify(
     plan_dir: Annotated[Path, typer.Argument(help="a folder with plan.json: a run directory, or plan's --out")],
     budget: Annotated[float, typer.Option(help="seconds of load for all trials together")] = 240.0,
     seed: Annotated[int, typer.Option(help="order of the trials' loads, and their arrivals")] = 1,
+    only: Annotated[
+        str | None, typer.Option(help="only predictions with this in their name, e.g. '2 replicas'")
+    ] = None,
     lang: Lang = "en",
     json: Json = False,
     quiet: Quiet = False,
@@ -60,7 +63,7 @@ def verify(
     """Freeze a plan, apply what can be applied here, re-test it, and put predicted against measured on record."""
     from plimsoll.commands import verify as command
 
-    command.verify(plan_dir, budget, seed, lang, json, quiet)
+    command.verify(plan_dir, budget, seed, only, lang, json, quiet)
 
 
 @app.command(epilog=examples("plimsoll ledger", "plimsoll ledger observe review targets/data/kakao_access.log.gz"))

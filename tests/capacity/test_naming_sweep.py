@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,3 +69,16 @@ def test_a_bottleneck_is_named_right_or_not_at_all(kind: str) -> None:
     assert set(names) <= RIGHT[kind] | {"unidentified"}, names
     if kind in ("core", "shared core", "token bucket", "lock seen in stacks"):
         assert names["unidentified"] <= 15, names
+
+
+@pytest.mark.parametrize(("delay_s_per_s", "named"), [(0.001, True), (0.3, False), (None, False)])
+def test_a_busy_neighbour_matters_only_where_the_service_waited_for_a_core(
+    delay_s_per_s: float | None, named: bool
+) -> None:
+    measured = run(Service(servers=2, service_ms=100, cpu_ms=2, queue=6))
+    summary = json.loads(json.dumps(measured.summary))
+    for stage in summary["stages"]:
+        stage["resources"]["host"]["cpu_share_mean"] = 0.9
+        stage["resources"]["target"]["run_delay_s_per_s"] = delay_s_per_s
+    found = make_plan([replace(measured, summary=summary)], 10).bottleneck
+    assert found is not None and (found.kind == "concurrency_limit") is named

@@ -8,8 +8,9 @@ import pytest
 from simulated_queues import Queue, constant, exponential, lognormal
 
 from loadtests.search import answer
-from loadtests.search.course import Search, Wishes
+from loadtests.search.course import Wishes
 from loadtests.search.goal import parse_slo
+from loadtests.search.searching import Search
 
 Make = Callable[[int], Queue]
 

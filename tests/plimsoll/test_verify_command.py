@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
+from capacity.judgement import Retest
 from measurements import host
+from measurements.errors import Interrupted
+from measurements.interval import Interval
 from measurements.rundir import RunDirectory
 from tests.plimsoll.command_line import said
 
@@ -80,3 +83,48 @@ def test_a_plan_without_its_run_or_from_another_version_says_so(
     assert "does not say which run it rests on" in said(capsys, "verify", tmp_path).sentence
     (tmp_path / "plan.json").write_text("{")
     assert "is damaged" in said(capsys, "verify", tmp_path).sentence
+
+
+def test_one_prediction_alone_can_be_asked_for_and_an_unknown_one_is_told_what_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = measured(tmp_path, target(control=CONTROL), servers=40, cpu_ms=18)
+    said(capsys, "plan", run, "--demand", 20)
+    asked = _driven(monkeypatch)
+    assert said(capsys, "verify", run, "--quiet", "--only", "2 replicas").code == 0
+    assert asked == ["capacity with 2 replicas"]
+    answer = said(capsys, "verify", run, "--only", "9 replicas")
+    assert answer.code == 2 and "'capacity with 2 replicas'" in answer.sentence
+
+
+def test_an_interruption_keeps_what_was_tried_and_says_what_was_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = measured(tmp_path, target(control=CONTROL), servers=40, cpu_ms=18)
+    said(capsys, "plan", run, "--demand", 20)
+    _driven(monkeypatch, interrupted_at=2)
+    answer = said(capsys, "verify", run, "--quiet")
+    tests = json.loads((run / "verification.json").read_text())["tests"]
+    assert answer.code == 130
+    assert tests[0]["measured"] is not None and "interrupted" in tests[1]["note"]
+    assert len((tmp_path / "runs" / "ledger.jsonl").read_text().splitlines()) == 1
+
+
+def _driven(monkeypatch: pytest.MonkeyPatch, interrupted_at: int = 99) -> list[str]:
+    """Trials that find what was predicted, without a load; the names of those that were asked for."""
+    asked: list[str] = []
+
+    def run(bench: Any, one: Any, budget_s: float, rounds: int) -> list[Retest]:
+        asked.append(one.what)
+        if len(asked) == interrupted_at:
+            raise Interrupted("stopped")
+        return [Retest(one.what, None, one.predicted, one.predicted.mid)]
+
+    monkeypatch.setattr("plimsoll.trial.run", run)
+    monkeypatch.setattr("capacity.judgement.testable_here", lambda *_, **__: "")
+    monkeypatch.setattr("plimsoll.lose_one.run", lambda *_, **__: Retest("lose one", None, _sure(), 1.0))
+    return asked
+
+
+def _sure() -> Interval:
+    return Interval(0.95, 1.0, 1.0, 0.9)

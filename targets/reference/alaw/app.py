@@ -1,6 +1,8 @@
 """alaw's HTTP interface."""
 
 import asyncio
+import random
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -41,12 +43,19 @@ class Engine:
     def __init__(self, settings: Settings) -> None:
         self._library = Library(settings)
         self.loaded_in_s = self._library.loaded_in_s
+        self._wait_s = settings.planted_wait_ms / 1000
 
     def search(self, query: str, limit: int) -> list[dict[str, Any]]:
+        self._wait()
         return search(self._library, query, limit)
 
     def analyse(self, case_text: str) -> dict[str, Any]:
+        self._wait()
         return analyse(self._library, case_text)
+
+    def _wait(self) -> None:
+        if self._wait_s:
+            time.sleep(random.expovariate(1 / self._wait_s))
 
 
 def create_app(settings: Settings | None = None, engine: Any = None) -> FastAPI:

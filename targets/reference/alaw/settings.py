@@ -40,6 +40,9 @@ class Settings(ServiceSettings):
     case_analysis_max_concurrent: int | None = Field(default=None, ge=1)
     case_analysis_max_queue_size: int | None = Field(default=None, ge=0)
     case_analysis_timeout_s: float | None = Field(default=None, gt=0)
+    planted_wait_ms: float = Field(
+        default=0, ge=0, le=10_000, description="every job waits so long more on average (exponential): a far database"
+    )
     memory_warning_mib: float = Field(default=1024, gt=0)
     restart_check_s: float = Field(default=300, gt=0)
     self_restart: bool = True

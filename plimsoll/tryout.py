@@ -1,0 +1,183 @@
+"""Trying a plan's predictions here, one after another, as long as time and patience last."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from capacity import judgement, predictions
+from capacity.documents import RunDocuments
+from capacity.judgement import Retest
+from capacity.ledger import Entry
+from measurements import host
+from measurements.errors import Interrupted, Refused, UsageError
+from measurements.rundir import RunDirectory
+from plimsoll import lose_one, observed, planning, trial
+from plimsoll.display import watcher
+from plimsoll.trial import Bench, Trial
+
+LOSE_ONE_S = 10.0
+LEAST_S = 45.0  # of load for one trial: two rounds of three factors
+REMEDY_CONTROL = "say in [target.control] how to start it, measure and plan again"
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """A plan that is about to be tried: its document, its hash, its folder, and the run that it rests on."""
+
+    document: Mapping[str, Any]
+    sha256: str
+    folder: Path
+    home: RunDirectory
+
+    @property
+    def ledger(self) -> Path:
+        return self.home.path.parent / planning.LEDGER
+
+
+@dataclass(frozen=True)
+class Tried:
+    """`entries` are for the ledger. `interrupted`: what came before the signal stands, the rest says so."""
+
+    tests: list[Retest]
+    entries: list[Entry]
+    interrupted: bool
+
+
+def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool, only: str | None = None) -> Tried:
+    """`only`: of the predictions with this in their name."""
+    contract, contract_path = trial.contract_of(frozen.home)
+    _may_cost(contract, budget_s, frozen)
+    documents = observed.documents(frozen.home)
+    possible, untested = _sorted(frozen, documents, contract, only)
+    watching = watcher(quiet)
+    bench = Bench(
+        contract, contract_path, frozen.folder / "trials", int(documents.run["schedule"]["workers"]), _calm_s(documents),
+        seed, watching,
+    )  # fmt: skip
+    lose = bool(possible) and documents.replicas == 1 and only is None
+    for_trials_s = budget_s - (2 * LOSE_ONE_S if lose else 0)
+    count = min(len(possible), max(1, int(for_trials_s // LEAST_S)))
+    tests: list[Retest] = []
+    entries: list[Entry] = []
+    interrupted = False
+    place = 0
+    try:
+        for place, one in enumerate(possible[:count]):
+            watching.phase(f"trial {place + 1} of {count}: {one.what}, predicted {one.predicted.mid:.3g} rps")
+            made = trial.run(bench, one, for_trials_s / count, rounds=2)
+            tests += made
+            entries += judgement.entries(frozen.sha256, made, one.model, one.predicted.mid / one.extrapolation, now())
+        place = count
+        if lose:
+            watching.phase("losing one of two replicas")
+            limit = _error_limit(documents)
+            tests.append(lose_one.run(bench, _nginx_conf(frozen), _one_holds(frozen), limit, LOSE_ONE_S))
+    except (Interrupted, KeyboardInterrupt):
+        interrupted = True
+    for one in possible[place:]:
+        note = "interrupted before it was tried to its end"
+        if not interrupted:
+            note = f"left out for time: plimsoll verify {frozen.folder} --budget {LEAST_S * (len(possible) + 1):.0f}"
+        untested.append(Retest(one.what, None, one.predicted, None, note=note))
+    return Tried([*tests, *untested], entries, interrupted)
+
+
+def _sorted(
+    frozen: Frozen, documents: RunDocuments, contract: Any, only: str | None
+) -> tuple[list[Trial], list[Retest]]:  # fmt: skip
+    """(what can be tried here, what cannot with its reason)."""
+    why_not = _elsewhere(frozen) or ("" if contract.target.control else f"not testable here: {REMEDY_CONTROL}")
+    possible, untested = [], []
+    for raw in _wanted(frozen, only):
+        one = trial.at_replicas(trial.trial_of(raw, predictions.from_json(raw["change"])), documents.replicas)
+        reason = why_not or _too_small(one, documents)
+        if reason:
+            untested.append(Retest(one.what, None, one.predicted, None, note=reason))
+        else:
+            possible.append(one)
+    return possible, untested
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _wanted(frozen: Frozen, only: str | None) -> list[Mapping[str, Any]]:
+    """The predictions that are numbers; UsageError where the plan holds only refusals, or none is called so."""
+    numbers = [raw for raw in frozen.document["predictions"] if raw.get("capacity_rps")]
+    if not numbers:
+        reasons = frozen.document.get("refusals") or [
+            {"reason": "it predicts nothing", "remedy": "plan on another run"}
+        ]
+        raise UsageError(
+            f"{frozen.folder}/plan.json holds no number to try: {reasons[0]['reason']}; {reasons[0]['remedy']}"
+        )
+    found = [raw for raw in numbers if only is None or only in raw["what"]]
+    if not found:
+        known = ", ".join(repr(raw["what"]) for raw in numbers)
+        raise UsageError(f"--only {only}: no prediction of {frozen.folder} is called so; there are {known}")
+    return found
+
+
+def _may_cost(contract: Any, budget_s: float, frozen: Frozen) -> None:
+    """A paid upstream needs a cap, and the cap must be enough for all trials."""
+    from plimsoll import money
+
+    highest = max(
+        (raw["capacity_rps"]["high"] for raw in frozen.document["predictions"] if raw.get("capacity_rps")), default=0.0
+    )
+    cost = money.estimate(contract, 1.6 * highest * (budget_s + 2 * LOSE_ONE_S))
+    if cost.max_requests is not None and cost.requests > cost.max_requests:
+        raise Refused(
+            f"these trials would cost up to {cost.usd:,.2f} USD at the paid upstream, more than max_usd allows; raise max_usd "
+            "in [upstream], or verify against its emulator"
+        )
+
+
+def _elsewhere(frozen: Frozen) -> str:
+    measured, here = frozen.home.read_json("run.json").get("host") or {}, host.fingerprint()
+    for key in ("cpu_model", "cores"):
+        if measured.get(key) != here.get(key):
+            return (
+                f"not testable here: the plan speaks for {measured.get('cpu_model')} with {measured.get('cores')} cores, this is "
+                f"{here['cpu_model']} with {here['cores']}; measure and plan here, or run this there"
+            )
+    return ""
+
+
+def _too_small(one: Trial, documents: RunDocuments) -> str:
+    processes = (one.change.replicas or 1) * (one.change.workers or documents.workers)
+    busy = one.cores * trial.ABOVE[0] if one.cores is not None else None
+    return judgement.testable_here(len(os.sched_getaffinity(0)), processes, documents.run["schedule"]["workers"], busy)
+
+
+def _calm_s(documents: RunDocuments) -> float:
+    from capacity.documents import stages_of
+
+    known = [
+        stage.response_mean_ms for stage in stages_of([documents]) if stage.response_mean_ms and not stage.backlog_grew
+    ]
+    return (known[len(known) // 2] if known else 200.0) / 1000
+
+
+def _nginx_conf(frozen: Frozen) -> str | None:
+    for folder in (frozen.folder, frozen.home.path):
+        path = folder / planning.FOLDER / "nginx.conf"
+        if path.is_file():
+            return path.read_text(encoding="utf-8")
+    return None
+
+
+def _one_holds(frozen: Frozen) -> float:
+    """The rate that one replica holds for sure."""
+    return float(frozen.document["predictions"][0]["capacity_rps"]["low"])
+
+
+def _error_limit(documents: RunDocuments) -> float:
+    limits = documents.slo_limits()
+    return min((metrics["error_rate"] for metrics in limits.values() if "error_rate" in metrics), default=0.05)

@@ -1,0 +1,215 @@
+"""What plans predict against what the same machine then measures, on services that two cores can carry.
+
+    python -m tests.prove.predictions all [--write]             everything, one case after another
+    python -m tests.prove.predictions measure queue_llm         one case: the run that the plan rests on, and the plan
+    python -m tests.prove.predictions verify queue_llm 2        one case: the change with this number in its plan
+    python -m tests.prove.predictions table [--write]           of what has been measured; into docs/accuracy.md
+
+A case is a contract in tests/prove/capacity. Everything goes through the command line as a user would type it: `run`,
+`plan`, `verify`. What comes out is kept below runs/prove-capacity; a case that is measured again begins anew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.published import written
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = Path(__file__).parent / "capacity"
+KEPT = ROOT / "runs" / "prove-capacity"
+PLIMSOLL = Path(sys.executable).with_name("plimsoll")
+STAGES_S, TRIAL_S = 70, 60
+WITHIN, COVERED, HALF_WIDTH = 0.10, 0.8, 0.15
+HEADINGS = ("case", "binds", "change", "predicted (90 %)", "measured (repeats)", "error", "half-width", "inside", "by")
+
+
+@dataclass(frozen=True)
+class Case:
+    """`peak_rps`: the last step of the run that the plan rests on, well beyond where the service breaks."""
+
+    name: str
+    peak_rps: float
+    engine: bool = False  # needs the real engine
+
+    @property
+    def folder(self) -> Path:
+        return KEPT / self.name
+
+
+CASES = (
+    Case("queue_llm", 85),
+    Case("queue_alaw", 48),
+    Case("queue_short", 48),
+    Case("upstream_kakao", 45),
+    Case("engine_encar", 36, engine=True),
+    Case("engine_pool", 32, engine=True),
+)
+
+
+def main() -> int:
+    words = argparse.ArgumentParser(prog="predictions")
+    words.add_argument("what", choices=("all", "measure", "verify", "table"))
+    words.add_argument("case", nargs="?", choices=[case.name for case in CASES])
+    words.add_argument("change", nargs="?", type=int)
+    words.add_argument("--seed", type=int, default=1)
+    words.add_argument("--write", action="store_true")
+    given = words.parse_args()
+    chosen = [case for case in CASES if given.case in (None, case.name)]
+    for case in chosen if given.what != "table" else ():
+        if case.engine and not _engine_is_there():
+            print(
+                f"{case.name}: left out, the real engine is not set up (plimsoll serve llm --engine transformers --setup)"
+            )
+            continue
+        if given.what in ("all", "measure"):
+            measure(case, given.seed)
+        if given.what in ("all", "verify"):
+            for number in range(len(changes(case))) if given.change is None else [given.change - 1]:
+                verify(case, number, given.seed)
+    rows = [row for case in CASES for row in rows_of(case)]
+    print(table(rows))
+    if given.write:
+        written(ROOT / "docs" / "accuracy.md", "prove-capacity", table(rows))
+    return 0
+
+
+def measure(case: Case, seed: int) -> None:
+    """Ten rising steps, and the plan that rests on them."""
+    shutil.rmtree(case.folder, ignore_errors=True)
+    _plimsoll(
+        "run", CONTRACTS / f"{case.name}.toml", "--start", "--shape", "breakpoint", "--rate", case.peak_rps,
+        "--duration", STAGES_S, "--warmup", 3, "--seed", seed, "--out", case.folder, "--quiet",
+    )  # fmt: skip
+    _plimsoll("plan", case.folder / "latest", "--json", ahead=False)
+    for one in plan(case)["predictions"]:
+        span = one["capacity_rps"]
+        said = f"{span['mid']:.4g} ({span['low']:.4g} to {span['high']:.4g})" if span else one["refusal"]["reason"]
+        print(f"{case.name}: {one['what']}: {said}", flush=True)
+
+
+def verify(case: Case, number: int, seed: int) -> None:
+    what = changes(case)[number]["what"]
+    print(f"{case.name}: trying {what}", flush=True)
+    said = _plimsoll(
+        "verify", case.folder / "latest", "--only", what, "--budget", TRIAL_S, "--seed", seed + 100 * number, "--json"
+    )
+    if said:
+        (case.folder / f"verified-{number + 1}.json").write_text(said, encoding="utf-8")
+
+
+def plan(case: Case) -> dict[str, Any]:
+    path = case.folder / "latest" / "plan.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def changes(case: Case) -> list[Mapping[str, Any]]:
+    """Predictions that are numbers, of something that is changed."""
+    return [
+        one for one in plan(case).get("predictions", []) if one["capacity_rps"] and any(one["change"].values())
+    ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    cells: tuple[str, ...]
+    error: float | None = None
+    half_width: float | None = None
+    inside: bool | None = None
+
+
+def rows_of(case: Case) -> list[Row]:
+    """One per change: what became of it, or why there is no number."""
+    document = plan(case)
+    found = []
+    binds = (document.get("bottleneck") or {}).get("kind", "")
+    for one in document.get("predictions", []):
+        if one["capacity_rps"] is None:
+            found.append(Row((case.name, binds, one["what"], f"refused: {one['refusal']['reason']}", *[""] * 5)))
+    for number, one in enumerate(changes(case), 1):
+        path = case.folder / f"verified-{number}.json"
+        if not path.is_file():
+            continue
+        test = json.loads(path.read_text(encoding="utf-8"))["tests"][0]
+        found.append(_row(case.name, binds, one, test))
+    return found
+
+
+def _row(case: str, binds: str, one: Mapping[str, Any], test: Mapping[str, Any]) -> Row:
+    span, measured = one["capacity_rps"], test["measured"]
+    what = one["what"].removeprefix("capacity with ")
+    predicted = f"{span['mid']:.1f} ({span['low']:.1f} to {span['high']:.1f})"
+    half = (span["high"] - span["low"]) / 2 / span["mid"]
+    if measured is None:
+        return Row((case, binds, what, predicted, f"not tested: {test['note']}", "", f"{half:.0%}", "", one["model"]))
+    error = span["mid"] / measured - 1
+    repeats = ", ".join(f"{value:.1f}" for value in test["repeats"])
+    bound = f"{test['note'].split(' this')[0]} " if test["note"] else ""
+    cells = (
+        case, binds, what, predicted, f"{bound}{measured:.1f} ({repeats})", f"{error:+.1%}", f"{half:.0%}",
+        "yes" if test["within"] else "no", one["model"],
+    )  # fmt: skip
+    return Row(cells, abs(error), half, bool(test["within"]))
+
+
+def table(rows: list[Row]) -> str:
+    lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|---|---|---|---:|---:|---|---|"]
+    lines += ["| " + " | ".join(row.cells) + " |" for row in rows]
+    tried = [row for row in rows if row.error is not None]
+    if tried:
+        near = sum((row.error or 0.0) <= WITHIN for row in tried)
+        inside = sum(bool(row.inside) for row in tried)
+        width = float(np.median([row.half_width or 0.0 for row in tried]))
+        lines += [
+            "",
+            f"Of {len(tried)} predictions that were tried, {near} came within {WITHIN:.0%} of what was measured; {inside} of the "
+            f"90 % intervals held it; the median half-width is {width:.0%}. Asked for: all within {WITHIN:.0%}, "
+            f"{COVERED:.0%} of the intervals, at most {HALF_WIDTH:.0%}.",
+        ]
+    return "\n".join(lines)
+
+
+def _ahead() -> None:
+    """What is started from here on goes ahead of other work on this machine, where this user may ask for that: as the
+    load processes do anyway (docs/decisions/0003-realtime.md)."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
+def _plimsoll(*words: object, ahead: bool = True) -> str:
+    """Standard output; 0, 1 (an SLO was missed) and 3 (nothing to be said) are answers, anything else ends it here."""
+    environment = {**os.environ}
+    if _engine_is_there():
+        from targets.reference.llm import transformers_engine
+
+        environment["PLIMSOLL_ENGINE_MODEL"] = str(transformers_engine.model())
+    command = [str(PLIMSOLL), *map(str, words)]
+    first = _ahead if ahead else None
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=first
+    )  # fmt: skip
+    if done.returncode not in (0, 1, 3):
+        raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
+    return done.stdout
+
+
+def _engine_is_there() -> bool:
+    from targets.reference.llm import transformers_engine
+
+    return transformers_engine.is_ready()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
