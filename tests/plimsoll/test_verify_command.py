@@ -88,7 +88,7 @@ def test_a_plan_without_its_run_or_from_another_version_says_so(
 def test_one_prediction_alone_can_be_asked_for_and_an_unknown_one_is_told_what_there_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = measured(tmp_path, target(control=CONTROL), servers=40, cpu_ms=18)
+    run = measured(tmp_path, target(control=CONTROL))
     said(capsys, "plan", run, "--demand", 20)
     asked = _driven(monkeypatch)
     assert said(capsys, "verify", run, "--quiet", "--only", "2 replicas").code == 0
@@ -100,7 +100,7 @@ def test_one_prediction_alone_can_be_asked_for_and_an_unknown_one_is_told_what_t
 def test_an_interruption_keeps_what_was_tried_and_says_what_was_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = measured(tmp_path, target(control=CONTROL), servers=40, cpu_ms=18)
+    run = measured(tmp_path, target(control=CONTROL))
     said(capsys, "plan", run, "--demand", 20)
     _driven(monkeypatch, interrupted_at=2)
     answer = said(capsys, "verify", run, "--quiet")

@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 CONTRACTS = Path(__file__).parent / "capacity"
 KEPT = ROOT / "runs" / "prove-capacity"
 PLIMSOLL = Path(sys.executable).with_name("plimsoll")
-STAGES_S, TRIAL_S = 70, 60
+STAGES_S, TRIAL_S = 50, 48
 WITHIN, COVERED, HALF_WIDTH = 0.10, 0.8, 0.15
 HEADINGS = ("case", "binds", "change", "predicted (90 %)", "measured (repeats)", "error", "half-width", "inside", "by")
 
