@@ -55,7 +55,7 @@ def of_spans(spans: pa.Table, workers: int) -> pa.Table:
 
 def from_source(table: pa.Table, source: str) -> pa.Table:
     """The same with a column that names who told."""
-    return table.append_column("source", pa.array([source] * table.num_rows).dictionary_encode())
+    return table.append_column("source", pa.array([source] * table.num_rows, pa.string()).dictionary_encode())
 
 
 def summarise(
