@@ -18,7 +18,7 @@ from profiles import cgroups, host, processes
 from profiles.resources import HOST, RESOURCES
 
 NANOSECONDS = 1_000_000_000
-USS_CORES = 0.002  # what unique memory may cost to read: each second of a small service, less often of a large one
+USS_CORES = 0.001  # what unique memory may cost to read: each second of a small service, less often of a large one
 ROWS_PER_BATCH = 2_000
 
 

@@ -19,7 +19,7 @@ RESOURCES = pa.schema(
         ("cpu_system_s", pa.float64()),
         ("cpu_reaped_s", pa.float64()),  # of children that ended and were waited for
         ("rss_bytes", pa.int64()),
-        ("uss_bytes", pa.int64()),  # as often as 0.2 % of a core pays for: it costs more than all others together
+        ("uss_bytes", pa.int64()),  # as often as 0.1 % of a core pays for: it costs more than all others together
         ("threads", pa.int32()),
         ("fds", pa.int32()),
         ("ctx_voluntary", pa.int64()),

@@ -143,7 +143,7 @@ def test_unique_memory_of_a_small_service_is_read_at_every_sweep() -> None:
 def test_unique_memory_of_a_large_service_is_read_as_often_as_its_budget_allows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ten milliseconds of CPU a reading: a read every 5 s, however many sweeps there are."""
+    """Ten milliseconds of CPU a reading: a read every 10 s, however many sweeps there are."""
 
     def costly(self: processes.TrackedProcess) -> int:
         until_s = time.thread_time() + 0.01
