@@ -12,7 +12,6 @@ A case is a contract in tests/prove/capacity. Everything goes through the comman
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import shutil
@@ -93,7 +92,7 @@ def measure(case: Case, seed: int) -> None:
         "run", CONTRACTS / f"{case.name}.toml", "--start", "--shape", "breakpoint", "--rate", case.peak_rps,
         "--duration", STAGES_S, "--warmup", 3, "--seed", seed, "--out", case.folder, "--quiet",
     )  # fmt: skip
-    _plimsoll("plan", case.folder / "latest", "--json", ahead=False)
+    _plimsoll("plan", case.folder / "latest", "--json")
     for one in plan(case)["predictions"]:
         span = one["capacity_rps"]
         said = f"{span['mid']:.4g} ({span['low']:.4g} to {span['high']:.4g})" if span else one["refusal"]["reason"]
@@ -181,14 +180,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def _ahead() -> None:
-    """What is started from here on goes ahead of other work on this machine, where this user may ask for that: as the
-    load processes do anyway (docs/decisions/0003-realtime.md)."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
-
-
-def _plimsoll(*words: object, ahead: bool = True) -> str:
+def _plimsoll(*words: object) -> str:
     """Standard output; 0, 1 (an SLO was missed) and 3 (nothing to be said) are answers, anything else ends it here."""
     environment = {**os.environ}
     if _engine_is_there():
@@ -196,10 +188,7 @@ def _plimsoll(*words: object, ahead: bool = True) -> str:
 
         environment["PLIMSOLL_ENGINE_MODEL"] = str(transformers_engine.model())
     command = [str(PLIMSOLL), *map(str, words)]
-    first = _ahead if ahead else None
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False, preexec_fn=first
-    )  # fmt: skip
+    done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 1, 3):
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}")
     return done.stdout
