@@ -50,11 +50,12 @@ class Case:
 
 CASES = (
     Case("queue_llm", 85),
-    Case("queue_alaw", 48),
-    Case("queue_short", 48),
+    Case("stream_llm", 56),
     Case("upstream_kakao", 45),
-    Case("engine_encar", 36, engine=True),
     Case("engine_pool", 32, engine=True),
+    Case("engine_encar", 36, engine=True),
+    Case("queue_alaw", 8),
+    Case("queue_short", 9),
 )
 
 
