@@ -104,10 +104,11 @@ class Worker:
         finally:
             load_.end()
             session.abandon_all(self._stopping or "open at the end of the drain")
-            load_.close()
             self._done = True
             echo.close()
             try:
+                recorder.flush()  # a locustfile's test_stop may read Locust's statistics: they are whole then
+                load_.close()
                 recorder.close()
             except PlimsollError as error:
                 fault = fault or str(error)

@@ -15,7 +15,7 @@ from loadtests.shapes import FINDING
 from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.rundir import RunDirectory
-from plimsoll import afterwards, health_checks, money, permission, probe, told, watch
+from plimsoll import health_checks, money, permission, probe, told, watch
 from plimsoll.duet_watch import DuetWatch
 from plimsoll.health_checks import Asked
 from plimsoll.placement import Placement, place
@@ -82,7 +82,10 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         )
         account = _drive(spec, plan, r.run, document, looking, r.deployment, watcher, r.signals, cost.max_requests)
         watcher.phase("reading the rows")
-        from plimsoll import finish  # brings pandas and scipy, which nothing before the first request should wait for
+        from plimsoll import (
+            afterwards,
+            finish,
+        )  # bring pandas and scipy, which nothing before the first request should wait for
 
         if isinstance(looking, DuetWatch):
             r.run.write_json("duet.json", looking.readings())
