@@ -201,7 +201,7 @@ def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitF
     share = f"{engine.full_share * 100:.0f} % of the run"
     full = f"{engine.running} requests ran in it and up to {engine.waiting:,} waited for a place, in {share}"
     if contract.upstream is not None:
-        said = f"the upstream's engine binds, not your CPU: {full}; more of this service would only wait with them"
+        said = f"the upstream's engine binds, not the service: {full}; more of this service would only wait with them"
         return [LimitFound("all", "upstream", "upstream", True, 0, 0.0, said)]
     names = [name for name, q in queues.items() if name not in bound and engine.running >= 0.9 * q.max_concurrent]
     sentences = [f"queue {_queue_words(name, queues)} binds, refusing nothing: {full}" for name in names]
