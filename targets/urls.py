@@ -46,7 +46,7 @@ def resolve(url: str) -> str:
     except (socket.gaierror, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "not a host name"
         raise TargetUnreachable(
-            f"{parts.hostname} has no address ({why}); check base_url in the contract, or your DNS"
+            f"{parts.hostname} has no address ({why}); check how it is written (base_url, --host), or your DNS"
         ) from error
     ipv4_first = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
     return str(ipv4_first[0][4][0])

@@ -145,6 +145,12 @@ def test_the_tutorial_runs_as_it_is_printed(service: str, tmp_path: Path) -> Non
     assert (tmp_path / "after" / "latest" / "report.html").is_file()
 
 
+def test_what_the_comparison_says_of_locusts_percentiles_is_what_locust_does() -> None:
+    [block] = [b for b in pages.blocks(pages.ROOT / "docs" / "comparison.md") if (b.language, b.mark) == ("python", "run")]
+    done = subprocess.run([sys.executable, "-c", block.text], capture_output=True, text=True, check=True)
+    assert block.text.rstrip().endswith(f"# {done.stdout.strip()}")
+
+
 def test_the_workload_guide_reads_the_log_that_comes_along(service: str) -> None:
     said = [_type(b.text, pages.ROOT, service) for b in pages.blocks(pages.HOW_TO / "workload.md") if b.mark == "run"]
     assert len(said) == 1 and "By endpoint" in said[0]
