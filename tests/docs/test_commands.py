@@ -146,7 +146,9 @@ def test_the_tutorial_runs_as_it_is_printed(service: str, tmp_path: Path) -> Non
 
 
 def test_what_the_comparison_says_of_locusts_percentiles_is_what_locust_does() -> None:
-    [block] = [b for b in pages.blocks(pages.ROOT / "docs" / "comparison.md") if (b.language, b.mark) == ("python", "run")]
+    [block] = [
+        b for b in pages.blocks(pages.ROOT / "docs" / "comparison.md") if (b.language, b.mark) == ("python", "run")
+    ]
     done = subprocess.run([sys.executable, "-c", block.text], capture_output=True, text=True, check=True)
     assert block.text.rstrip().endswith(f"# {done.stdout.strip()}")
 
