@@ -103,8 +103,11 @@ def _notify(document: dict[str, Any], contract: Contract) -> None:
     from plimsoll.notify import gate_message, send
 
     message = gate_message(document)
-    if message is not None:
-        for sentence in send(contract.alert, *message):
+    messages = [message] if message is not None else []
+    for one in document.get("alerts") or []:
+        messages.append((one["severity"], f"{one['severity']}: gate of {document.get('target')}", one["sentence"]))
+    for severity, title, text in messages:
+        for sentence in send(contract.alert, severity, title, text):
             print(f"plimsoll: {sentence}", file=sys.stderr)
 
 

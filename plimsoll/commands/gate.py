@@ -203,13 +203,15 @@ def _paired(
     finally:
         duets.close()
         look.end()
+    alerts = _alerts(duets, outcome, contract)
     around = {
         "run": run.identity,
         "target": contract.target.name,
         "command": shlex.join(["plimsoll", *sys.argv[1:]]),
         "git_commit": host.git_commit(Path.cwd()),
         "accuracy": accuracy(),
-        "notes": _alerts(duets, outcome, contract),
+        "notes": [f"{one['sentence']} (alert, {one['severity']})" for one in alerts],
+        "alerts": alerts,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "baseline": _told(versions[0]),
         "candidate": _told(versions[1]),
@@ -228,7 +230,7 @@ def _paired(
     return verdict_document(outcome, rules, accepted, limits, around)
 
 
-def _alerts(duets: LiveDuets, outcome: course.Outcome, contract: Contract) -> list[str]:
+def _alerts(duets: LiveDuets, outcome: course.Outcome, contract: Contract) -> list[dict[str, str]]:
     """The candidate against the contract's alert rules, over the recordings of the first duet."""
     from plimsoll import alerting
 
@@ -236,7 +238,7 @@ def _alerts(duets: LiveDuets, outcome: course.Outcome, contract: Contract) -> li
         return []
     runs = [RunDirectory(duets.folder / name) for one in outcome.duets[0].recorded for name in one.runs]
     return [
-        f"{run.identity}: candidate: {breach.sentence} (alert, {breach.rule.severity})"
+        {"severity": str(breach.rule.severity), "sentence": f"{run.identity}: candidate: {breach.sentence}"}
         for run in runs
         for breach in alerting.found(run, contract, role="candidate", replica=1)
     ]

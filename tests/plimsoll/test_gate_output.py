@@ -68,6 +68,19 @@ def test_a_damaged_history_is_a_warning_and_everything_else_is_there(
     assert suite.get("failures") == "4"
 
 
+def test_the_verdict_and_each_breached_alert_are_told_at_their_severity(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "plimsoll.notify.send", lambda alert, severity, title, text: told.append((severity, title)) or []
+    )
+    alert = {"severity": "high", "sentence": "duet-1: candidate: error_rate 0.2 was above 0.1 over 300 s, from 0 s on"}
+    published(tmp_path, verdict(1) | {"alerts": [alert]})
+    published(tmp_path, verdict(2, by=0.1) | {"alerts": [alert]})
+    assert told == [("high", "high: gate of s"), ("critical", "FAIL: gate of s"), ("high", "high: gate of s")]
+
+
 def test_inside_a_github_job_the_summary_grows_and_annotations_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
