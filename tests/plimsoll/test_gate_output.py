@@ -51,7 +51,7 @@ def test_a_gate_says_what_changed_lately_and_between_which_commits(tmp_path: Pat
         store.add_gate(verdict(night, slower=1.2 if night >= 12 else 1.0))
     run, lines = published(tmp_path, verdict(15, slower=1.2))
     [said] = [line for line in lines if "change point" in line]
-    assert "search mean: +20" in said.replace("mean_ms", "mean") and "11cccccccc .. 12cccccccc" in said
+    assert "search mean_ms: +19.9%" in said and "11cccccccc .. 12cccccccc" in said
     assert said.strip() in run.read_json("verdict.json")["notes"]
     assert not any("begins with" in line for line in lines)
 
