@@ -282,7 +282,9 @@ class _Spy:
 
     def _fail(self) -> None:
         said = self.said.strip()
-        if "ermission denied" in said.lower() or "EPERM" in said or "Operation not permitted" in said:
+        # of a process that we know to run Python py-spy says the last where it may not look
+        denied = ("permission denied", "eperm", "operation not permitted", "no python processes found")
+        if any(word in said.lower() for word in denied):
             self.why_not = ptrace_remedy(self.pid)
         else:
             last = next(

@@ -29,7 +29,8 @@ def ptrace_remedy(pid: int) -> str:
         "start it with --cap-add SYS_PTRACE (compose: cap_add: [SYS_PTRACE]; Kubernetes: "
         "securityContext.capabilities.add: [SYS_PTRACE])"
     )
-    elsewhere = f"as that user (docker exec --user {_name(owner)} …)" if _in_container() else f"as root; {as_root}"
+    inside = f"as that user, with: docker exec --user {_name(owner)} CONTAINER {_typed()}"
+    elsewhere = inside if _in_container() else f"as root; {as_root}"
     by_scope = {
         1: f"kernel.yama.ptrace_scope is 1, so process {pid} may be traced only by whoever started it; "
         "let plimsoll start it with --command, or type: sudo sysctl kernel.yama.ptrace_scope=0",

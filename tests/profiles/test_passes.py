@@ -142,11 +142,18 @@ def test_without_a_profiler_the_load_still_runs_and_a_sentence_says_what_to_inst
 @pytest.mark.parametrize(
     ("scope", "remedy"), [(1, "sudo sysctl kernel.yama.ptrace_scope=0"), (2, "sudo -E plimsoll"), (0, "seccomp")]
 )
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Permission Denied: Try running again with elevated permissions",
+        "Error: No python processes found in process 7 or any of its subprocesses",  # to a root without the capability
+    ],
+)
 def test_a_process_that_may_not_be_traced_gives_the_exact_remedy(
-    tmp_path: Path, sleeper: int, monkeypatch: pytest.MonkeyPatch, scope: int, remedy: str
+    tmp_path: Path, sleeper: int, monkeypatch: pytest.MonkeyPatch, scope: int, remedy: str, said: str
 ) -> None:
     denying = tmp_path / "py-spy"
-    denying.write_text("#!/bin/sh\necho 'Permission Denied: Try running again with elevated permissions' >&2\nexit 1\n")
+    denying.write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
     denying.chmod(0o755)
     monkeypatch.setattr(cpu, "program", lambda name: str(denying))
     monkeypatch.setattr("profiles.rights._ptrace_scope", lambda: scope)
