@@ -83,6 +83,7 @@ RAW_DEFLATE = zlib.compressobj(wbits=-15)
     ("name", "body"),
     [("gzip", gzip.compress(b'{"a":1}')), ("x-gzip", gzip.compress(b'{"a":1}')), ("deflate", zlib.compress(b'{"a":1}')),
      ("deflate", RAW_DEFLATE.compress(b'{"a":1}') + RAW_DEFLATE.flush()), ("identity", b'{"a":1}')],
+    ids=["gzip", "x-gzip", "deflate", "raw deflate", "identity"],
 )  # fmt: skip
 def test_a_packed_body_is_unpacked_before_it_is_judged(name: str, body: bytes) -> None:
     assert judged({"json_path": "$.a"}, body=body, head=encoded(name)) == (Outcome.ok, "")
