@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from benchmarks.peers.truth import Truth, stamps, truth
 FIRST_S, RATE, TOKENS = 0.01, 100, 200
 SETS = {"guidellm": Path(".venv-guidellm/bin"), "aiperf": Path(".venv-aiperf/bin")}  # set up by `make peers`
 LIMITED = 0.95
+PATIENCE_S = 60  # beside the load: starting, loading PyTorch, writing the report
 OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 CONTRACT = """
 [target]
@@ -85,7 +88,7 @@ def compare(folder: Path, seconds: int, counts: tuple[int, ...]) -> tuple[list[R
 def _run(streamer: Streamer, count: int, seconds: int, folder: Path) -> Row:
     config = {"kind": "sse", "first_s": FIRST_S, "gap_s": 1 / RATE, "tokens": TOKENS, "seed": 1, "law": "constant"}
     with truth(folder, config) as (server, log):
-        cores, text = _watched(streamer, streamer.command(server.url, count, seconds, folder), server, folder)
+        cores, text = _watched(streamer, streamer.command(server.url, count, seconds, folder), server, folder, seconds)
     stamped = stamps(log).to_pandas()
     first = stamped[stamped["planned"] - stamped["received"] == round(FIRST_S * 1e9)]
     ttft_ms = (first["sent"] - first["received"]).to_numpy() / 1e6
@@ -98,10 +101,14 @@ def _run(streamer: Streamer, count: int, seconds: int, folder: Path) -> Row:
     return Row(streamer.name, count, reported, float(p50), float(p95), cores, max(server.shares, default=0.0))
 
 
-def _watched(streamer: Streamer, command: list[str], server: Truth, folder: Path) -> tuple[float, str]:
-    """Its CPU in cores while the server was at work (the median second), and what it printed."""
+def _watched(streamer: Streamer, command: list[str], server: Truth, folder: Path, seconds: int) -> tuple[float, str]:
+    """Its CPU in cores while the server was at work (the median second), and what it printed. One that does not end is
+    ended, with what it started."""
     with (folder / "printed.txt").open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **OFFLINE})
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, **OFFLINE}, start_new_session=True
+        )
+    ends_s = time.monotonic() + seconds + PATIENCE_S
     if not streamer.ours:  # ours places itself
         os.sched_setaffinity(process.pid, {max(os.sched_getaffinity(0))})
         front_run(process.pid)
@@ -117,6 +124,8 @@ def _watched(streamer: Streamer, command: list[str], server: Truth, folder: Path
             server.look()
             used.append((server.shares[-1], after_s - before_s))
             before_s = after_s
+            if time.monotonic() > ends_s:
+                os.killpg(process.pid, signal.SIGKILL)
     busy = [cpu_s for share, cpu_s in used if share > 0.5 * max(share for share, _ in used)]
     return (median(busy) if busy else float("nan")), (folder / "printed.txt").read_text("utf-8", "replace")
 
