@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-llm prove-capacity report peers stall engine profile bench clean
+.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-llm prove-capacity prove-faults soak audit report peers stall engine profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -50,6 +50,16 @@ prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTor
 prove-capacity: setup ## planted bottlenecks, and plans against what is then measured: tables into docs/accuracy.md (50 minutes)
 	@$(BIN)/python -m pytest -q -m prove tests/prove/test_bottlenecks.py --write-accuracy docs/accuracy.md
 	@$(BIN)/python -m tests.prove.predictions all --write
+
+prove-faults: setup ## put each fault into real runs and hostile answers before them; writes the table of docs/reliability.md
+	@$(BIN)/python -m pytest -q -m 'prove or not prove' tests/faults tests/hostile tests/loadtests/test_run_hostile_servers.py --write-faults docs/reliability.md $(FAULTS)
+
+soak: setup ## an hour at 500 arrivals a second: does memory stay flat (SOAK='--seconds 600')
+	@$(BIN)/python -P -m benchmarks.soak $(SOAK)
+
+audit: setup ## known vulnerabilities in the pinned dependencies (needs the index's advisories)
+	@test -d .venv-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@.venv-audit/bin/pip-audit --disable-pip --no-deps --progress-spinner off --format json -r requirements.lock 2>/dev/null | $(BIN)/python .ci/audit.py
 
 report: setup ## write report.html of the newest run again
 	@$(BIN)/plimsoll report runs/latest

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow.parquet as pq
+import pyarrow as pa
 
 from loadtests.arrivals import schedule
 from loadtests.plan import LoadPlan
 from measurements import journal, sample
-from measurements.rundir import RunDirectory
+from measurements.rundir import RunDirectory, read_parquet
 from measurements.sample import NULL, PACKED, Outcome
 
 
@@ -38,9 +38,9 @@ def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -
     source = run.journal_path("samples", worker)
     finished = source.with_suffix(".parquet")
     if finished.exists():
-        kept = [pq.read_table(finished, columns=["seq"])["seq"].to_numpy()]
+        kept = [read_parquet(finished, ["seq"])["seq"].to_numpy()]
     else:
-        kept = [b.column("seq").to_numpy() for b in journal.batches(source)] if source.exists() else []
+        kept = [b.column("seq").to_numpy() for b in journal.batches(source, sample.SAMPLES)] if source.exists() else []
     present = np.unique(np.concatenate(kept)) if kept else np.empty(0, np.int64)
     present = present[present >= 0]
     if plan.loop != "open":
@@ -54,6 +54,6 @@ def write_lost(run: RunDirectory, plan: LoadPlan, worker: int, until_s: float) -
     rows["step"], rows["endpoint"], rows["tokens_source"], rows["attempt"] = 0, 0, 0, 0
     rows["outcome"] = Outcome.lost
     names = [stage.name for stage in plan.stages]
-    with pq.ParquetWriter(run.path / "samples" / f"lost-{worker:03d}.parquet", sample.SAMPLES) as writer:
-        writer.write_batch(sample.batch(rows, worker, names, ["(unknown)"]))
+    lost = pa.Table.from_batches([sample.batch(rows, worker, names, ["(unknown)"])], sample.SAMPLES)
+    run.write_table(f"samples/lost-{worker:03d}.parquet", lost)
     return len(rows), len(np.union1d(seq, present))

@@ -5,7 +5,8 @@ Such a client knows neither when its connection stood nor when the first byte ca
 
 from __future__ import annotations
 
-import errno
+import re
+from collections.abc import Iterator
 from time import monotonic_ns as now
 from typing import Any
 
@@ -13,8 +14,11 @@ from gevent import getcurrent
 
 from loadtests.foreign import RedirectElsewhere
 from loadtests.pacing import Pace
-from loadtests.session import Session
+from loadtests.session import OWN_WORDS, Session
+from loadtests.transport import OWN_FAULTS
 from measurements.sample import NULL, Outcome
+
+ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
 class RequestEventRows:
@@ -57,6 +61,9 @@ class RequestEventRows:
         outcome = _outcome(status, exception)
         evidence = self._recorder.evidence
         error = _text(status, exception) if outcome is not Outcome.ok else ""
+        if error in OWN_WORDS:
+            faults = self._session.own_faults
+            faults[error] = faults.get(error, 0) + 1
         error_id = evidence.error(error) if error else NULL
         self._recorder.row(
             seq, step, stage, self._recorder.endpoint(name), number, 0, intended_ns, sent_ns, NULL, NULL, NULL, done_ns,
@@ -97,7 +104,17 @@ def _body(response: Any) -> bytes:
 def _text(status: int, error: BaseException | None) -> str:
     if isinstance(error, RedirectElsewhere):
         return str(error)
-    number = getattr(error, "errno", None)
-    if number in (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS):
-        return f"{errno.errorcode[number]}: {error}"
+    if own := next((OWN_FAULTS[number] for number in _numbers(error) if number in OWN_FAULTS), ""):
+        return own
     return f"status {status}" if status >= 400 else f"{type(error).__name__}: {error}"[:500]
+
+
+def _numbers(error: BaseException | None) -> Iterator[int]:
+    """The errno of an error and of what it was raised from; requests and urllib3 leave it in their text only."""
+    seen = 0
+    while error is not None and seen < 8:
+        if isinstance(number := getattr(error, "errno", None), int):
+            yield number
+        if found := ERRNO.search(str(error)):
+            yield int(found[1])
+        error, seen = error.__cause__ or error.__context__, seen + 1

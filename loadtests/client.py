@@ -110,11 +110,15 @@ class Client:
         if not catch_response:
             self._idle.append(connection)
             place.ended(user, connection, method, named, step, verdict, tokens)
+            if connection.counted_bytes:
+                connection.release()  # the response has its own hold of the body
             return response
 
         def report(outcome: Outcome, error: str) -> None:
             self._idle.append(connection)  # not earlier: its times are needed until the with-block ends
             place.ended(user, connection, method, named, step, (outcome, error), tokens)
+            if connection.counted_bytes:
+                connection.release()
 
         response.report = report
         return response
@@ -180,11 +184,12 @@ class Client:
             connection.bytes_in,
         )
         for _ in range(MAX_REDIRECTS):
-            target = urlsplit(
-                urljoin(
-                    f"http://{self._origin.host_header}{url}", header(connection.head, b"location").decode("latin-1")
-                )
-            )
+            said = header(connection.head, b"location").decode("latin-1")
+            try:
+                target = urlsplit(urljoin(f"http://{self._origin.host_header}{url}", said))
+            except ValueError:
+                connection.outcome, connection.error = Outcome.http_error, "redirect to what is no URL"
+                break
             if target.netloc != self._origin.host_header:
                 connection.outcome = Outcome.http_error
                 connection.error = f"redirect to another host ({target.netloc[:80]}) not followed"

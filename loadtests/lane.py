@@ -25,6 +25,7 @@ from targets.contract import Contract, Endpoint
 from targets.payload import Payloads, fraction
 
 OK = Outcome.ok
+LONGEST_PAUSE_S = 86_400.0  # a server may ask for any number of digits
 RETRIED = (Outcome.connect_error, Outcome.rejected)
 POOL_EXHAUSTED = "no free user: the pool is at its cap"
 
@@ -126,11 +127,13 @@ class Slot:
             connection, self.seq, 0, self.stage, self.route.index, self.user, self.intended_ns, verdict, stream,
             self.attempt,
         )  # fmt: skip
+        if connection.counted_bytes:
+            connection.release()
 
     def _again(self, verdict: tuple[Outcome, str]) -> bool:
         """Sends once more after a pause; False when the pause would pass the deadline."""
         asked = header(self.connection.head, b"retry-after")
-        pause_s = float(asked) if asked.isdigit() else 0.1 * 2 ** (self.attempt - 1)
+        pause_s = min(float(asked), LONGEST_PAUSE_S) if asked.isdigit() else 0.1 * 2 ** (self.attempt - 1)
         self.deadline_ns = self.connection.total_deadline_ns
         if now() + int(pause_s * 1e9) >= self.deadline_ns or self.lane.stopped:
             return False

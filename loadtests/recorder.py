@@ -64,7 +64,7 @@ class Recorder:
                 if name in self._index:
                     return self._index[name]
             found = self._index[name] = len(self.endpoints)
-            self.endpoints.append(name)
+            self.endpoints.append(self.evidence.redact.known(name))
         return found
 
     def row(

@@ -8,16 +8,18 @@ from typing import Any
 from gevent import get_hub
 from gevent.event import Event
 
+from loadtests.opening import OWN_FAULTS
 from loadtests.origin import Origin
 from loadtests.recorder import Recorder
 from loadtests.tokens import TokenStream
-from loadtests.transport import STALE, Connection, Limits
+from loadtests.transport import STALE, TOO_MUCH_HELD, Connection, Limits
 from loadtests.wire import HeadBuilder
 from measurements.sample import NULL, Outcome
 from targets.contract import Endpoint
 
 SWEEP_S = 0.02
 SETUP_STAGE = -1
+OWN_WORDS = frozenset([*OWN_FAULTS.values(), TOO_MUCH_HELD])
 
 
 def limits(endpoint: Endpoint) -> Limits:
@@ -65,7 +67,7 @@ class Session:
         error_number = NULL
         evidence = self.recorder.evidence
         if error:
-            if error.startswith("E") and ":" in error:
+            if error in OWN_WORDS:
                 self.own_faults[error] = self.own_faults.get(error, 0) + 1
             elif error is STALE:
                 self.stale += 1

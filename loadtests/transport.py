@@ -16,7 +16,7 @@ import gevent
 import httptools
 from gevent import get_hub
 
-from loadtests.bounds import MAX_BODY_BYTES, MAX_HEAD_BYTES
+from loadtests.bounds import LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES
 from loadtests.opening import OWN_FAULTS, connect, connect_failure, reason
 from loadtests.origin import Origin
 from loadtests.posting import post
@@ -24,6 +24,7 @@ from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
 OK = Outcome.ok
+TOO_MUCH_HELD = f"ENOBUFS: answers over {MAX_HELD_BYTES >> 20} MiB held at once; lower the rate, or add --workers"
 READ_BYTES = 65_536
 RACE_AFTER_NS = 1_000_000_000  # servers keep idle connections for seconds: an earlier close is what the service did
 STALE = "keep-alive race: the server closed the idle connection while the request was on its way"
@@ -45,6 +46,8 @@ def nothing() -> None:
 class Connection:
     """Carries one exchange at a time. Result fields: sent_ns, connect_ns, first_byte_ns, done_ns, status, outcome,
     error, bytes_out, bytes_in, head, body; NULL (-1) where there is none."""
+
+    held_bytes = 0  # of all large bodies of this process
 
     __slots__ = (
         "_answer_deadline_ns",
@@ -68,6 +71,7 @@ class Connection:
         "bytes_in",
         "bytes_out",
         "connect_ns",
+        "counted_bytes",
         "deadline_ns",
         "done_ns",
         "error",
@@ -94,7 +98,7 @@ class Connection:
         self.sink: Callable[[bytes, int], None] | None = None
         self.keep_body = True
         self.busy = False
-        self.used_ns = 0
+        self.used_ns = self.counted_bytes = 0
         self._watcher: Any = None
         self._write_watcher: Any = None
         self._opening: Any = None
@@ -106,6 +110,8 @@ class Connection:
     def start(self, request: bytes, limits: Limits, no_body: bool = False) -> None:
         """Sends `request` (head and body). `no_body`: the answer to a HEAD ends with its head. Every field of a result
         is set anew."""
+        if self.counted_bytes:
+            self.release()
         self.sent_ns = at = now()
         total_ns, first_byte_ns, connect_ns = limits
         self.deadline_ns = self.total_deadline_ns = at + total_ns
@@ -244,11 +250,26 @@ class Connection:
             if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
                 self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
                 return
-            if self.body_bytes > MAX_BODY_BYTES:
-                self._fail(Outcome.protocol_error, f"body over {MAX_BODY_BYTES} bytes")
+            if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
+                self._fail(Outcome.protocol_error, why)
                 return
             if not self._read_until_blocked:
                 return
+
+    def _too_much(self) -> str:
+        """Why a large body is read no further, or ""."""
+        if self.body_bytes > MAX_BODY_BYTES:
+            return f"body over {MAX_BODY_BYTES} bytes"
+        if self.keep_body:
+            Connection.held_bytes += self.body_bytes - self.counted_bytes
+            self.counted_bytes = self.body_bytes
+        return TOO_MUCH_HELD if Connection.held_bytes > MAX_HELD_BYTES else ""
+
+    def release(self) -> None:
+        """Forgets a large body that nobody needs any more."""
+        Connection.held_bytes -= self.counted_bytes
+        self.counted_bytes = 0
+        self.body = []
 
     def on_headers_complete(self) -> None:
         if self._complete:

@@ -22,11 +22,11 @@ import gevent
 import numpy as np
 from gevent.event import Event
 
-from loadtests import sending
+from loadtests import allowed, sending
 from loadtests.arrivals import schedule
 from loadtests.clock import StageClock
 from loadtests.echo import Echo
-from loadtests.evidence import Evidence, Redactor
+from loadtests.evidence import Evidence
 from loadtests.live import LiveView
 from loadtests.locust_stats import Gathered
 from loadtests.orders import Orders
@@ -39,6 +39,7 @@ from loadtests.session import Session
 from measurements import sample
 from measurements.errors import PlimsollError
 from measurements.host import boot_id
+from measurements.redaction import Redactor, of_environment
 from measurements.rundir import RunDirectory
 from targets.contract_file import parse, secret_values
 
@@ -70,7 +71,7 @@ class Worker:
         """From the first arrival to the last row. Returns the final account."""
         plan, number = self._plan, self._number
         stages = [stage.name for stage in plan.stages]
-        redact = Redactor(secret_values(self._contract) if self._contract else [])
+        redact = Redactor([*(secret_values(self._contract) if self._contract else []), *of_environment()])
         evidence = Evidence(sidecar(self._run, "errors", number), sidecar(self._run, "examples", number), redact)
         recorder = Recorder(self._run, number, start_ns, [*stages, SETUP], evidence)
         view = LiveView([*stages, SETUP])
@@ -120,7 +121,7 @@ class Worker:
             "stale": session.stale,
             "users": load_.users,
             "client": load_.client,
-            "exceptions": load_.exceptions,
+            "exceptions": [redact(sentence) for sentence in load_.exceptions],
             "fault": fault,
         }
 
@@ -199,8 +200,11 @@ def main(fd: int) -> int:
         return 1
     plan, number = LoadPlan.from_json(first["plan"]), first["worker"]
     scheduling = own_core(plan.cpus[number % len(plan.cpus)]) if plan.cpus else "shared"
-    worker = Worker(orders, number, plan, RunDirectory(Path(first["run_dir"])))
+    run = RunDirectory(Path(first["run_dir"]))
+    run.hold()
+    worker = Worker(orders, number, plan, run)
     gevent.signal_handler(signal.SIGTERM, worker.stop, "terminated")
+    allowed.only(plan.addresses)
     try:
         worker.prepare()
     except PlimsollError as error:
@@ -213,6 +217,9 @@ def main(fd: int) -> int:
     gevent.spawn(_obey, orders, worker)
     try:
         account = worker.work(order["start_ns"])
+    except PlimsollError as error:
+        orders.tell(event="fault", sentence=str(error))
+        return int(error.exit_code)
     except Exception as error:
         traceback.print_exc()
         orders.tell(event="fault", sentence=f"the load process broke: {type(error).__name__}: {error}")

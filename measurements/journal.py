@@ -23,19 +23,27 @@ class JournalWriter:
     def __init__(self, path: Path, schema: pa.Schema) -> None:
         self.path = path
         self.rows = 0
-        path.open("xb").close()  # never over what is there
-        self._file = pa.OSFile(str(path), "wb")
-        self._stream = pa.ipc.new_stream(self._file, schema)
+        try:
+            path.open("xb").close()  # never over what is there
+            self._file = pa.OSFile(str(path), "wb")
+            self._stream = pa.ipc.new_stream(self._file, schema)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            raise self._full(error) from error
 
     def append(self, batch: pa.RecordBatch) -> None:
         try:
             self._stream.write_batch(batch)
         except OSError as error:
-            raise GeneratorFault(
-                f"{self.path} cannot be written ({error.strerror or error}); "
-                f"free disk space, then finish what was kept with: plimsoll recover {self.path.parent.parent}"
-            ) from error
+            raise self._full(error) from error
         self.rows += batch.num_rows
+
+    def _full(self, error: OSError) -> GeneratorFault:
+        return GeneratorFault(
+            f"{self.path} cannot be written ({error.strerror or error}); "
+            f"free disk space, then finish what was kept with: plimsoll recover {self.path.parent.parent}"
+        )
 
     def close(self) -> None:
         if self._file.closed:
@@ -48,18 +56,26 @@ class JournalWriter:
             self._file.close()
 
 
-def batches(path: Path) -> Iterator[pa.RecordBatch]:
-    """Every batch of the journal that arrived whole; a torn tail ends the iteration quietly (see `is_whole`)."""
+DAMAGE = (pa.ArrowException, MemoryError, OSError, ValueError)  # MemoryError: a length that cannot be
+
+
+def batches(path: Path, schema: pa.Schema | None = None) -> Iterator[pa.RecordBatch]:
+    """Every batch of the journal that arrived whole; a torn tail or damage ends the iteration quietly (see `is_whole`), and
+    so does a head that says another schema than `schema`."""
     with path.open("rb") as file:
         try:
             stream = pa.ipc.open_stream(file)
-        except (pa.ArrowInvalid, OSError):
+        except DAMAGE:
+            return
+        if schema is not None and not stream.schema.equals(schema):
             return
         while True:
             try:
-                yield stream.read_next_batch()
-            except (StopIteration, pa.ArrowInvalid, OSError):
+                batch = stream.read_next_batch()
+                batch.validate(full=True)  # damaged lengths and offsets would lead readers out of their memory
+            except (StopIteration, *DAMAGE):
                 return
+            yield batch
 
 
 def is_whole(path: Path) -> bool:
@@ -70,7 +86,7 @@ def is_whole(path: Path) -> bool:
             for _ in pa.ipc.MessageReader.open_stream(file):
                 pass
             file.seek(-len(end_marker), 2)
-        except (pa.ArrowInvalid, OSError):
+        except DAMAGE:
             return False
         return file.read() == end_marker
 
@@ -82,7 +98,7 @@ def to_parquet(source: Path, target: Path, schema: pa.Schema, **options: Any) ->
     held: list[pa.RecordBatch] = []
     try:
         with pq.ParquetWriter(partial, schema, compression="zstd", **options) as writer:
-            for batch in batches(source):
+            for batch in batches(source, schema):
                 held.append(batch)
                 rows += batch.num_rows
                 if sum(b.num_rows for b in held) >= 131_072:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from typing import Any
@@ -10,12 +9,20 @@ from typing import Any
 import typer
 
 from measurements.errors import Exit, PlimsollError
+from measurements.plain import PlainStream
 from plimsoll.line import app
 
 
 def main(arguments: list[str] | None = None) -> Any:
     """The console script: every mistake of a user is one sentence on standard error and an exit code; with --json it is
     also the document on standard output."""
+    from contextlib import redirect_stderr, redirect_stdout
+
+    with redirect_stdout(PlainStream(sys.stdout)), redirect_stderr(PlainStream(sys.stderr)):
+        return _told(arguments)
+
+
+def _told(arguments: list[str] | None) -> Any:
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
         code = app(args=arguments, prog_name="plimsoll", standalone_mode=False)
@@ -24,17 +31,14 @@ def main(arguments: list[str] | None = None) -> Any:
     except typer.TyperException as error:  # words that the command line does not know: it shows the usage beside them
         error.show()  # type: ignore[attr-defined]
         raise _failed(error.format_message(), Exit.USAGE, as_json, shown=True) from None
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f" ({error.filename})" if error.filename else ""
-        sentence = (
-            f"no space left on the disk{where}; the rows written so far are kept: free some space, then finish "
-            "the run with: plimsoll recover runs/latest (or the folder given with --out)"
-        )
-        raise _failed(sentence, Exit.INVALID, as_json) from None
     except (KeyboardInterrupt, typer.Abort):
         raise _failed("interrupted", Exit.INTERRUPTED, as_json) from None
+    except Exception as error:
+        from plimsoll import defects
+
+        if defects.wants_traceback():
+            raise
+        raise _failed(*defects.sentence(error), as_json) from None
     if code == Exit.INTERRUPTED:  # typer's own account of Ctrl-C
         raise _failed("interrupted", Exit.INTERRUPTED, as_json)
     if isinstance(code, int) and code:

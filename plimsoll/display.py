@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from loadtests.plan import LoadPlan
+from measurements.plain import plain
 from measurements.rundir import RunDirectory
 from plimsoll.measure import Watcher
 
@@ -63,7 +64,9 @@ class Live(Watcher):
         from rich.console import Console
         from rich.live import Live as RichLive
 
-        self._live = RichLive("", console=Console(stderr=True), refresh_per_second=4, transient=True)
+        drawn_on = Console(file=getattr(sys.stderr, "unfiltered", sys.stderr))
+        self._live = RichLive("", console=drawn_on, refresh_per_second=4, transient=True, redirect_stdout=False,
+                              redirect_stderr=False)  # fmt: skip
         self._plan: LoadPlan | None = None
         self._latest: dict[int, dict[str, Any]] = {}
         self._began = 0.0
@@ -71,7 +74,7 @@ class Live(Watcher):
         self._phase = self._page = ""
 
     def phase(self, sentence: str) -> None:
-        self._phase = sentence
+        self._phase = plain(sentence)
         self._draw()
 
     def page(self, url: str) -> None:
@@ -95,12 +98,13 @@ class Live(Watcher):
         from rich.console import Group
         from rich.progress_bar import ProgressBar
         from rich.table import Table
+        from rich.text import Text
 
         if not self._started:
             self._live.start()
             self._started = True
         if self._plan is None or not self._latest:
-            self._live.update(f"[dim]{self._phase} …[/dim]")
+            self._live.update(Text(f"{self._phase} …", style="dim"))
             return
         merged = merge(list(self._latest.values()))
         total_s = sum(s.duration_s for s in self._plan.stages)
@@ -131,7 +135,7 @@ class Live(Watcher):
         )  # fmt: skip
         self._live.update(
             Group(
-                f"[dim]{self._phase}[/dim]",
+                Text(self._phase, style="dim"),
                 ProgressBar(total=total_s, completed=min(spent_s, total_s), width=80),
                 table,
             )

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from loadtests import evidence
 from loadtests.plan import LoadPlan
@@ -52,7 +51,7 @@ def finish(
     measured = [w for w in windows if not w.warmup]
     if looking.observer is not None:
         table = looking.observer.table()
-        pq.write_table(table, run.path / "resources.parquet", compression="zstd")
+        run.write_table("resources.parquet", table)
         spans = [(w.name, w.start_s, w.end_s) for w in windows]
         if measured:
             spans.append(("run", measured[0].start_s, measured[-1].end_s))
@@ -136,7 +135,7 @@ def _looked(
     table = looking.server()
     if table.num_rows:
         whole = pa.concat_tables([table, derived.derived(table)]).unify_dictionaries().sort_by("at_ns")
-        pq.write_table(whole, run.path / observed.FILE, compression="zstd")
+        run.write_table(observed.FILE, whole)
     found: dict[str, Any] = {"server": {"failures": looking.failures()}, "health": looking.health()}
     if looking.snapshots is not None:
         from capacity.documents import RunDocuments
@@ -176,8 +175,8 @@ def close(
         "task_exceptions": account.exceptions,
     }
     run.write_json("validity.json", verdict)
-    run.write_json("summary.json", summary)
     run.write_json("run.json", document)
+    run.write_json("summary.json", summary)  # the last: a run with a summary is finished
 
 
 def exit_code(
@@ -200,7 +199,8 @@ def merge_evidence(run: RunDirectory) -> None:
     """The workers' side files become errors.parquet (with counts from the rows) and examples.jsonl."""
     known: dict[int, dict[str, Any]] = {}
     examples: list[dict[str, Any]] = []
-    for path in sorted((run.path / "samples").glob("*.jsonl")):
+    sidecars = sorted((run.path / "samples").glob("*.jsonl"))
+    for path in sidecars:
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 entry = json.loads(line)
@@ -210,7 +210,6 @@ def merge_evidence(run: RunDirectory) -> None:
                 known.setdefault(entry["error_id"], entry)
             else:
                 examples.append(entry)
-        path.unlink()
     rows = run.table("samples", ["error_id", "outcome"])
     failed = rows.filter(rows["error_id"].is_valid())
     failed = failed.set_column(1, "outcome", failed["outcome"].cast(pa.string()))
@@ -228,9 +227,11 @@ def merge_evidence(run: RunDirectory) -> None:
         for row in counted.to_pylist()
     ]
     table = pa.Table.from_pylist(lines, schema=ERRORS)
-    pq.write_table(table, run.path / "errors.parquet")
+    run.write_table("errors.parquet", table)
     lines_kept = [json.dumps(entry, ensure_ascii=False) for entry in _chosen(examples)]
     run.write_text("examples.jsonl", "".join(f"{line}\n" for line in lines_kept))
+    for path in sidecars:
+        path.unlink()
 
 
 def _chosen(examples: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from targets import pinned
 from targets.urls import base_url
 
 DESCRIPTIONS = ("/openapi.json", "/api/openapi.json", "/api/v1/openapi.json", "/v1/openapi.json")
@@ -41,12 +42,7 @@ class Look:
 
 
 def look(base: str) -> Look:
-    parts = base_url(base)
-    unix = parts.scheme == "unix"
-    transport = httpx.HTTPTransport(uds=parts.path) if unix else None
-    with httpx.Client(
-        base_url="http://localhost" if unix else base, transport=transport, trust_env=False, timeout=PATIENCE_S
-    ) as client:
+    with pinned.client(base, PATIENCE_S) as client:
         try:
             found, path = _description(client)
         except httpx.TransportError as error:
@@ -74,14 +70,13 @@ def _description(client: httpx.Client) -> tuple[Any, str]:
 
 
 def _get(client: httpx.Client, path: str) -> tuple[int, bytes]:
-    """Status and at most `MOST_BYTES` of the body, read for no longer than three times the patience."""
-    began, body = time.monotonic(), b""
+    """Status and body, b"" where it is over `MOST_BYTES`, packed, or takes longer than three times the patience."""
+    until_s = time.monotonic() + 3 * PATIENCE_S
     with client.stream("GET", path) as response:
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > MOST_BYTES or time.monotonic() - began > 3 * PATIENCE_S:
-                return response.status_code, b""
-    return response.status_code, body
+        try:
+            return response.status_code, pinned.bounded(response, MOST_BYTES, until_s)
+        except pinned.TooMuch:
+            return response.status_code, b""
 
 
 def _answers(client: httpx.Client, path: str) -> bool:

@@ -18,6 +18,7 @@ import httpx
 from profiles.exposition import Reading
 from profiles.health import HealthCheck
 from profiles.scrape import Scraper
+from targets import pinned
 from targets.contract import Contract, Endpoint
 from targets.payload import Payloads
 
@@ -85,7 +86,7 @@ def ask(contract: Contract, url: str, engines: Sequence[str]) -> list[Asked]:
     payloads = Payloads(contract, seed=1, nonce="health")
     chosen = purposes(contract)
     found = []
-    with httpx.Client(base_url=url, timeout=PATIENCE_S, verify=verify, trust_env=False) as client:
+    with pinned.client(url, PATIENCE_S, verify) as client:
         idle = _counted(pages, own)
         time.sleep(IDLE_S if endpoints else 0.0)
         before = _counted(pages, own)

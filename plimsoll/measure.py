@@ -14,6 +14,7 @@ from loadtests.runner import Account, Hooks, Runner
 from loadtests.shapes import FINDING
 from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
+from measurements.redaction import Redactor, of_environment
 from measurements.rundir import RunDirectory
 from plimsoll import health_checks, money, permission, probe, told, watch
 from plimsoll.duet_watch import DuetWatch
@@ -25,6 +26,7 @@ from plimsoll.watch import Watch
 from profiles.ports import of_service
 from profiles.spans import SpanReceiver
 from targets.contract import Observe
+from targets.contract_file import secret_values
 from targets.control import Deployment
 from targets.urls import base_url, is_loopback, is_private, resolve
 
@@ -128,6 +130,9 @@ def ready(spec: Spec, watcher: Watcher, before: Callable[[RunDirectory], None] |
         stack.enter_context(_pinned(placement))
         run = RunDirectory.create(spec.out, spec.target_name)
         stack.callback(run.discard_if_empty)
+        secrets = [*(secret_values(spec.contract) if spec.contract else []), *of_environment()]
+        run.redact = Redactor(secrets).known
+        stack.callback(run.redact_logs)
         if before:
             before(run)
         stack.callback(watcher.end)
@@ -231,6 +236,12 @@ def _drive(
     runner = Runner(plan, run)
     ended = 0
     slo_missed = died = ""
+    caps = [
+        cap
+        for url, address in zip(plan.base_urls, plan.addresses, strict=True)
+        if (cap := permission.cap_rps(url, address))
+    ]
+    rate = permission.Rate(min(caps)) if caps else None
 
     def before_start(workers: list[dict[str, Any]], start_ns: int) -> None:
         document["workers"] = workers
@@ -241,6 +252,8 @@ def _drive(
     def progress(worker: int, news: dict[str, Any]) -> None:
         nonlocal ended, slo_missed
         ended += news["ended"]
+        if rate is not None:
+            rate.add(news["ended"])
         looking.progress(worker, news)
         if spec.abort_on_slo and not slo_missed:
             slo_missed = _live_miss(spec, news)
@@ -251,6 +264,8 @@ def _drive(
             return signals.reason()
         if max_requests is not None and ended >= max_requests:
             return f"max_usd is reached after {ended:,} requests"
+        if rate is not None and rate.is_over():
+            return rate.sentence
         nonlocal died
         died = (deployment.died() if deployment else None) or ""
         if spec.pair is not None:

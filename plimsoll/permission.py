@@ -5,6 +5,9 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import time
+from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import ip_address
 from math import isfinite
@@ -12,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from measurements.errors import Refused, UsageError
-from targets.urls import base_url, is_private
+from targets.urls import base_url, is_never, is_private
 
 
 def record_path() -> Path:
@@ -60,10 +63,16 @@ def _user() -> str:
 
 
 def check(url: str, address: str, peak_rps: float) -> None:
-    """Refused when `url` resolves outside loopback and private ranges without a record, or over its rate."""
+    """Refused when `url` resolves outside loopback and private ranges without a record, or over its rate; and wherever no
+    load may go at all."""
+    host = (base_url(url).hostname or "").lower()
+    if is_never(address):
+        raise Refused(
+            f"{host} leads to {address}: no load goes to link-local, metadata and many-host addresses, on record or not; "
+            "name the service's own address in base_url"
+        )
     if is_private(address):
         return
-    host = (base_url(url).hostname or "").lower()
     entries = [entry for entry in _entries() if entry["host"] == host]
     if not entries:
         raise Refused(
@@ -78,6 +87,36 @@ def check(url: str, address: str, peak_rps: float) -> None:
             f"{host} is allowed up to {entries[-1]['max_rps']:g} rps (by {entries[-1]['by']}, {entries[-1]['at']}), "
             f"{reach}; lower --rate, or record a higher limit with: plimsoll allow {host} --max-rate RPS"
         )
+
+
+def cap_rps(url: str, address: str) -> float | None:
+    """The rate that is on record for a host that needs one."""
+    if is_private(address):
+        return None
+    host = (base_url(url).hostname or "").lower()
+    return next((entry["max_rps"] for entry in reversed(_entries()) if entry["host"] == host), None)
+
+
+class Rate:
+    """Requests that really went to an allowed host: a journey of many steps, or a retry, makes more of them than arrivals."""
+
+    WINDOW_S, MARGIN = 5.0, 1.2  # a Poisson stream exceeds its mean now and then
+
+    def __init__(self, cap_rps: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.cap_rps, self._clock = cap_rps, clock
+        self._ended: deque[tuple[float, int]] = deque()
+
+    def add(self, requests: int) -> None:
+        self._ended.append((self._clock(), requests))
+        while self._ended[0][0] < self._clock() - self.WINDOW_S:
+            self._ended.popleft()
+
+    def is_over(self) -> bool:
+        return sum(count for _, count in self._ended) > self.MARGIN * self.cap_rps * self.WINDOW_S
+
+    @property
+    def sentence(self) -> str:
+        return f"more requests a second were made than are on record for this host ({self.cap_rps:g}); lower --rate"
 
 
 def _entries() -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from loadtests import timing_notes
 from loadtests.wire import trace_prefix
@@ -67,7 +66,7 @@ def where_time_went(
     found = breakdown.summarise(rows, tables, why_not)
     if sum(table.num_rows for table in tables.values()):
         whole = pa.concat_tables(breakdown.from_source(table, source) for source, table in tables.items())
-        pq.write_table(whole.unify_dictionaries(), run.path / FILE, compression="zstd")
+        run.write_table(FILE, whole.unify_dictionaries())
     timing_notes.forget(folder)
     return found
 

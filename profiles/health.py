@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 
 from profiles.traffic import tls_context
+from targets import pinned
 
 TIMEOUT_S = 5.0
 MOST_FAILURES = 20
@@ -41,9 +42,8 @@ class HealthWatch:
     ) -> None:
         self.start_ns = start_ns
         self._checks = list(checks)
-        limits = httpx.Limits(max_keepalive_connections=0)
         verify = tls_context(checks[0].url, verify_tls) if checks else False
-        transport = httpx.HTTPTransport(verify=verify, limits=limits, local_address=source)
+        transport = pinned.Pinned(verify=verify, source=source, keep=0)
         self._client = httpx.Client(transport=transport, timeout=TIMEOUT_S, trust_env=False)
         self._asked: dict[str, list[tuple[float, float, str]]] = {check.endpoint: [] for check in checks}
         self._ended = threading.Event()

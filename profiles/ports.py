@@ -2,17 +2,17 @@
 
 import contextlib
 import ipaddress
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
+from measurements.errors import TargetUnreachable
 from profiles import containers
 from profiles.processes import tree
 from targets.contract import Observe
-from targets.urls import base_url
+from targets.urls import base_url, resolve
 
 PROC = Path("/proc")
 LISTEN = "0A"  # tcp_states.h
@@ -49,7 +49,7 @@ def listening(url: str) -> Listening:
     if parts.scheme == "unix":
         return Listening((), f"{url} is a Unix socket, whose process is not looked for; give it with --pid")
     host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
-    if not _is_here(host):
+    if not _is_here(url):
         return Listening((), f"{host} is not this machine: start plimsoll beside the service to see its resources")
     pids, hidden = _holders(port)
     pids -= {INIT} if len(pids) > 1 else set()
@@ -105,15 +105,14 @@ def _parents(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _is_here(host: str) -> bool:
+def _is_here(url: str) -> bool:
     try:
-        addresses = {str(entry[4][0]).split("%")[0] for entry in socket.getaddrinfo(host, None)}
-    except OSError:
+        address = resolve(url).split("%")[0]
+    except TargetUnreachable:
         return False
-    if all(ipaddress.ip_address(address).is_loopback for address in addresses):
+    if ipaddress.ip_address(address).is_loopback:
         return True
-    own = {card.address.split("%")[0] for cards in psutil.net_if_addrs().values() for card in cards}
-    return bool(addresses) and addresses <= own
+    return address in {card.address.split("%")[0] for cards in psutil.net_if_addrs().values() for card in cards}
 
 
 def _holders(port: int) -> tuple[set[int], bool]:

@@ -9,7 +9,6 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import httpx
 import numpy as np
@@ -17,6 +16,7 @@ import pyarrow as pa
 
 from profiles.exposition import Reading, prometheus, status_json
 from profiles.traffic import tls_context
+from targets import pinned
 
 SERVER = pa.schema(
     [
@@ -65,12 +65,7 @@ class Scraper:
             self._pages.append((*_address(origin, prometheus), None))
         self._pages += [(*_address(origin, path), list(keys)) for path, keys in json.items()]
         self._client = httpx.Client(
-            transport=httpx.HTTPTransport(
-                uds=urlsplit(base_url).path if unix else None,
-                verify=tls_context(base_url, verify_tls),
-                local_address=source,
-                limits=httpx.Limits(max_keepalive_connections=0),
-            ),
+            transport=pinned.transport(base_url, verify=tls_context(base_url, verify_tls), source=source, keep=0),
             timeout=1.0,
             trust_env=False,
             follow_redirects=False,

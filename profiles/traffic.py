@@ -14,6 +14,7 @@ from typing import Protocol
 import httpx
 import numpy as np
 
+from targets import pinned
 from targets.contract import Contract, Endpoint
 from targets.payload import Payloads
 
@@ -130,7 +131,7 @@ def client(base_url: str, timeout_s: float, tls: ssl.SSLContext | bool) -> httpx
     unix = base_url.startswith("unix:")
     return httpx.Client(
         base_url="http://localhost" if unix else base_url,
-        transport=httpx.HTTPTransport(uds=base_url.removeprefix("unix:") if unix else None, verify=tls),
+        transport=pinned.transport(base_url, verify=tls),
         timeout=timeout_s,
         trust_env=False,
         headers={"User-Agent": "plimsoll/profile"},

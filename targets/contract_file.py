@@ -84,6 +84,9 @@ def secret_values(contract: Contract) -> list[str]:
         found += [os.environ[variable] for variable in ENV.findall(text) if variable in os.environ]
         if _is_literal_credential(name, text):
             found += [text, text.rpartition(" ")[2]]
+    control = contract.target.control
+    for env in [control.env, *(need.env for need in control.needs)] if control else []:
+        found += [text for name, text in env.items() if _is_literal_credential(name, text)]
     if contract.users.tokens:
         found += contract.beside(contract.users.tokens).read_text(encoding="utf-8").split()
     return found

@@ -9,6 +9,12 @@ from measurements.errors import TargetUnreachable
 PRIVATE = [  # RFC 1918 and RFC 4193; `ip_address.is_private` also holds reserved and documentation ranges
     ipaddress.ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")
 ]
+NEVER = [  # link-local, where clouds keep credentials (169.254.169.254), their other metadata services, and no single host
+    ipaddress.ip_network(text)
+    for text in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254/128", "100.100.100.200/32", "168.63.129.16/32",
+                 "0.0.0.0/32", "::/128", "224.0.0.0/4", "255.255.255.255/32", "ff00::/8")
+]  # fmt: skip
+_pinned: dict[tuple[str, int], str] = {}
 
 
 def base_url(url: str) -> SplitResult:
@@ -36,20 +42,32 @@ def base_url(url: str) -> SplitResult:
 
 
 def resolve(url: str) -> str:
-    """The address behind a base URL, resolved once; a run is pinned to it."""
+    """The address behind a base URL. Looked up once in the life of this process: DNS cannot move a run that goes on."""
     parts = base_url(url)
     if parts.scheme == "unix":
         return parts.path
     port = parts.port or (443 if parts.scheme == "https" else 80)
+    key = (parts.hostname or "", port)
+    if key not in _pinned:
+        _pinned[key] = _look_up(*key)
+    return _pinned[key]
+
+
+def _look_up(host: str, port: int) -> str:
     try:
-        found = socket.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
         why = getattr(error, "strerror", None) or "not a host name"
         raise TargetUnreachable(
-            f"{parts.hostname} has no address ({why}); check how it is written (base_url, --host), or your DNS"
+            f"{host} has no address ({why}); check how it is written (base_url, --host), or your DNS"
         ) from error
     ipv4_first = sorted(found, key=lambda entry: entry[0] != socket.AF_INET)
     return str(ipv4_first[0][4][0])
+
+
+def is_never(address: str) -> bool:
+    """Link-local, metadata and many-host addresses: no load and no probe goes there, whatever is on record."""
+    return not address.startswith("/") and any(_address(address) in network for network in NEVER)
 
 
 def is_private(address: str) -> bool:
@@ -57,7 +75,7 @@ def is_private(address: str) -> bool:
     if address.startswith("/"):
         return True
     ip = _address(address)
-    return ip.is_loopback or any(ip in network for network in PRIVATE)
+    return not is_never(address) and (ip.is_loopback or any(ip in network for network in PRIVATE))
 
 
 def is_loopback(address: str) -> bool:

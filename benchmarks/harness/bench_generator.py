@@ -6,9 +6,10 @@ from typing import Any
 import orjson
 import pytest
 
-from loadtests.evidence import Evidence, Redactor
+from loadtests.evidence import Evidence
 from loadtests.recorder import Recorder
 from loadtests.tokens import TokenStream
+from measurements.redaction import Redactor
 from measurements.rundir import RunDirectory
 from measurements.sample import NULL
 

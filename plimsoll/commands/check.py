@@ -10,15 +10,16 @@ from typing import Any
 
 import httpx
 
+from loadtests.bounds import MAX_BODY_BYTES
 from loadtests.judge import Judge
 from measurements.errors import Exit, TargetUnreachable, UsageError
 from measurements.sample import Outcome
 from plimsoll import ahead, permission
-from targets import clients
+from targets import clients, pinned
 from targets.contract import Contract, Endpoint
 from targets.contract_file import load
 from targets.payload import Payloads
-from targets.urls import base_url, resolve
+from targets.urls import resolve
 
 
 def check(path: Path, as_json: bool, rate_rps: float | None = None, duration_s: float = 60.0) -> None:
@@ -52,12 +53,7 @@ def _ask_each(contract: Contract, document: dict[str, Any]) -> list[dict[str, An
     payloads = Payloads(contract, seed=int(time.time()), nonce=f"c{os.getpid():x}")
     found = []
     for url in contract.target.base_urls:
-        parts = base_url(url)
-        transport = httpx.HTTPTransport(uds=parts.path) if parts.scheme == "unix" else None
-        base = "http://localhost" if parts.scheme == "unix" else url
-        with httpx.Client(
-            base_url=base, transport=transport, verify=contract.target.verify_tls, trust_env=False
-        ) as client:
+        with pinned.client(url, 30.0, contract.target.verify_tls) as client:
             for number, endpoint in enumerate(contract.endpoint):
                 if endpoint.enabled:
                     entry = _ask(client, endpoint, payloads, number, url, contract)
@@ -74,16 +70,19 @@ def _ask(
     request = payloads.request(endpoint, number)
     began = time.perf_counter()
     try:
-        answer = client.request(
+        with client.stream(
             request.method, request.path, headers=request.header, content=request.body, timeout=endpoint.timeout_s
-        )
+        ) as answer:
+            body = pinned.bounded(answer, MAX_BODY_BYTES, time.monotonic() + endpoint.timeout_s)
     except httpx.ConnectError as error:
         start = ", or let a run start it: plimsoll run … --start" if contract.target.control else ""
         raise TargetUnreachable(f"{url} does not answer ({error}); start the service{start}") from error
+    except pinned.TooMuch as error:
+        return _entry(endpoint, url, answer.status_code, began, str(error))
     except httpx.HTTPError as error:
         return _entry(endpoint, url, None, began, f"{type(error).__name__} within {endpoint.timeout_s:g} s")
-    tokens = answer.text.count("data:") if endpoint.stream else 0
-    outcome, why = Judge(endpoint.expect)(answer.status_code, b"", [answer.content], tokens)
+    tokens = body.count(b"data:") if endpoint.stream else 0
+    outcome, why = Judge(endpoint.expect)(answer.status_code, b"", [body], tokens)
     if answer.next_request is not None or answer.is_redirect:
         why = f"redirects to {answer.headers.get('location', '?')}, which is not followed to another host"
     problem = "" if outcome is Outcome.ok else why

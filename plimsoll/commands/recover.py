@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+from loadtests import timing_notes
 from loadtests.accounting import write_lost
 from loadtests.arrivals import Process, Stage
 from loadtests.plan import LoadPlan
@@ -13,15 +15,21 @@ from loadtests.runner import Account
 from measurements import frame as frames
 from measurements import streams, validity
 from measurements.errors import Exit, FormatError, UsageError
-from measurements.rundir import RunDirectory
+from measurements.redaction import Redactor, of_environment
+from measurements.rundir import FINISHING, RunDirectory
 from measurements.summary import RunFacts, Window, summarise
 from measurements.validity import INVALID, Check, Circumstances
 from plimsoll.finish import close, merge_evidence
+from targets.contract_file import ENV
 
 
 def recover(run_dir: Path, as_json: bool) -> None:
     run = RunDirectory.open(run_dir)
+    run.take_over()
     document = run.read_json("run.json")
+    named = ENV.findall(json.dumps(document.get("contract")))
+    run.redact = Redactor([*of_environment(), *(os.environ[name] for name in named if name in os.environ)]).known
+    run.redact_logs()
     if _is_finished(run):
         raise UsageError(
             f"{run.path} is finished already; open {run.path}/report.html or run: plimsoll report {run.path}"
@@ -34,9 +42,9 @@ def recover(run_dir: Path, as_json: bool) -> None:
 
 
 def _is_finished(run: RunDirectory) -> bool:
-    """A summary that cannot be read is none."""
+    """A document that cannot be read is none."""
     try:
-        return run.has("summary.json") and bool(run.read_json("summary.json"))
+        return all(run.has(name) and bool(run.read_json(name)) for name in FINISHING)
     except FormatError:
         return False
 
@@ -56,6 +64,7 @@ def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, A
             account.lost.append({"worker": worker, "rows": rows, "said": "killed"})
     run.finish_shards()
     merge_evidence(run)
+    timing_notes.forget(run.path / "samples")
     frame = frames.read(run)
     windows, at = [], 0.0
     for stage in stages:

@@ -46,7 +46,7 @@ def progress() -> Callable[[int, int, int], None]:
         print(
             f"\r\x1b[2K{'' if done else text}" if redrawn else text,
             end="" if redrawn else "\n",
-            file=sys.stderr,
+            file=getattr(sys.stderr, "unfiltered", sys.stderr),
             flush=True,
         )
 

@@ -115,7 +115,7 @@ class OpenApi:
             method=method.upper(),
             path=path,
             operation_id=one_line(raw.get("operationId"), 100),
-            tags=tuple(one_line(tag, 40) for tag in raw.get("tags") or () if isinstance(tag, str)),
+            tags=tuple(one_line(tag, 40) for tag in listed(raw.get("tags")) if isinstance(tag, str)),
             parameters=tuple(self._parameters(item, raw)),
             body=media,
             body_type=body_type,
@@ -187,6 +187,10 @@ def words(text: str) -> frozenset[str]:
 
 def table(value: Any) -> Json:
     return value if isinstance(value, dict) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def one_line(text: Any, most: int) -> str:

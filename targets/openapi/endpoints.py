@@ -15,6 +15,7 @@ from targets.openapi.document import Json, OpenApi, Operation, one_line, table
 from targets.openapi.examples import Filler, NoValue, clean
 
 HANGUL = re.compile("[가-힣]")
+MOST_LOOKED_AT = 5_000
 TELLING = ("answer", "response", "text", "content", "message", "output", "result", "results", "items", "choices", "documents",
            "hits", "data", "template")  # fmt: skip
 PARAMETER = re.compile(r"\{([^{}/]+)\}")
@@ -41,8 +42,8 @@ def found_in(document: OpenApi, variable: str) -> list[Found]:
     """
     operations = document.operations()
     names = _names(operations)
-    said = [" ".join([*map(str, _texts(o))]) for o in operations]
-    language = "ko" if any(HANGUL.search(text) for text in [document.title, *said]) else "en"
+    korean = HANGUL.search(document.title) or any(_has_hangul(_texts(operation)) for operation in operations)
+    language = "ko" if korean else "en"
     judgements = [judge(operation, document) for operation in operations]
     filler = Filler(document, language)
     made = {
@@ -59,6 +60,17 @@ def _read(one: Found, operation: Operation, document: OpenApi) -> Found:
     unknown = one.judged.why == "not recognised as generation, search or health"
     plain = unknown and operation.method == "GET" and kind_of(operation, document) is None
     return Found(one.operation, Judged("other", True), one.entry, one.fields, one.secrets) if plain else one
+
+
+def _has_hangul(value: Any) -> bool:
+    """Somewhere in a document's value; it may be nested as deep as it likes, and is looked at in part only."""
+    waiting, looked = [value], 0
+    while waiting and looked < MOST_LOOKED_AT:
+        one, looked = waiting.pop(), looked + 1
+        if isinstance(one, str) and HANGUL.search(one):
+            return True
+        waiting += list(one.values()) if isinstance(one, dict) else one if isinstance(one, list | tuple) else []
+    return False
 
 
 def _texts(operation: Operation) -> list[Any]:

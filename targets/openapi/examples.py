@@ -6,12 +6,14 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from targets.openapi.document import Json, OpenApi, Parameter, table
+from targets.openapi.document import Json, OpenApi, Parameter, listed, table
 from targets.openapi.document import words as known
 
 DEEPEST = 6
 MOST_VALUES = 300
 MOST_EXAMPLES = 20
+MOST_PARTS = 50  # of allOf, anyOf, oneOf
+MOST_WORK = 50_000  # schemas looked at for one document: aliases of aliases multiply
 LONGEST = 2_000
 MOST_QUANTIFIERS = 3
 NONCE_CHARS = 40  # " (nonce-seq)", so that a text with a length limit keeps it
@@ -38,6 +40,7 @@ class Filler:
     language: str
     fields: dict[str, Json] = field(default_factory=dict)
     _left: int = MOST_VALUES
+    _work: int = MOST_WORK
 
     def body(self, schema: Json, example: Any) -> Any:
         self._left = MOST_VALUES
@@ -72,24 +75,32 @@ class Filler:
     def _flat(self, raw: Any) -> Json:
         """allOf merged; of anyOf and oneOf the first that is not null."""
         schema = dict(self.document.resolve(raw))
-        for part in schema.pop("allOf", None) or []:
+        parts = listed(schema.pop("allOf", None))[:MOST_PARTS]
+        self._work -= 1 + len(parts)
+        if self._work < 0:
+            raise NoValue("too much in one document")
+        for part in parts:
             inner = self.document.resolve(part)
             merged = {**table(schema.get("properties")), **table(inner.get("properties"))}
-            required = [*(schema.get("required") or []), *(inner.get("required") or [])]
+            required = [*listed(schema.get("required")), *listed(inner.get("required"))][:MOST_VALUES]
             schema = {**inner, **schema, "required": required} | ({"properties": merged} if merged else {})
         for key in ("anyOf", "oneOf"):
             branches = schema.get(key)
             if isinstance(branches, list):
-                known = [inner for one in branches if (inner := self.document.resolve(one)).get("type") != "null"]
+                known = [
+                    inner
+                    for one in branches[:MOST_PARTS]
+                    if (inner := self.document.resolve(one)).get("type") != "null"
+                ]
                 schema = {**(known[0] if known else {}), **{k: v for k, v in schema.items() if k != key}}
         return schema
 
     def _object(self, schema: Json, given: Json, depth: int) -> Json:
         """What is required, what the example of the whole has, and what has an example or default of its own."""
         properties = table(schema.get("properties"))
-        required = {name for name in schema.get("required") or [] if isinstance(name, str)}
+        required = {name for name in listed(schema.get("required")) if isinstance(name, str)}
         found: Json = {}
-        for name, raw in properties.items():
+        for name, raw in list(properties.items())[:MOST_VALUES]:
             inner = self._flat(raw)
             if name in required or name in given or _given(inner, None) not in (None, "", [], {}):
                 found[clean(name)] = self._value(str(name), raw, depth + 1, given.get(name))
@@ -159,10 +170,14 @@ def _number(name: str, kind: str, schema: Json) -> Any:
         return False
     words = re.split(r"[^a-z]+", name.lower())
     wanted: float = next((COUNTS[word] for word in reversed(words) if word in COUNTS), 1)
-    low, high = (value if isinstance(value := schema.get(key), int | float) else None for key in ("minimum", "maximum"))
+    low, high = (value if _finite(value := schema.get(key)) else None for key in ("minimum", "maximum"))
     wanted = max(wanted, low) if low is not None else wanted
     wanted = min(wanted, high) if high is not None else wanted
     return int(wanted) if kind == "integer" else wanted
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and abs(value) < 2**63
 
 
 def _matching(name: str, words: set[str], schema: Json) -> str:

@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from measurements.plain import ACTING
+
 BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -14,7 +16,7 @@ def value(given: Any) -> str:
     if isinstance(given, bool):
         return str(given).lower()
     if isinstance(given, str):
-        return json.dumps(given, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return ACTING.sub(lambda found: f"\\U{ord(found[0]):08x}", json.dumps(given, ensure_ascii=False))
     if isinstance(given, dict):
         inner = ", ".join(f"{key(name)} = {value(one)}" for name, one in given.items())
         return f"{{ {inner} }}" if inner else "{}"

@@ -53,3 +53,26 @@ def test_a_busy_machine_is_told_apart_from_a_defect(tmp_path: Path) -> None:
             check["state"] = "invalid" if check["check"] == name else "ok"
         run.write_json("validity.json", validity)
         assert problems(run.path) == expected
+
+
+def test_the_audit_tells_flaws_from_packages_that_nobody_could_look_up() -> None:
+    told = pages.script(".ci/audit.py").told
+    fine, unknown = {"name": "a", "version": "1", "vulns": []}, {"name": "b", "skip_reason": "not found"}
+    flawed = {"name": "c", "version": "2", "vulns": [{"id": "PYSEC-1", "fix_versions": ["3"]}]}
+    assert told({"dependencies": [fine]}) == (["1 packages looked up, 0 known vulnerabilities"], 0)
+    lines, code = told({"dependencies": [fine, flawed, unknown]})
+    assert code == 1 and "c 2: PYSEC-1, mended in 3" in lines and "not looked up: b" in lines
+    assert told({"dependencies": [unknown]})[1] == 3
+
+
+def test_every_workflow_has_read_only_rights_and_keeps_no_credentials_in_its_checkout() -> None:
+    yaml = pytest.importorskip("yaml")
+    for path in (pages.ROOT / ".github" / "workflows").glob("*.yml"):
+        workflow = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert workflow["permissions"] == {"contents": "read"}, path.name
+        for job in workflow["jobs"].values():
+            assert "permissions" not in job and "timeout-minutes" in job, path.name
+            for step in job["steps"]:
+                if step.get("uses", "").startswith("actions/checkout"):
+                    assert step["with"]["persist-credentials"] is False, path.name
+                assert "${{ github.event" not in step.get("run", ""), f"{path.name}: words of others inside a script"

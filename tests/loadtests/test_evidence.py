@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from loadtests.evidence import EXCERPT_BYTES, Evidence, Redactor
+from loadtests.evidence import EXCERPT_BYTES, Evidence
+from measurements.redaction import Redactor
 from measurements.sample import Outcome
 
 CANARY = "sk-Canary7f3e99aZbQ"

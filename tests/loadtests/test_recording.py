@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from loadtests.accounting import stripe, write_lost
 from loadtests.arrivals import Process, Stage, schedule
-from loadtests.evidence import Evidence, Redactor
+from loadtests.evidence import Evidence
 from loadtests.live import LiveView
 from loadtests.plan import LoadPlan
 from loadtests.recorder import CAPACITY, MAX_NAMES, Recorder
+from measurements.redaction import Redactor
 from measurements.rundir import RunDirectory
 from measurements.sample import NULL, Outcome
 
