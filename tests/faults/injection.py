@@ -105,7 +105,7 @@ class Course:
 
         wait_for(enough)
 
-    def end(self, timeout_s: float = 60.0) -> Ended:
+    def end(self, timeout_s: float = 150.0) -> Ended:
         out, err = self.process.communicate(timeout=timeout_s)
         return Ended(self.process.returncode, out, err, self.run, self.leftovers())
 
@@ -145,7 +145,7 @@ def recovered(course: Course) -> Ended:
         return again.end()
 
 
-def wait_for(what: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def wait_for(what: Callable[[], Any], timeout_s: float = 120.0) -> Any:
     until = time.monotonic() + timeout_s
     while time.monotonic() < until:
         if found := what():
