@@ -13,6 +13,7 @@ from loadtests.buckets import bucket_index, shown_ms
 from loadtests.live import IS_TIMED
 from measurements.sample import NULL, OUTCOMES, Outcome
 
+KEPT_SECONDS = 60  # Locust itself looks at the last twelve
 NO_FAILURE = {Outcome.ok.name, Outcome.dropped.name}
 
 
@@ -139,6 +140,9 @@ def _feed_entry(entry: Any, one: Added) -> None:
     entry.num_reqs_per_sec[second] += one.sent
     if failed:
         entry.num_fail_per_sec[second] += failed
+    for counted in (entry.num_reqs_per_sec, entry.num_fail_per_sec):  # Locust keeps every second of a run for ever
+        for old in list(counted)[:-KEPT_SECONDS]:
+            del counted[old]
     entry.last_request_timestamp = at_s
     entry.total_response_time += one.total_ms
     entry.total_content_length += one.size_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -171,7 +172,7 @@ class Runner:
             for_the_ui = {key: message.pop(key) for key in ("added", "exceptions") if key in message}
             if self._ui is not None and for_the_ui:
                 self._ui.tell(order="progress", worker=child.number, users=message["users"], **for_the_ui)
-            account.progress.append(message)
+            account.progress.append(_in_brief(message))
             hooks.progress(child.number, message)
         elif message["event"] == "fault":
             account.faults.append(message["sentence"])
@@ -186,6 +187,12 @@ class Runner:
                 account.own_faults[fault] = account.own_faults.get(fault, 0) + count
             if message["fault"]:
                 account.faults.append(message["fault"])
+
+
+def _in_brief(news: dict[str, Any]) -> dict[str, Any]:
+    """What is judged when the run is over: of a week's run every second is kept."""
+    kept = {key: news[key] for key in ("worker", "elapsed_s", "cpu_cores")}
+    return {**kept, "echo_us": array("i", news.get("echo_us", []))}
 
 
 def _refusal(message: dict[str, Any]) -> PlimsollError:
