@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 UV := uv==0.13.8
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-llm prove-capacity prove-faults soak audit report peers stall engine profile bench clean
+.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-hosts prove-llm prove-capacity prove-faults rows soak audit report peers stall engine profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -71,6 +71,12 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 	@$(BIN)/plimsoll gate targets/kakao.toml --endpoint $(ENDPOINT) --budget $(BUDGET) \
 	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set planted_delay_ms=0' \
 	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'
+
+prove-hosts: setup ## a master and three hosts in network namespaces: same figures as one process, faults (root, 6 minutes)
+	@$(BIN)/python -P -m tests.prove.hosts --write docs/distributed.md
+
+rows: setup ## how long 50 million rows take to read in 1 GiB of memory, and the slope (5 minutes, 3 GB of disk)
+	@$(BIN)/python -P -m benchmarks.rows --write docs/distributed.md
 
 PIECES ?= 1
 prove-gate: setup ## record a block pool (12 minutes a piece, each adds to it), then the gate's errors into docs/accuracy.md

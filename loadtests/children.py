@@ -1,4 +1,4 @@
-"""The parent's side of a load process: its line, its news, its end."""
+"""The parent's side of a process of ours that has gevent: its line, its news, its end."""
 
 from __future__ import annotations
 
@@ -10,23 +10,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from loadtests.plan import LoadPlan
 from targets.process import describe_exit, die_with_parent
 
 
-class Child:
-    """One load process, or the web UI's (`module`): both have gevent, and a line to this one."""
+class Line:
+    """A started `python -m module FD` and the socket to it: JSON lines both ways. Its output goes to `log`."""
 
-    def __init__(
-        self, number: int, plan: LoadPlan, run_dir: Path, module: str = "loadtests.worker", log: str = ""
-    ) -> None:
-        self.number = number
+    def __init__(self, module: str, log: Path) -> None:
         self.line, theirs = socket.socketpair()
-        self.log = run_dir / (log or f"load-{number:03d}.log")
+        self.log = log
         with self.log.open("ab") as file:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, str(theirs.fileno())],
@@ -35,8 +32,6 @@ class Child:
             )  # fmt: skip
         theirs.close()
         self._rest = b""
-        self.account: dict[str, Any] | None = None
-        self.tell(plan=plan.as_json(), worker=number, run_dir=str(run_dir))
 
     @property
     def pid(self) -> int:
@@ -75,16 +70,31 @@ class Child:
             self._popen.wait()
 
 
-def listen(children: list[Child], timeout_s: float) -> Iterator[tuple[Child, dict[str, Any] | None]]:
-    """(child, message) as they come, for at most `timeout_s`; a closed line yields (child, None) once."""
+class Child(Line):
+    """One load process, or the web UI's (`module`); `account` is its last message."""
+
+    def __init__(
+        self, number: int, plan: LoadPlan, run_dir: Path, module: str = "loadtests.worker", log: str = ""
+    ) -> None:
+        super().__init__(module, run_dir / (log or f"load-{number:03d}.log"))
+        self.number = number
+        self.account: dict[str, Any] | None = None
+        self.tell(plan=plan.as_json(), worker=number, run_dir=str(run_dir))
+
+
+L = TypeVar("L", bound=Line)
+
+
+def listen(lines: Sequence[L], timeout_s: float) -> Iterator[tuple[L, dict[str, Any] | None]]:
+    """(line, message) as they come, for at most `timeout_s`; a closed line yields (line, None) once."""
     until = time.monotonic() + timeout_s
     with selectors.DefaultSelector() as selector:
-        for child in children:
-            if child.line.fileno() >= 0:
-                selector.register(child.line, selectors.EVENT_READ, child)
+        for line in lines:
+            if line.line.fileno() >= 0:
+                selector.register(line.line, selectors.EVENT_READ, line)
         while selector.get_map() and (left_s := until - time.monotonic()) > 0:
             for key, _ in selector.select(left_s):
-                found: Child = key.data
+                found: L = key.data
                 messages = found.receive()
                 if messages is None:
                     selector.unregister(found.line)

@@ -1,5 +1,8 @@
 """What the parent is told once a second while the load runs: counts, rates, quantiles so far, the generator's health.
 
+Outcomes and histogram are of the whole run so far, with a sequence number: a report replaces the one before it, and
+several load processes' add up exactly.
+
 Quantiles here come from log buckets of 1 % width (off by at most 0.5 %); the report's are exact, from the rows.
 """
 
@@ -40,6 +43,7 @@ class LiveView:
         self._histogram: Counter[int] = Counter()
         self._recent: list[Recent] = []
         self._cpu_s, self._at_s = time.process_time(), time.monotonic()
+        self._sequence = 0
 
     def __call__(self, packed: np.ndarray) -> None:
         counted = packed["seq"] >= 0
@@ -58,7 +62,10 @@ class LiveView:
         self._recent.clear()
         lateness_ms = ((rows.sent_ns - rows.intended_ns) / 1e6)[rows.sent_ns != NULL]
         response_ms = ((rows.done_ns - rows.intended_ns) / 1e6)[rows.done_ns != NULL]
+        self._sequence += 1
         document = {
+            "sequence": self._sequence,
+            "histogram": sorted(self._histogram.items()),
             "elapsed_s": elapsed_s,
             "ended": len(rows.stage),
             "outcomes": {name: int(n) for name, n in zip(OUTCOMES, self._outcomes, strict=True) if n},

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import gevent.socket
+from gevent.lock import BoundedSemaphore
 
 
 class Orders:
@@ -15,6 +16,7 @@ class Orders:
     def __init__(self, fd: int) -> None:
         self._socket = gevent.socket.socket(fileno=fd)
         self._reader = self._socket.makefile("r", encoding="utf-8")
+        self._whole = BoundedSemaphore()  # one message after the other, whichever greenlet tells it
 
     def next(self) -> dict[str, Any] | None:
         try:
@@ -24,5 +26,5 @@ class Orders:
         return json.loads(line) if line else None
 
     def tell(self, **news: Any) -> None:
-        with contextlib.suppress(OSError):  # the parent is gone; `next` will say so
+        with self._whole, contextlib.suppress(OSError):  # the parent is gone; `next` will say so
             self._socket.sendall(json.dumps(news).encode() + b"\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,26 @@ class Account:
     users: int = 0
     client: str = "plimsoll"
     progress: list[dict[str, Any]] = field(default_factory=list)
+    late: list[dict[str, Any]] = field(default_factory=list)  # hosts whose answer to the start came too late
+    clock_drift_ms: float | None = None  # the worst of other hosts' own; absent: this machine's is looked at
+
+    def take(self, worker: int, message: dict[str, Any], hooks: Hooks) -> None:
+        """What a load process says while it works, and at its end."""
+        if message["event"] == "progress":
+            self.progress.append(_in_brief(message))
+            hooks.progress(worker, message)
+        elif message["event"] == "fault":
+            self.faults.append(message["sentence"])
+        elif message["event"] == "end":
+            self.given[worker] = message["given"]
+            self.stale += message["stale"]
+            self.users += message["users"]
+            self.client = message["client"] if message["client"] != "plimsoll" else self.client
+            self.exceptions += [e for e in message["exceptions"] if e not in self.exceptions]
+            for fault, count in message["own_faults"].items():
+                self.own_faults[fault] = self.own_faults.get(fault, 0) + count
+            if message["fault"]:
+                self.faults.append(message["fault"])
 
 
 @dataclass
@@ -48,13 +68,18 @@ class Hooks:
     progress: Callable[[int, dict[str, Any]], None] = lambda worker, news: None
     stop: Callable[[], str | None] = lambda: None
     hurry: Callable[[], bool] = lambda: False
+    heard: Callable[[int, dict[str, Any]], None] = lambda worker, message: None  # whatever a load process says
 
 
 class Runner:
-    """`prepare` (imports, checks), then `run`. `pids` are the load processes, for observation and placement."""
+    """`prepare` (imports, checks), then `run`. `pids` are the load processes, for observation and placement.
 
-    def __init__(self, plan: LoadPlan, run: RunDirectory) -> None:
+    `ranks`: which of the plan's load processes run here; absent: all of them.
+    """
+
+    def __init__(self, plan: LoadPlan, run: RunDirectory, ranks: Sequence[int] | None = None) -> None:
         self._plan, self._run = plan, run
+        self._ranks = range(plan.workers) if ranks is None else ranks
         self._children: list[Child] = []
         self._ui: Child | None = None
         self.ui_url = ""
@@ -66,11 +91,11 @@ class Runner:
 
     def prepare(self) -> None:
         """Starts the processes and waits until each is ready. The first one that refuses ends it with its sentence."""
-        for number in range(self._plan.workers):
+        for number in self._ranks:
             self._children.append(Child(number, self._plan, self._run.path))
         if self._plan.ui_host:
             self._open_ui()
-        waiting = set(range(self._plan.workers))
+        waiting = set(self._ranks)
         until = time.monotonic() + READY_TIMEOUT_S
         while waiting:
             for child, message in listen([c for c in self._children if c.number in waiting], 0.5):
@@ -101,10 +126,10 @@ class Runner:
             return
         raise GeneratorFault(f"the web UI was not ready within {READY_TIMEOUT_S:g} s; see {ui.log}")
 
-    def run(self, hooks: Hooks) -> Account:
+    def run(self, hooks: Hooks, head_start_ns: int = HEAD_START_NS) -> Account:
         account, plan = self.account, self._plan
-        account.start_ns = start_ns = time.monotonic_ns() + HEAD_START_NS
-        start_unix_ns = time.time_ns() + HEAD_START_NS
+        account.start_ns = start_ns = time.monotonic_ns() + head_start_ns
+        start_unix_ns = time.time_ns() + head_start_ns
         account.workers = [
             {
                 "worker": w["worker"], "pid": w["pid"], "boot_id": w["boot_id"], "scheduling": w["scheduling"],
@@ -167,26 +192,14 @@ class Runner:
                 return
 
     def _take(self, child: Child, message: dict[str, Any], hooks: Hooks) -> None:
-        account = self.account
         if message["event"] == "progress":
             for_the_ui = {key: message.pop(key) for key in ("added", "exceptions") if key in message}
             if self._ui is not None and for_the_ui:
                 self._ui.tell(order="progress", worker=child.number, users=message["users"], **for_the_ui)
-            account.progress.append(_in_brief(message))
-            hooks.progress(child.number, message)
-        elif message["event"] == "fault":
-            account.faults.append(message["sentence"])
         elif message["event"] == "end":
             child.account = message
-            account.given[child.number] = message["given"]
-            account.stale += message["stale"]
-            account.users += message["users"]
-            account.client = message["client"] if message["client"] != "plimsoll" else account.client
-            account.exceptions += [e for e in message["exceptions"] if e not in account.exceptions]
-            for fault, count in message["own_faults"].items():
-                account.own_faults[fault] = account.own_faults.get(fault, 0) + count
-            if message["fault"]:
-                account.faults.append(message["fault"])
+        self.account.take(child.number, message, hooks)
+        hooks.heard(child.number, message)
 
 
 def _in_brief(news: dict[str, Any]) -> dict[str, Any]:

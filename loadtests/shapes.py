@@ -1,11 +1,13 @@
-"""The shapes of the design as presets over stages: smoke, load, stress, spike, soak, breakpoint, ramp, daily."""
+"""The shapes of the design as presets over stages: smoke, load, stress, spike, soak, breakpoint, ramp, daily, failover,
+rollout."""
 
 from math import pi, sin
 
 from loadtests.arrivals import Stage
 from measurements.errors import UsageError
 
-SHAPES = ("smoke", "load", "stress", "spike", "soak", "breakpoint", "ramp", "daily")
+SHAPES = ("smoke", "load", "stress", "spike", "soak", "breakpoint", "ramp", "daily", "failover", "rollout")
+INCIDENTS = {"failover", "rollout"}  # something is done to the service meanwhile
 FINDING = {"breakpoint", "stress", "spike", "search"}  # a missed SLO is what these look for, not a failure
 
 
@@ -32,6 +34,12 @@ def _main(shape: str, rate: float, duration: float) -> list[Stage]:
             Stage("spike", third, rate, rate),
             Stage("after", duration - 2 * third, rate / 10, rate / 10),
         ]
+    if shape == "failover":
+        third = duration / 3
+        names = ("all-up", "one-down", "restored")
+        return [Stage(name, third, rate, rate) for name in names]
+    if shape == "rollout":
+        return [Stage("old", duration / 4, rate, rate), Stage("rolling", duration * 3 / 4, rate, rate)]
     if shape == "ramp":
         return [Stage("ramp", duration, rate / 100, rate)]
     if shape == "daily":

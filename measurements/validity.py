@@ -29,6 +29,7 @@ class Circumstances:
     windows: list[Window]
     given: dict[int, int] = field(default_factory=dict)  # arrivals per worker
     lost: list[dict[str, Any]] = field(default_factory=list)
+    late: list[dict[str, Any]] = field(default_factory=list)  # hosts that did not answer the start in time
     own_faults: dict[str, int] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
     stale: int = 0
@@ -47,6 +48,7 @@ class Circumstances:
     allow_degraded: bool = False
     ended: str = "completed"
     stop_reason: str = ""
+    unfinished: str = ""  # why an incident that was to be made was not, or not to its end
 
 
 def judge(frame: Frame, summary: dict[str, Any], facts: Circumstances) -> dict[str, Any]:
@@ -65,6 +67,7 @@ def judge(frame: Frame, summary: dict[str, Any], facts: Circumstances) -> dict[s
         _clock(facts),
         _content(facts),
         _complete(facts),
+        *_incident(facts),
     ]
     indicative = _indicative(summary)
     checks += indicative
@@ -245,12 +248,16 @@ def _stale(frame: Frame, facts: Circumstances) -> Check:
 
 
 def _workers(facts: Circumstances) -> Check:
-    state = OK if not facts.lost else NOTE if facts.allow_degraded else INVALID
-    said = "; ".join(f"worker {lost['worker']}: {lost.get('said', '')}" for lost in facts.lost)
+    gone = [f"worker {lost['worker']}: {lost.get('said', '')}" for lost in facts.lost]
+    late = [f"{late['host']} {late['said']}" for late in facts.late]
+    state = OK if not gone and not late else NOTE if facts.allow_degraded else INVALID
+    rows = sum(lost.get("rows", 0) for lost in facts.lost)
+    told = [f"{len(gone)} load processes were lost with {rows} arrivals ({'; '.join(gone)})"] if gone else []
+    told += [f"{len(late)} hosts began late ({'; '.join(late)})"] if late else []
     return Check(
-        "workers_present", "run", state, len(facts.lost), 0,
-        f"{len(facts.lost)} load processes were lost ({said})" if facts.lost else "every load process stayed to the end",
-        "see its log in the run directory; --allow-degraded accepts the gap" if facts.lost else "",
+        "workers_present", "run", state, len(gone) + len(late), 0,
+        "; ".join(told) or "every load process stayed to the end",
+        "see its log in the run directory; --allow-degraded accepts the gap" if told else "",
     )  # fmt: skip
 
 
@@ -281,6 +288,14 @@ def _complete(facts: Circumstances) -> Check:
         f"the run ended early: {facts.stop_reason or facts.ended}" if early else "the schedule ran to its end",
         "what was measured until then is kept and judged" if early else "",
     )  # fmt: skip
+
+
+def _incident(facts: Circumstances) -> list[Check]:
+    if not facts.unfinished:
+        return []
+    return [
+        Check("incident_complete", "run", INVALID, 0, 0, facts.unfinished, "what was done until then is in the summary")
+    ]
 
 
 def _indicative(summary: dict[str, Any]) -> list[Check]:

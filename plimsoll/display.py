@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from typing import Any
 
+from loadtests.buckets import quantile_ms
 from loadtests.plan import LoadPlan
 from measurements.plain import plain
 from measurements.rundir import RunDirectory
@@ -149,7 +151,11 @@ def watcher(quiet: bool) -> Watcher:
 
 
 def merge(news: list[dict[str, Any]]) -> dict[str, Any]:
-    """Several workers' last second as one; quantiles take the worst worker's."""
+    """Several workers' last second as one: histograms of the run so far add up; what has none takes the worst's."""
+    histogram: Counter[int] = Counter()
+    for n in news:
+        for bucket, count in n["histogram"]:
+            histogram[bucket] += count
 
     def worst(key: str) -> float | None:
         return max((n[key] for n in news if n[key] is not None), default=None)
@@ -160,7 +166,9 @@ def merge(news: list[dict[str, Any]]) -> dict[str, Any]:
         "in_flight": sum(n["in_flight"] for n in news),
         "users": sum(n["users"] for n in news),
         "cpu_cores": max(n["cpu_cores"] for n in news),
-        **{key: worst(key) for key in ("p50_ms", "p95_ms", "recent_p95_ms", "lateness_p99_ms")},
+        "p50_ms": quantile_ms(histogram, 0.5),
+        "p95_ms": quantile_ms(histogram, 0.95),
+        **{key: worst(key) for key in ("recent_p95_ms", "lateness_p99_ms")},
     }
 
 

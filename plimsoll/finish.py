@@ -18,7 +18,8 @@ from measurements import reading, slo, streams, validity
 from measurements.errors import Exit
 from measurements.rundir import RunDirectory
 from measurements.summary import RunFacts, Window, summarise
-from plimsoll import observed, policy, told
+from plimsoll import incidents, observed, policy, told
+from plimsoll.incidents import Incident
 from plimsoll.spec import Spec, pool_needed
 from plimsoll.watch import Watch
 from profiles import derived
@@ -40,7 +41,7 @@ ERRORS = pa.schema(
 
 def finish(
     spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], account: Account, looking: Watch,
-    interrupted: bool,
+    interrupted: bool, incident: Incident | None = None,
 ) -> Run:  # fmt: skip
     """Everything after the last row. Nothing here needs the target any more."""
     from plimsoll.measure import Run
@@ -75,6 +76,10 @@ def finish(
     summary |= _looked(spec, run, summary, looking, measured)
     summary["memory_growth"] = observed.memory_growth(frame, looking, measured, spec.contract)
     summary["where_time_went"] = told.where_time_went(run, document, looking.spans, _recording(spec))
+    unfinished = ""
+    if incident is not None:
+        summary[spec.shape], finding, unfinished = incidents.found(spec.shape, run, incident, measured)
+        summary["slo"] += [finding] if finding else []
     hot, longest, highest = validity.hot_windows(account.progress)
     echoes = _echoes(account.progress)
     if found_late := reading.in_brief(echoes):
@@ -88,6 +93,7 @@ def finish(
             windows=windows,
             given=account.given,
             lost=account.lost,
+            late=account.late,
             own_faults=account.own_faults,
             faults=account.faults,
             stale=account.stale,
@@ -104,6 +110,7 @@ def finish(
             allow_degraded=spec.allow_degraded,
             ended=facts.ended,
             stop_reason=account.stop_reason,
+            unfinished=unfinished,
         ),
     )
     found = exit_code(summary, verdict, spec.shape, interrupted, account.target_died)
@@ -173,6 +180,8 @@ def close(
         "exit_code": int(found),
         "client": account.client,
         "task_exceptions": account.exceptions,
+        "lost": account.lost,
+        "late": account.late,
     }
     run.write_json("validity.json", verdict)
     run.write_json("run.json", document)
@@ -259,6 +268,8 @@ def _windows(plan: LoadPlan, cut_s: float | None) -> list[Window]:
 
 
 def _clock_drift_ms(account: Account) -> float:
+    if account.clock_drift_ms is not None:
+        return account.clock_drift_ms
     if not account.workers:
         return 0.0
     first = account.workers[0]

@@ -9,9 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from loadtests.hosts import address
+from loadtests.hosts.master import Hosts, Meeting
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks, Runner
-from loadtests.shapes import FINDING
+from loadtests.shapes import FINDING, INCIDENTS
 from measurements import slo
 from measurements.errors import Exit, Interrupted, TargetUnreachable, UsageError
 from measurements.redaction import Redactor, of_environment
@@ -19,12 +21,14 @@ from measurements.rundir import RunDirectory
 from plimsoll import health_checks, money, permission, probe, told, watch
 from plimsoll.duet_watch import DuetWatch
 from plimsoll.health_checks import Asked
+from plimsoll.incidents import Incident
 from plimsoll.placement import Placement, place
 from plimsoll.run_document import first_document
 from plimsoll.spec import Spec, checked, load_plan
 from plimsoll.watch import Watch
 from profiles.ports import of_service
 from profiles.spans import SpanReceiver
+from targets.balancer import Balancer
 from targets.contract import Observe
 from targets.contract_file import secret_values
 from targets.control import Deployment
@@ -62,6 +66,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
     watcher = watcher or Watcher()
     with ready(checked(spec), watcher, before) as r:
         spec = r.spec
+        _may_lead(spec, r.urls)
         rate_rps = spec.rate_rps or 0.0
         probed = None
         if not rate_rps and spec.loop == "open" and spec.shape != "smoke" and spec.process.kind != "replay":
@@ -82,7 +87,12 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
             if spec.pair is not None and spec.contract is not None
             else r.watch(r.spans, overload=spec.shape in FINDING)
         )
-        account = _drive(spec, plan, r.run, document, looking, r.deployment, watcher, r.signals, cost.max_requests)
+        incident = None
+        if r.deployment is not None and r.balancer is not None:
+            incident = Incident(spec, r.deployment, r.balancer, plan.stages, watcher.phase)
+        account = _drive(
+            spec, plan, r.run, document, looking, r.deployment, watcher, r.signals, cost.max_requests, incident
+        )
         watcher.phase("reading the rows")
         from plimsoll import (
             afterwards,
@@ -91,7 +101,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
 
         if isinstance(looking, DuetWatch):
             r.run.write_json("duet.json", looking.readings())
-        finished = finish.finish(spec, plan, r.run, document, account, looking, r.signals.interrupted)
+        finished = finish.finish(spec, plan, r.run, document, account, looking, r.signals.interrupted, incident)
         if spec.profile and not r.signals.interrupted and not account.target_died:
             afterwards.profile(spec, r.run, r.urls, r.roots, finished.summary, r.placement, watcher.phase)
         return finished
@@ -109,6 +119,7 @@ class Ready:
     roots: dict[str, list[int]]
     services: list[dict[str, Any]]
     deployment: Deployment | None
+    balancer: Balancer | None
     engines: dict[str, str]
     asked: list[Asked]
     spans: SpanReceiver | None
@@ -126,7 +137,7 @@ def ready(spec: Spec, watcher: Watcher, before: Callable[[RunDirectory], None] |
     local = spec.start or all(is_loopback(resolve(url)) for url in _urls(spec))
     placement = place(spec.workers, local)
     with ExitStack() as stack:
-        signals = stack.enter_context(_signals())
+        signals = stack.enter_context(taking_signals())
         stack.enter_context(_pinned(placement))
         run = RunDirectory.create(spec.out, spec.target_name)
         stack.callback(run.discard_if_empty)
@@ -138,9 +149,13 @@ def ready(spec: Spec, watcher: Watcher, before: Callable[[RunDirectory], None] |
         stack.callback(watcher.end)
         spec, spans = told.listening(spec, run.identity, stack)
         urls, roots, services, deployment = _target(spec, run, placement, watcher, stack)
+        balancer = None
+        if deployment is not None and spec.shape in INCIDENTS:
+            balancer = _balancer(spec, run, urls, placement, stack)
+            urls = [balancer.url]
         engines = watch.engines(deployment.needs) if deployment else {}
         asked = _ask_health(spec, urls[0], engines) if spec.pair is None else []
-        yield Ready(spec, run, signals, placement, urls, roots, services, deployment, engines, asked, spans)
+        yield Ready(spec, run, signals, placement, urls, roots, services, deployment, balancer, engines, asked, spans)
 
 
 def _ask_health(spec: Spec, url: str, engines: dict[str, str]) -> list[Asked]:
@@ -182,7 +197,7 @@ def _target(
         assert spec.contract is not None
         deployment = stack.enter_context(
             Deployment(
-                spec.contract, run.path, replicas=spec.replicas, workers=spec.service_workers, cpus=placement.target,
+                spec.contract, run.path, replicas=spec.replicas_needed, workers=spec.service_workers, cpus=placement.target,
                 say=watcher.phase,
             )
         )  # fmt: skip
@@ -202,6 +217,14 @@ def _target(
         roots["target"] += [pid for pid in found.roots if pid not in roots["target"]]
         found_services.append({"role": "target", "url": url, "not_observed": found.why_not, "note": found.note})
     return urls, roots, found_services, None
+
+
+def _balancer(spec: Spec, run: RunDirectory, urls: list[str], placement: Placement, stack: ExitStack) -> Balancer:
+    assert spec.contract is not None and spec.contract.target.control is not None
+    ready = spec.contract.target.control.ready
+    balancer = Balancer(run.path / "balancer", urls, ready, spec.timeout_s, placement.target)
+    stack.callback(balancer.stop)
+    return balancer
 
 
 def _limits(deployment: Deployment, pid: int) -> dict[str, Any] | None:
@@ -232,8 +255,9 @@ def _reachable(urls: list[str], spec: Spec) -> None:
 def _drive(
     spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], looking: Watch,
     deployment: Deployment | None, watcher: Watcher, signals: Signals, max_requests: int | None,
+    incident: Incident | None,
 ) -> Account:  # fmt: skip
-    runner = Runner(plan, run)
+    runner = _runner(spec, plan, run, document, watcher)
     ended = 0
     slo_missed = died = ""
     caps = [
@@ -248,6 +272,8 @@ def _drive(
         run.write_json("run.json", document)
         looking.start(start_ns, runner.pids, sum(stage.duration_s for stage in plan.stages))
         watcher.begin(plan, run)
+        if incident is not None:
+            incident.start(start_ns)
 
     def progress(worker: int, news: dict[str, Any]) -> None:
         nonlocal ended, slo_missed
@@ -281,9 +307,35 @@ def _drive(
         account = runner.run(Hooks(before_start, progress, stop, signals.hurry))
         account.target_died = bool(died) and account.stop_reason == died
     finally:
+        if incident is not None:
+            incident.close()
         runner.close()
         looking.stop()
     return account
+
+
+def _runner(
+    spec: Spec, plan: LoadPlan, run: RunDirectory, document: dict[str, Any], watcher: Watcher
+) -> Runner | Hosts:
+    """Load processes of this machine, or those of the hosts that join."""
+    if spec.bind is None:
+        return Runner(plan, run)
+    host, port = address.parse(spec.bind, "--bind")
+    return Hosts(plan, run, Meeting(host, port, address.token_to_bind(host)), document, watcher.phase)
+
+
+def _may_lead(spec: Spec, urls: list[str]) -> None:
+    """Before anything is written: who may join, and whether the target is the same place for all of them."""
+    if spec.bind is None:
+        return
+    host, _ = address.parse(spec.bind, "--bind")
+    address.token_to_bind(host)
+    own = [url for url in urls if is_loopback(resolve(url))]
+    if own and not address.is_here(host):
+        raise UsageError(
+            f"{own[0]} is another machine on every host that joins; give the service's address in the network with --host, "
+            "or let all load processes run here with --bind 127.0.0.1"
+        )
 
 
 def _live_miss(spec: Spec, news: dict[str, Any]) -> str:
@@ -327,7 +379,7 @@ class Signals:
 
 
 @contextmanager
-def _signals() -> Iterator[Signals]:
+def taking_signals() -> Iterator[Signals]:
     signals = Signals()
     before = {number: signal.signal(number, signals.take) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

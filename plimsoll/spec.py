@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadtests.arrivals import Process, Stage
 from loadtests.plan import LoadPlan
-from loadtests.shapes import SHAPES, stages
+from loadtests.shapes import INCIDENTS, SHAPES, stages
 from measurements.errors import UsageError
 from plimsoll.pair import Pair
 from targets.contract import Contract, Slo
@@ -49,11 +49,19 @@ class Spec:
     out: Path = Path("runs")
     name: str | None = None
     command: str = ""
+    bind: str | None = None  # lead load processes of other hosts, which join at HOST[:PORT]
     pair: Pair | None = None  # a duet of two versions that run already; their requests come in pairs
 
     @property
     def loop(self) -> str:
         return "closed" if self.users else "open"
+
+    @property
+    def replicas_needed(self) -> int:
+        """To lose one, or to replace one by one, takes two."""
+        control = self.contract.target.control if self.contract else None
+        one_will_do = self.shape == "rollout" and control is not None and control.rollout.strategy == "blue-green"
+        return self.replicas if self.shape not in INCIDENTS or one_will_do else max(2, self.replicas)
 
     @property
     def target_name(self) -> str:
@@ -123,9 +131,24 @@ def checked(spec: Spec) -> Spec:
         )
     if spec.endpoint and spec.contract:
         spec = replace(spec, contract=_only(spec.contract, spec.endpoint))
+    if spec.shape in INCIDENTS and not spec.start:
+        raise UsageError(
+            f"--shape {spec.shape} kills and replaces processes of the service, so it starts them itself: add --start"
+        )
+    if spec.bind:
+        _may_lead(spec)
     if spec.start and (spec.contract is None or spec.contract.target.control is None):
         raise UsageError("--start needs a contract with [target.control]; say there how to start the service")
     return spec
+
+
+def _may_lead(spec: Spec) -> None:
+    if not spec.rate_rps and not spec.users and spec.shape != "smoke" and spec.process.kind != "replay":
+        raise UsageError("--master needs --rate or --users: probing for a rate would load from this machine alone")
+    if spec.ui_host:
+        raise UsageError("--ui belongs to a run on one machine; a master shows its progress here, add nothing for it")
+    if spec.profile and not spec.start:
+        raise UsageError("--profile with --master needs --start: only a service on this machine can be profiled")
 
 
 def _only(contract: Contract, name: str) -> Contract:
@@ -170,7 +193,7 @@ def load_plan(spec: Spec, run: str, urls: list[str], cpus: list[list[int]], rate
         endpoint=spec.endpoint,
         drain_s=timeout_s,
         timeout_s=timeout_s,
-        pool_cap=pool_cap(pool_needed(planned, timeout_s, spec.process)),
+        pool_cap=pool_cap(pool_needed(planned, timeout_s, spec.process), spec.workers if spec.bind else 1),
         cpus=cpus,
         ui_host=spec.ui_host,
         ui_token=secrets.token_urlsafe(16) if spec.ui_host and not is_loopback(spec.ui_host) else "",
@@ -199,9 +222,14 @@ def pool_needed(planned: list[Stage], timeout_s: float, process: Process | None 
     return max(10.0, peak * timeout_s * 1.2)
 
 
-def pool_cap(needed: float) -> int:
-    """Bounded by file descriptors (the soft limit is raised to the hard one first) and local ports."""
+def pool_cap(needed: float, hosts: int = 1) -> int:
+    """Bounded by file descriptors and local ports, of each load process's host where they are not all here."""
+    return int(min(needed + 1, hosts * min(open_files() - SPARE_FDS, PORTS)))
+
+
+def open_files() -> int:
+    """How many this process and its children may have: the soft limit is raised to the hard one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return int(min(needed + 1, hard - SPARE_FDS, PORTS))
+    return hard

@@ -24,6 +24,7 @@ from reports.charts.search_bracket import search_bracket
 from reports.charts.token_timings import token_timings
 from reports.costs import costs
 from reports.documents import Documents, level_rps, listed, section, texts
+from reports.incidents import incident
 from reports.key_figures import ICONS
 from reports.page import page_of
 from reports.quarter import Quarter, quarter
@@ -83,6 +84,7 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
         unsaid=tables.unsaid_rows(read),
         glossary=tables.glossary_rows(words),
         limits=tables.limit_rows(read, words),
+        incident=incident(read.summary),
         met_limits=policies.limit_rows(read, words),
         traps=policies.trap_rows(read, words),
         checks=tables.check_rows(read, words),

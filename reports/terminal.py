@@ -5,6 +5,7 @@ from pathlib import Path
 from reports import advice
 from reports.documents import Document, Documents, listed
 from reports.findings import find
+from reports.incidents import incident
 from reports.key_figures import Figure
 from reports.wording import Words
 
@@ -24,6 +25,8 @@ def summary_lines(
         lines.append(words("terminal.note", value=found.ended))
     keys = {"p95": "p95", "rps": "rps", "errors": "errors", "capacity": "capacity", "binds": "binds"}
     lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure)) for figure in found.figures]
+    made = incident(summary)
+    lines += [words("terminal.note", value=sentence) for sentence in (made.sentences if made else [])]
     lines += [words("terminal.note", value=sentence) for sentence in limits_and_traps(summary)]
     recommended = advice.recommend(plan or {}, words)
     if recommended:

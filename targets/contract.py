@@ -38,6 +38,20 @@ class Need(Section):
     env: dict[str, str] = {}
 
 
+class Rollout(Section):
+    strategy: Literal["rolling", "blue-green"] = Field(
+        "rolling", description="replica by replica, or all new ones first and then one switch"
+    )
+    max_unavailable: Annotated[int, Field(ge=0)] = Field(0, description="rolling: replicas fewer than usual meanwhile")
+    max_surge: Annotated[int, Field(ge=0)] = Field(1, description="rolling: replicas more than usual meanwhile")
+
+    @model_validator(mode="after")
+    def _goes_on(self) -> Self:
+        if self.max_unavailable == 0 and self.max_surge == 0:
+            raise ValueError("max_unavailable and max_surge cannot both be 0: nothing could be replaced")
+        return self
+
+
 class Control(Section):
     start: str = Field(
         description="command; {port}, {workers}, {<need>_url} and {queue_<name>_max_concurrent} (_max_queue_size, _timeout_s) of "
@@ -48,6 +62,7 @@ class Control(Section):
     ready_timeout_s: Seconds = 60
     env: dict[str, str] = {}
     needs: list[Need] = []
+    rollout: Rollout = Field(Rollout(), description="how a new version takes the old one's place: --shape rollout")
 
 
 class Observe(Section):

@@ -72,6 +72,7 @@ class Deployment:
         self.processes: dict[str, list[Process]] = {}
         self.urls: dict[str, str] = {}
         self._values: dict[int, dict[str, str]] = {}
+        self._of: dict[str, Process] = {}
         self.confined: dict[int, Confinement] = {}
 
     @property
@@ -91,12 +92,7 @@ class Deployment:
                 self.urls[f"{need.name}_url"] = url
             for _ in range(self._replicas):
                 self._say(f"starting {self._contract.target.name}")
-                self.base_urls.append(
-                    self._start(
-                        "target", self._contract.target.name, self._control.start, self._control.ready,
-                        self._control.env, self.urls,
-                    )
-                )  # fmt: skip
+                self.add()
         except BaseException:
             self._stop()
             raise
@@ -107,10 +103,25 @@ class Deployment:
     ) -> None:
         self._stop()
 
+    def add(self) -> str:
+        """One more replica; its URL, once it is ready."""
+        control = self._control
+        url = self._start("target", self._contract.target.name, control.start, control.ready, control.env, self.urls)
+        self.base_urls.append(url)
+        self._of[url] = self.processes["target"][-1]
+        return url
+
+    def remove(self, url: str, *, at_once: bool = False) -> None:
+        """Stops one replica as the contract says, or kills it; nobody counts it as dead from then on."""
+        process = self._of.pop(url)
+        self.base_urls.remove(url)
+        self.processes["target"].remove(process)
+        self._stop_one(process, at_once)
+
     def died(self) -> str | None:
-        """A sentence when one of the processes is gone."""
-        for processes in self.processes.values():
-            for process in processes:
+        """A sentence when one of the processes is gone that nobody has stopped."""
+        for processes in list(self.processes.values()):
+            for process in list(processes):
                 if process.exit_code is not None:
                     return f"{process.name} {describe_exit(process.exit_code)}; it said: {process.last_words() or 'nothing'}"
         return None
@@ -153,11 +164,17 @@ class Deployment:
     def _stop(self) -> None:
         for role, processes in reversed(list(self.processes.items())):
             for process in processes:
-                if role == "target" and self._control.stop and process.exit_code is None:
-                    self._ask_to_stop(process, fill(self._control.stop, self._values[process.pid]))
-                process.stop()
+                if role == "target":
+                    self._stop_one(process)
+                else:
+                    process.stop()
         for confined in self.confined.values():
             confined.remove()
+
+    def _stop_one(self, process: Process, at_once: bool = False) -> None:
+        if not at_once and self._control.stop and process.exit_code is None:
+            self._ask_to_stop(process, fill(self._control.stop, self._values[process.pid]))
+        process.stop(patience_s=0.0 if at_once else STOP_PATIENCE_S)
 
     def _ask_to_stop(self, process: Process, command: str) -> None:
         """The contract's stop command, and patience until it has helped; signals come after it."""

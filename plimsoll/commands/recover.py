@@ -59,7 +59,7 @@ def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, A
     account = Account(ended="killed", stop_reason="the process that ran it was killed")
     plan = _plan(document, stages)
     if plan.process.kind in ("constant", "poisson", "gamma"):
-        for worker in range(plan.workers):
+        for worker in document.get("ranks", range(plan.workers)):  # of a joined host: its own
             rows, _ = write_lost(run, plan, worker, until_s)
             account.lost.append({"worker": worker, "rows": rows, "said": "killed"})
     run.finish_shards()

@@ -42,6 +42,7 @@ class Words:
     ui: bool
     ui_host: str
     master: bool
+    bind: str | None
     join: str | None
     out: Path
     lang: str
@@ -51,6 +52,8 @@ class Words:
 
 def run(words: Words) -> None:
     wording.Words(words.lang)  # refuses a language that no report is written in, before anything runs
+    if words.join:
+        _join(words)
     spec = spec_from(words)
     finished = measure(spec, watcher(words.quiet or words.json))
     from plimsoll.publish import publish  # with what it imports it would delay the first request
@@ -63,15 +66,30 @@ def run(words: Words) -> None:
     raise SystemExit(int(finished.exit))
 
 
+def _join(words: Words) -> None:
+    """What is measured, the master says; here only how many load processes this machine gives."""
+    from plimsoll.joining import join
+
+    if words.contract or words.locustfile or words.master:
+        raise UsageError("--join takes the contract, the rate and the seed from the master; give --workers alone")
+    assert words.join is not None
+    part = join(words.join, words.workers, words.out, watcher(words.quiet or words.json))
+    if words.json:
+        print(
+            json.dumps({"rows": part.rows, "kept_in": str(part.folder) if part.folder else None, "said": part.sentence})
+        )
+    else:
+        print(part.sentence)
+    raise SystemExit(int(part.exit))
+
+
 def spec_stages(document: dict) -> list[dict]:
     return [stage for stage in document["schedule"]["stages"] if not stage["warmup"]]
 
 
 def spec_from(words: Words) -> Spec:
-    if words.master or words.join:
-        raise UsageError("--master and --join are not built yet; use --workers N on one machine")
-    if words.shape in ("failover", "rollout"):
-        raise UsageError(f"--shape {words.shape} is not built yet")
+    if words.bind and not words.master:
+        raise UsageError(f"--bind {words.bind} says where a master listens; add --master")
     smoke = words.shape == "smoke" and "--duration" not in " ".join(sys.argv)
     return Spec(
         contract=load(words.contract) if words.contract else None,
@@ -94,6 +112,7 @@ def spec_from(words: Words) -> Spec:
         service_workers=words.service_workers,
         profile=words.profile,
         ui_host=words.ui_host if words.ui else None,
+        bind=(words.bind or "127.0.0.1") if words.master else None,
         out=words.out,
         command=shlex.join(["plimsoll", *sys.argv[1:]]),
     )

@@ -27,7 +27,9 @@ def run(
         str, typer.Option(help="smoke, load, stress, spike, soak, breakpoint, ramp, daily, failover, rollout")
     ] = "load",
     endpoint: Annotated[str | None, typer.Option(help="only this endpoint of the contract")] = None,
-    workers: Annotated[int, typer.Option(help="load processes")] = 1,
+    workers: Annotated[
+        int, typer.Option(help="load processes; with --master of all hosts, with --join of this one")
+    ] = 1,
     seed: Annotated[int | None, typer.Option(help="same seed, same arrivals and payloads")] = None,
     abort_on_slo: Annotated[bool, typer.Option("--abort-on-slo", help="stop when an SLO is missed")] = False,
     allow_degraded: Annotated[bool, typer.Option("--allow-degraded", help="go on without a lost load process")] = False,
@@ -39,8 +41,13 @@ def run(
     ui_host: Annotated[
         str, typer.Option("--ui-host", help="with --ui: another address of this machine; asks for a token then")
     ] = "127.0.0.1",
-    master: Annotated[bool, typer.Option("--master", help="coordinate load processes on other hosts")] = False,
-    join: Annotated[str | None, typer.Option(help="be a load process of that master")] = None,
+    master: Annotated[bool, typer.Option("--master", help="lead load processes of hosts that join")] = False,
+    bind: Annotated[
+        str | None, typer.Option(help="with --master: HOST[:PORT] to listen on; absent: 127.0.0.1:5557")
+    ] = None,
+    join: Annotated[
+        str | None, typer.Option(help="HOST[:PORT] of a master that this machine's load processes work for")
+    ] = None,
     out: Out = Path("runs"),
     lang: Lang = "en",
     json: Json = False,

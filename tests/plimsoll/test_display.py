@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from loadtests.arrivals import Process, Stage
+from loadtests.buckets import bucket_index
 from loadtests.plan import LoadPlan
 from plimsoll import display
 
@@ -20,7 +21,8 @@ def plan(**more: Any) -> LoadPlan:
 
 NEWS: dict[str, Any] = {
     "ended": 12, "elapsed_s": 1.0, "outcomes": {"ok": 90, "timeout": 2}, "in_flight": 3, "users": 7, "cpu_cores": 0.2,
-    "stage": "ramp", "p50_ms": 12.34, "p95_ms": 240.0, "recent_p95_ms": 300.0, "lateness_p99_ms": 2.5,
+    "stage": "ramp", "histogram": [(int(bucket_index(12.34)), 80), (int(bucket_index(240.0)), 20)],
+    "recent_p95_ms": 300.0, "lateness_p99_ms": 2.5,
 }  # fmt: skip
 
 
@@ -46,7 +48,7 @@ def test_in_a_log_a_line_holds_offered_and_done_latency_errors_and_the_generator
         "one",
         "12.0 rps of 5.0",
         "p50 12.3 ms",
-        "p95 240 ms",
+        "p95 241 ms",
         "failed 2",
         "in flight 3",
         "20% of its core",

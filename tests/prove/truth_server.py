@@ -140,7 +140,7 @@ class Timer:
 
 def serve(config: dict) -> None:
     model = {"queue": Queue, "bucket": Bucket, "stall": Stall, "sse": Sse}[config["kind"]](config)
-    listener = socket.create_server(("127.0.0.1", config["port"]), backlog=4096)
+    listener = socket.create_server((config.get("host", "127.0.0.1"), config["port"]), backlog=4096)
     listener.setblocking(False)
     epoll, timer = select.epoll(), Timer()
     epoll.register(listener.fileno(), select.EPOLLIN)
