@@ -55,6 +55,7 @@ class Host:
 class Hosts:
     """`prepare`, then `run`, then `close`."""
 
+    ui_url = ""
     pids: list[int] = []  # noqa: RUF012  no load process runs here, and nobody appends
 
     def __init__(
@@ -274,10 +275,13 @@ class Hosts:
                     self._workers[worker["worker"]] = entry
 
     def _news(self, rank: int, news: dict[str, Any], hooks: Hooks) -> None:
-        if news["event"] == "died":
-            self._died[rank] = str(news["said"])
-        else:
-            self.account.take(rank, news, hooks)
+        try:
+            if news["event"] == "died":
+                self._died[rank] = str(news["said"])
+            else:
+                self.account.take(rank, news, hooks)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self._died[rank] = f"it said something that nobody understands ({type(error).__name__})"
 
     def _done(self, host: Host, said: dict[str, Any]) -> None:
         if host.done:

@@ -16,7 +16,11 @@ def report(
         list[Path], typer.Argument(help="a run directory; for periods several, or a folder of them", show_default=False)
     ],
     form: Annotated[
-        str, typer.Option("--as", help="review, markdown, junit; daily, weekly, monthly, quarterly over several runs")
+        str,
+        typer.Option(
+            "--as",
+            help="review, markdown, junit, totals (out of core); daily, weekly, monthly, quarterly over several runs",
+        ),
     ] = "review",
     baseline: Annotated[Path | None, typer.Option(help="pinned run that weekly to quarterly are held against")] = None,
     lang: Lang = "en",
