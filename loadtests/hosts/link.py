@@ -11,6 +11,7 @@ import locust  # noqa: F401  isort: skip
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -67,7 +68,7 @@ class Link:
                 self._say(**order["message"])
             elif order["order"] == "ship":
                 self._acknowledged_s = time.monotonic()
-                self._shipper = Shipper(RunDirectory(order["run_dir"]), order["ranks"])
+                self._shipper = Shipper(RunDirectory(Path(order["run_dir"])), order["ranks"])
             elif order["order"] == "finish":
                 self._finishing = order["message"]
 

@@ -118,7 +118,7 @@ class Hosts:
 
     def _forget_silent(self) -> None:
         """A host that went away before the start leaves its place to another."""
-        for name in [name for name, host in self._hosts.items() if host.silent_s > 5]:
+        for name in [name for name, host in self._hosts.items() if host.silent_s > 10]:
             self._say(f"{_short(name)} has gone away before the start")
             self._tell(expect=name, ranks=[])
             del self._hosts[name]

@@ -50,7 +50,7 @@ class Group:
         return started("run", "--join", where, *words, "--out", out, cwd=self.folder, **{**self._env, **env})
 
     def until_rows(self, least: int) -> RunDirectory:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             path = self.folder / "master" / "latest"
             if path.exists():
@@ -63,11 +63,11 @@ class Group:
 
     def end(self) -> tuple[dict[str, Any], RunDirectory, list[tuple[int, str, str]]]:
         """(summary, run, what each host ended with)."""
-        out, err = self.master.communicate(timeout=90)
+        out, err = self.master.communicate(timeout=240)
         assert out, err
         said = []
         for host in self.hosts:
-            text = host.communicate(timeout=60)
+            text = host.communicate(timeout=120)
             said.append((host.returncode, *text))
         return json.loads(out), RunDirectory.open(self.folder / "master" / "latest"), said
 
@@ -92,7 +92,7 @@ def test_three_hosts_make_the_same_arrivals_as_one_process_and_their_rows_are_al
     finally:
         group.close()
     alone = started("run", group.contract, *load, "--json", "--out", tmp_path / "alone", cwd=tmp_path)
-    out, _ = alone.communicate(timeout=90)
+    out, _ = alone.communicate(timeout=240)
     one = json.loads(out)
     assert [code for code, _, _ in said] == [0, 0, 0], said
     assert many["valid"], many["reasons"]
@@ -128,7 +128,7 @@ def test_a_killed_host_is_counted_to_the_last_arrival_and_makes_the_run_invalid(
         assert wait_gone(below, 5) == []  # its load processes and its line die with it
     finally:
         group.close()
-    assert time.monotonic() - killed_s < 60
+    assert time.monotonic() - killed_s < 120
     assert group.master.returncode == 3 and not summary["valid"]
     assert sorted(code for code, _, _ in said) == [-9, 0, 0]
     found = rows(run)
@@ -177,7 +177,7 @@ def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scr
 
     os.environ["PLIMSOLL_TOKEN"] = TOKEN
     try:
-        part = join(f"127.0.0.1:{port}", 1, tmp_path / "host", Kills(), patience_s=3.0)
+        part = join(f"127.0.0.1:{port}", 1, tmp_path / "host", Kills(), patience_s=6.0)
     finally:
         del os.environ["PLIMSOLL_TOKEN"]
         master.kill()
@@ -188,7 +188,7 @@ def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scr
     time.sleep(0.3)
     assert len(server.asked) == asked  # the load has ended
     recovered = started("recover", part.folder, "--json", cwd=tmp_path)
-    out, err = recovered.communicate(timeout=60)
+    out, err = recovered.communicate(timeout=120)
     summary = json.loads(out)
     assert recovered.returncode == 0 and summary["valid"] is False, err
     assert summary["all"]["outcomes"]["ok"] >= part.rows - 5
@@ -197,6 +197,7 @@ def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scr
 def test_strangers_wrong_tokens_and_noise_neither_get_in_nor_break_the_run(server: Scripted, tmp_path: Path) -> None:
     group = Group(tmp_path, server.url, 1, "--rate", 30, "--duration", 5, "--seed", 1)
     try:
+        spare = group.join(9)
         wrong = group.join(8, PLIMSOLL_TOKEN="another token, as long as that one")
         locust = subprocess.Popen(
             [Path(sys.executable).with_name("locust"), "--worker", "--master-port", str(group.port), "-f", "-"],
@@ -211,11 +212,11 @@ def test_strangers_wrong_tokens_and_noise_neither_get_in_nor_break_the_run(serve
         ):
             with socket.create_connection(("127.0.0.1", group.port), timeout=5) as sock:
                 sock.sendall(noise)
-        spare = group.join(9)
-        text = spare.communicate(timeout=60)
         summary, _, said = group.end()
-        assert spare.returncode == 2 and "not needed" in text[1], text
-        refused = wrong.communicate(timeout=60)
+        text = spare.communicate(timeout=120)
+        assert sorted([spare.returncode, said[0][0]]) == [0, 2], (text, said)  # one place, whoever came first
+        assert "not needed" in text[1] + said[0][2]
+        refused = wrong.communicate(timeout=120)
         assert wrong.returncode == 2 and "PLIMSOLL_TOKEN must be the same" in refused[1], refused
         assert "Traceback" not in refused[1] + text[1]
     finally:
@@ -223,4 +224,3 @@ def test_strangers_wrong_tokens_and_noise_neither_get_in_nor_break_the_run(serve
         locust.wait()
         group.close()
     assert summary["valid"] and summary["all"]["outcomes"] == {"ok": summary["all"]["count"]}, summary["reasons"]
-    assert said[0][0] == 0
