@@ -6,11 +6,11 @@ Steps are what was done and when, in seconds from the run's start; rows are judg
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
+from scipy.stats import binom
 
 from measurements.rundir import RunDirectory
 from measurements.sample import OUTCOMES, Outcome
@@ -18,6 +18,7 @@ from measurements.sample import OUTCOMES, Outcome
 AVAILABILITY = 0.999
 MONTH_S = 30 * 86_400.0
 WINDOW_S = 1.0
+BY_CHANCE = 0.01  # that any window of a run fails more than what failed before explains (Bonferroni over the windows)
 NOT_THE_SERVICES = [Outcome.dropped, Outcome.lost]  # the generator's
 RULE_OF_THREE = 3.0  # no failure in n: at most 3/n with 95 % confidence (Hanley, Lippman-Hand, JAMA 249(13), 1983)
 
@@ -146,12 +147,13 @@ def _recovery(found: Rows, before: float, killed_s: float) -> dict[str, float | 
     the last failed arrival in it, `high` the next that was answered; both null: not recovered by the end."""
     at_s, bad = found.intended_s, found.bad
     window = ((at_s - killed_s) // WINDOW_S).astype(np.int64)
+    numbers = np.unique(window)
     last = None
-    for number in np.unique(window):
+    for number in numbers:
         mine = window == number
         n = int(mine.sum())
-        limit = max(1 - AVAILABILITY, before + 3 * sqrt(before * (1 - before) / n))
-        if bad[mine].mean() > limit:
+        by_chance = float(binom.ppf(1 - BY_CHANCE / len(numbers), n, before)) if before else 0.0
+        if bad[mine].sum() > max((1 - AVAILABILITY) * n, by_chance):
             last = int(number)
     if last is None:
         return {"low": 0.0, "high": 0.0}

@@ -42,7 +42,7 @@ def made(folder: Path, n: int, seed: int = 1) -> tuple[RunDirectory, list[np.nda
 @pytest.mark.parametrize("n", [300, 60_000])
 def test_every_count_and_quantile_is_that_of_the_rows_in_memory(n: int, tmp_path: Path) -> None:
     run, parts = made(tmp_path, n)
-    every = np.concatenate(parts)
+    every = np.concatenate(parts).view(np.recarray)
     found = out_of_core.totals(run.path)
     assert len(found) == 4 and sum(entry["count"] for entry in found) == 2 * n
     for entry in found:
