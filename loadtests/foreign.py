@@ -49,7 +49,7 @@ def under_our_rules(session: Session, steps_before: Callable[[Any], tuple[int, i
 
     def redirect_target(client: Any, response: Any) -> str | None:
         target = own_target(client, response)
-        host = urlsplit(urljoin(response.url, target)).netloc if target else ""
+        host = _host(response.url, target) if target else ""
         if host and host not in hosts:
             response.refused = RedirectElsewhere(host)
             return None
@@ -58,7 +58,7 @@ def under_our_rules(session: Session, steps_before: Callable[[Any], tuple[int, i
     own_redirect = FastRequest.redirect
 
     def redirect(request: Any, code: int, location: str) -> None:
-        host = urlsplit(urljoin(request.url, location)).netloc
+        host = _host(request.url, location)
         if host not in hosts:
             raise RedirectElsewhere(host)
         own_redirect(request, code, location)
@@ -74,6 +74,14 @@ def under_our_rules(session: Session, steps_before: Callable[[Any], tuple[int, i
         HttpSession.get_redirect_target = own_target
 
     return restore
+
+
+def _host(url: str, target: str) -> str:
+    """Where a redirect leads; what is no URL leads nowhere that is allowed."""
+    try:
+        return urlsplit(urljoin(url, target)).netloc
+    except ValueError:
+        return target[:80] or "?"
 
 
 def _stay(url: str, hosts: Iterable[str]) -> None:
