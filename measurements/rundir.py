@@ -35,6 +35,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._locks: list[Callable[[], object]] = []
         self.redact: Callable[[str], str] = lambda text: text  # known secrets, out of whatever is written here
 
     @classmethod
@@ -78,8 +79,13 @@ class RunDirectory:
             return False
         except OSError:
             pass  # a file system without locks
-        weakref.finalize(self, os.close, held)
+        self._locks.append(weakref.finalize(self, os.close, held))
         return True
+
+    def release(self) -> None:
+        """Nobody is at work on it any more."""
+        while self._locks:
+            self._locks.pop()()
 
     def discard_if_empty(self) -> None:
         """Removes a directory that nothing was written into: the run was refused before it began."""

@@ -26,19 +26,26 @@ from targets.contract_file import ENV
 def recover(run_dir: Path, as_json: bool) -> None:
     run = RunDirectory.open(run_dir)
     run.take_over()
-    document = run.read_json("run.json")
-    named = ENV.findall(json.dumps(document.get("contract")))
-    run.redact = Redactor([*of_environment(), *(os.environ[name] for name in named if name in os.environ)]).known
-    run.redact_logs()
-    if _is_finished(run):
-        raise UsageError(
-            f"{run.path} is finished already; open {run.path}/report.html or run: plimsoll report {run.path}"
-        )
-    summary = finish_from_disk(run, document)
+    try:
+        summary = _recovered(run)
+    finally:
+        run.release()
     if as_json:
         print(json.dumps(summary, ensure_ascii=False))
     else:
         print(f"recovered {summary['all']['count']:,} rows in {run.path}; the run is INVALID: it did not end by itself")
+
+
+def _recovered(run: RunDirectory) -> dict[str, Any]:
+    document = run.read_json("run.json")
+    if _is_finished(run):
+        raise UsageError(
+            f"{run.path} is finished already; open {run.path}/report.html or run: plimsoll report {run.path}"
+        )
+    named = ENV.findall(json.dumps(document.get("contract")))
+    run.redact = Redactor([*of_environment(), *(os.environ[name] for name in named if name in os.environ)]).known
+    run.redact_logs()
+    return finish_from_disk(run, document)
 
 
 def _is_finished(run: RunDirectory) -> bool:
