@@ -50,12 +50,10 @@ class RunDirectory:
                 (path / folder).mkdir(parents=True)
         except OSError as error:
             raise UsageError(f"{path} cannot be made ({error.strerror}); name a writable folder with --out") from error
-        run = cls(path)
-        run.hold()
-        return run
+        return cls(path)
 
     def hold(self) -> None:
-        """The run is being measured as long as this object lives: `take_over` then says no, from whatever process."""
+        """The run is being measured until `release`, or the end of this process: `take_over` says no until then."""
         self._lock(fcntl.LOCK_SH)
 
     def take_over(self, patience_s: float = 5.0) -> None:

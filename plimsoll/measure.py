@@ -140,6 +140,7 @@ def ready(spec: Spec, watcher: Watcher, before: Callable[[RunDirectory], None] |
         signals = stack.enter_context(taking_signals())
         stack.enter_context(_pinned(placement))
         run = RunDirectory.create(spec.out, spec.target_name)
+        run.hold()
         stack.callback(run.release)
         stack.callback(run.discard_if_empty)
         secrets = [*(secret_values(spec.contract) if spec.contract else []), *of_environment()]
