@@ -22,7 +22,10 @@ import duckdb
 from rich.console import Console
 from rich.table import Table
 
+from measurements.errors import UsageError
+
 RATE, SECONDS, SERVICE_S, FIRST_S, PAUSE_S = 100, 20, 0.02, 9.0, 1.0
+START_S = 20.0
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 LOCUSTFILE = """
 from locust import FastHttpUser, constant_throughput, task
@@ -133,6 +136,8 @@ def served() -> Iterator[str]:
     server = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
     server.start()
     try:
+        if not ours.poll(START_S):
+            raise UsageError(f"the service of the comparison did not start within {START_S:g} s")
         yield f"http://127.0.0.1:{ours.recv()}"
     finally:
         server.terminate()
