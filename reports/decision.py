@@ -88,7 +88,7 @@ def _ask(read: Documents, kind: Kind | None, words: Words) -> tuple[str, Tone]:
         if letter in ("A", "B")
         else ""
     )
-    fields = {"name": read.name, "demand": demand, "money": _money_clause(option, words), "grade": grade}
+    fields = {"name": read.name, "demand": demand, "money": _money_clause(option, plan, words), "grade": grade}
     if kind == "scale_out":
         count = option["recommended"]
         key = "ask.replica" if count == 1 else "ask.replicas"
@@ -96,13 +96,15 @@ def _ask(read: Documents, kind: Kind | None, words: Words) -> tuple[str, Tone]:
     return words("ask.workers", workers=q.interval(option["workers"], q.count), **fields), "good"
 
 
-def _money_clause(option: Document, words: Words) -> str:
+def _money_clause(option: Document, plan: Document, words: Words) -> str:
     price = cheapest(option)
     if not price:
         return words("ask.unpriced")
     currency = str(price.get("currency"))
     return words(
-        "ask.money", month=q.money(price["per_month"], currency), year=q.shown_money(price.get("per_year"), currency)
+        "ask.money_example" if plan.get("prices_are_examples") else "ask.money",
+        month=q.money(price["per_month"], currency),
+        year=q.shown_money(price.get("per_year"), currency),
     )
 
 

@@ -37,6 +37,11 @@ def test_the_ask_is_one_sentence_with_doubt_money_and_grade(documents: Documents
     assert found.tone == "warn"  # what is not for purchase is never green
 
 
+def test_example_prices_are_called_so_in_the_sentence_itself(documents: Documents) -> None:
+    found = decision.paper(changed(documents, prices_are_examples=True), EN)
+    assert found is not None and "(US$4,944 a year) by example prices; evidence grade C" in found.ask
+
+
 def test_every_option_stands_beside_doing_nothing_with_its_money(documents: Documents) -> None:
     found = decision.paper(documents, EN)
     assert found is not None
