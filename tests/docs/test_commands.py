@@ -22,7 +22,14 @@ from tests.docs import pages
 BIN = Path(sys.executable).parent
 SHORT_S = 3
 COMMANDS = pages.commands()
-ELSEWHERE = {"cat", "export", "openssl", "python3", "locust", "uv"}  # not ours to check, beyond that the files they name are ours
+ELSEWHERE = {
+    "cat",
+    "export",
+    "openssl",
+    "python3",
+    "locust",
+    "uv",
+}  # not ours to check, beyond that the files they name are ours
 
 
 def test_there_are_commands_to_check() -> None:

@@ -152,7 +152,8 @@ def test_the_news_of_several_load_processes_are_one_with_the_quantiles_of_all() 
         return {
             "ended": ended, "elapsed_s": 1.0, "outcomes": {"ok": ended - 1, "timeout": 1}, "in_flight": 2, "users": 3,
             "cpu_cores": cpu, "stage": "steady",
-            "histogram": [[int(bucket_index(p95)), ended]] if p95 else [], "p50_ms": 1.0, "p95_ms": p95, "recent_p95_ms": p95, "lateness_p99_ms": None,
+            "histogram": [[int(bucket_index(p95)), ended]] if p95 else [], "p50_ms": 1.0, "p95_ms": p95,
+            "recent_p95_ms": p95, "lateness_p99_ms": None,
         }  # fmt: skip
 
     found = merge([news(10, 5.0, 0.1), news(20, 9.0, 0.4), news(0, None, 0.2)])
