@@ -88,6 +88,15 @@ def leaks(folder: Path, *said: str) -> list[str]:
     return found
 
 
+def why_not(run: Path) -> str:
+    """What the run says of itself where it sent too little."""
+    said = (
+        pq.read_table(run / "errors.parquet").to_pylist() if (run / "errors.parquet").exists() else "no errors.parquet"
+    )
+    logs = "".join(path.read_text(encoding="utf-8")[-2_000:] for path in run.glob("load-*.log"))
+    return f"{said}\n{logs}"
+
+
 @pytest.mark.parametrize("from_locustfile", [False, True])
 def test_no_secret_is_left_in_any_file_or_word(
     from_locustfile: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -103,7 +112,7 @@ def test_no_secret_is_left_in_any_file_or_word(
         )
         with pytest.raises(SystemExit):
             cli.main(["run", "contract.toml", "--rate", "20", "--duration", "1.2", "--seed", "1"])
-        assert len(server.asked) >= 10
+        assert len(server.asked) >= 10, why_not(tmp_path / "runs" / "latest")
         assert any(EVERY[0] in " ".join(one.header.values()) for one in server.asked)  # it was really sent
     run = RunDirectory.open(tmp_path / "runs" / "latest")
     assert run.table("errors").num_rows >= 1 and run.has("report.html") and run.has("examples.jsonl")
