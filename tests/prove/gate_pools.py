@@ -42,7 +42,7 @@ QUOTED = ("equal versions", "+5 % service time", "+10 % service time")
 def main() -> int:
     words = argparse.ArgumentParser(prog="gate_pools")
     words.add_argument("what", choices=("record", "evaluate"))
-    words.add_argument("--seconds", type=float, default=600, help="of each piece")
+    words.add_argument("--seconds", type=float, default=500, help="of each piece")
     words.add_argument("--pieces", type=int, default=1)
     words.add_argument("--write", action="store_true")
     given = words.parse_args()

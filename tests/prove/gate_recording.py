@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 
 from benchmarks.gate import blocks as gate_blocks
@@ -35,9 +36,9 @@ from targets.contract import Contract
 from targets.contract_file import parse
 from targets.control import Deployment
 
-BUSY = 0.5  # of the core that all versions share
+BUSY = 0.57  # of the core that all versions share
 AT_ONCE = 4  # started side by side
-INSTANCES = {"equal": 24, "slower-5": 3, "slower-10": 3, "waits-20": 1, "cpu-20-memory-30": 1}
+INSTANCES = {"equal": 23, "slower-5": 3, "slower-10": 3, "waits-20": 1, "cpu-20-memory-30": 1}
 KEPT: tuple[Named, ...] = (
     ("search", "mean_ms"), ("search", "p50_ms"), ("search", "p95_ms"), ("all", "cpu_s_per_request"), ("all", "error_rate"),
     ("all", "peak_memory_mib"),
@@ -128,7 +129,9 @@ def _started(stack: ExitStack, contract: Contract, folder: Path, settings: Mappi
     first, *others = list(settings)
 
     def start(label: str, llm: str | None) -> Deployment:
-        return stack.enter_context(_deployment(contract, folder / label, settings[label], llm))
+        deployment = stack.enter_context(_deployment(contract, folder / label, settings[label], llm))
+        _fill_cache(deployment.base_urls[0], contract)
+        return deployment
 
     running = {first: starting.submit(start, first, None).result()}
     llm = running[first].needs["llm"]  # asked once, then the cache answers: one will do for all
@@ -142,6 +145,14 @@ def _started(stack: ExitStack, contract: Contract, folder: Path, settings: Mappi
         pair.urls.append(deployment.base_urls[0])
         pair.roots[label] = deployment.roots["target"]
     return pair
+
+
+def _fill_cache(url: str, contract: Contract) -> None:
+    """One request, so that the load finds an answer in the cache: cold instances by the dozen would drown in its first
+    second, and with real-time priority the machine with them."""
+    [search] = contract.endpoint
+    query = {name: str(value) for name, value in search.query.items()}
+    httpx.get(url + search.path, params=query, timeout=60.0, trust_env=False).raise_for_status()
 
 
 def _before_strangers(roots: Sequence[int]) -> None:
