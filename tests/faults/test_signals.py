@@ -46,10 +46,11 @@ def test_a_second_ctrl_c_waits_for_no_answer_and_keeps_a_row_of_each(tmp_path: P
         course.process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         course.process.send_signal(signal.SIGINT)
-        asked_s = time.monotonic()
         ended = course.end()
     survived("SIGINT twice", ended, exit=130, asked=asked(server))
-    assert time.monotonic() - asked_s < 12
+    assert ended.run is not None
+    last_s = max(ended.run.table("samples", ["done_ns"])["done_ns"].to_pylist()) / 1e9
+    assert last_s < ended.summary["duration_s"] + 1.9  # one Ctrl-C would have waited for two seconds
     assert set(ended.summary["all"]["outcomes"]) == {"abandoned"}
 
 
