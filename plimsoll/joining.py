@@ -31,12 +31,12 @@ class Part:
     exit: Exit
 
 
-def join(where: str, processes: int, out: Path, watcher: Watcher, patience_s: float = 30.0) -> Part:
+def join(where: str, processes: int, out: Path, watcher: Watcher, patient_s: float | None = None) -> Part:
     """Takes part in one run, from the waiting to the master's last word."""
     host, port = address.parse(where, "--join")
     token = address.token_to_join(host)
     run = RunDirectory.create(out, "joined")
-    joined = Joined(host, port, token, run.path, patience_s)
+    joined = Joined(host, port, token, run.path, patient_s)
     try:
         with taking_signals() as signals:
             try:

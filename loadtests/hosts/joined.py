@@ -14,6 +14,7 @@ from typing import Any
 
 from loadtests.children import Line, listen
 from loadtests.hosts import bundle
+from loadtests.hosts.messages import patience_s
 from loadtests.hosts.shipping import KINDS, NEWS
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks, Runner
@@ -42,10 +43,12 @@ class Assignment:
 
 
 class Joined:
-    """`ask`, `accept`, `work`, `hand_over`, `close`, in this order. `patience_s`: silence after which the master is gone."""
+    """`ask`, `accept`, `work`, `hand_over`, `close`, in this order. `patient_s`: silence after which the master is gone;
+    absent: by the plan."""
 
-    def __init__(self, host: str, port: int, token: str, folder: Path, patience_s: float = 30.0) -> None:
-        self._where, self._folder, self._patience_s = f"{host}:{port}", folder, patience_s
+    def __init__(self, host: str, port: int, token: str, folder: Path, patient_s: float | None = None) -> None:
+        self._where, self._folder = f"{host}:{port}", folder
+        self._by_plan, self._patience_s = patient_s is None, patient_s or 30.0
         self._address, self._token = (host, port), token
         self._line: Line | None = None
         self._silent_s, self._open_bytes = 0.0, 0
@@ -74,6 +77,7 @@ class Joined:
                     )
                 if said["say"] == "plan":
                     plan = bundle.unpack(said, self._folder / "plan")
+                    self._patience_s = patience_s(plan) if self._by_plan else self._patience_s
                     return Assignment(plan, [int(rank) for rank in said["ranks"]], said["document"])
             if self._silent_s > self._patience_s:
                 raise TargetUnreachable(

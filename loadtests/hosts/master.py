@@ -14,6 +14,7 @@ from typing import Any
 from loadtests.accounting import write_lost
 from loadtests.children import Line, listen
 from loadtests.hosts import bundle
+from loadtests.hosts.messages import patience_s
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks
 from measurements.errors import GeneratorFault, InvalidMeasurement, UsageError
@@ -28,13 +29,12 @@ VERSION = metadata.version("plimsoll")
 
 @dataclass(frozen=True)
 class Meeting:
-    """Where hosts join, and how long is waited for whom. `patience_s`: silence after which a host counts as lost."""
+    """Where hosts join, and how long is waited for them."""
 
     host: str
     port: int
     token: str
     wait_s: float = 600.0
-    patience_s: float = 30.0
 
 
 @dataclass
@@ -63,6 +63,7 @@ class Hosts:
     ) -> None:
         """`document` is run.json: a host that loses its master can finish its own part with it."""
         self._plan, self._run, self._meeting, self._document, self._say = plan, run, meeting, document, say
+        self._patience_s = patience_s(plan)
         self._hub: Line | None = None
         self._hosts: dict[str, Host] = {}
         self._workers: dict[int, dict[str, Any]] = {}
@@ -168,11 +169,11 @@ class Hosts:
         return all(host.answered_s is not None for host in self._hosts.values())
 
     def _attend(self, hub: Line, hooks: Hooks) -> None:
-        account, plan, patience_s = self.account, self._plan, self._meeting.patience_s
+        account, plan, patient_s = self.account, self._plan, self._patience_s
         load_s = sum(stage.duration_s for stage in plan.stages)
         begin_s = account.start_ns / 1e9
         told_s, hurried, why = 0.0, False, ""
-        deadline_s = begin_s + load_s + plan.drain_s + patience_s + 30
+        deadline_s = begin_s + load_s + plan.drain_s + patient_s + 30
         while waiting := [host for host in self._hosts.values() if not host.done]:
             for _, message in listen([hub], 0.1):
                 if message is None:
@@ -184,7 +185,7 @@ class Hosts:
             if reason and account.ended == "completed":
                 account.ended, account.stop_reason, why = "stopped", reason, reason
                 account.stopped_s = max(0.0, at_s - begin_s)
-                deadline_s = at_s + plan.drain_stopped_s + patience_s
+                deadline_s = at_s + plan.drain_stopped_s + patient_s
             if hooks.hurry():
                 hurried = True
                 deadline_s = min(deadline_s, at_s + plan.drain_stopped_s + 5)
@@ -193,7 +194,7 @@ class Hosts:
                 for host in waiting:
                     self._order(host.name, say="stop", why=why or "at once", at_once=hurried)
             self._name_silent(waiting)
-            gone = [host for host in waiting if host.silent_s > patience_s]
+            gone = [host for host in waiting if host.silent_s > patient_s]
             over = at_s > begin_s + load_s + plan.drain_s or account.ended != "completed"
             if len(gone) == len(waiting) and (over or len(gone) == len(self._hosts)):
                 if not over:
@@ -208,7 +209,7 @@ class Hosts:
             if host.silent_s > 3 and host.name not in self._told_silent:
                 self._told_silent.add(host.name)
                 self._say(
-                    f"{_short(host.name)} is silent; its rows are missing if it stays so for {self._meeting.patience_s:g} s"
+                    f"{_short(host.name)} is silent; its rows are missing if it stays so for {self._patience_s:g} s"
                 )
             elif host.silent_s <= 3 and host.name in self._told_silent:
                 self._told_silent.discard(host.name)

@@ -6,9 +6,16 @@ from typing import Any
 
 import msgpack
 
+from loadtests.plan import LoadPlan
+
 OURS = "plimsoll"
 FROM_WORKERS = {"client_ready", "heartbeat", OURS}
 FROM_MASTER = {"ack", "heartbeat", OURS}
+
+
+def patience_s(plan: LoadPlan) -> float:
+    """How long one side may be silent: as long as the load takes, at least 10 s and at most 30."""
+    return min(30.0, max(10.0, sum(stage.duration_s for stage in plan.stages)))
 
 
 def understood(parts: list[bytes], known: set[str]) -> tuple[str, Any, str] | None:

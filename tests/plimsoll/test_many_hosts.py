@@ -177,7 +177,7 @@ def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scr
 
     os.environ["PLIMSOLL_TOKEN"] = TOKEN
     try:
-        part = join(f"127.0.0.1:{port}", 1, tmp_path / "host", Kills(), patience_s=6.0)
+        part = join(f"127.0.0.1:{port}", 1, tmp_path / "host", Kills(), patient_s=6.0)
     finally:
         del os.environ["PLIMSOLL_TOKEN"]
         master.kill()
