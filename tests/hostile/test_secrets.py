@@ -37,6 +37,7 @@ def metrics(line: Line, _: Asked) -> None:
 
 
 LOCUSTFILE = """
+import os
 from locust import task
 from loadtests.user import PlimsollUser
 
