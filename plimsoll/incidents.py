@@ -8,17 +8,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadtests.arrivals import Stage
-from measurements import incidents
 from measurements.errors import PlimsollError
 from measurements.rundir import RunDirectory
-from measurements.summary import Window
 from plimsoll.spec import Spec
 from targets.balancer import Balancer
 from targets.contract import Rollout
 from targets.control import Deployment
+
+if TYPE_CHECKING:
+    from measurements.summary import Window
 
 DRAIN_S = 35.0  # what is under way on a replica has so long before it is stopped
 
@@ -143,6 +144,8 @@ def found(
     shape: str, run: RunDirectory, incident: Incident, windows: list[Window]
 ) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
     """(summary section, finding beside the SLOs or None, why the run cannot say it or nothing)."""
+    from measurements import incidents  # with what it imports it would delay the first request
+
     end_s = max((window.end_s for window in windows), default=0.0)
     rows = incidents.rows(run)
     measure = incidents.failover if shape == "failover" else incidents.rollout

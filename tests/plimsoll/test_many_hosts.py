@@ -137,7 +137,7 @@ def test_a_killed_host_is_counted_to_the_last_arrival_and_makes_the_run_invalid(
     lost = {worker: count for (outcome, worker), count in outcomes.items() if outcome == "lost"}
     assert len(lost) == 1 and sum(lost.values()) > 30
     checks = {check["check"]: check for check in run.read_json("validity.json")["checks"]}
-    assert checks["accounting"]["state"] == "ok" and checks["workers_present"]["state"] == "INVALID"
+    assert checks["accounting"]["state"] == "ok" and checks["workers_present"]["state"] == "invalid"
     assert str(sum(lost.values())) in checks["workers_present"]["sentence"]
 
 
