@@ -217,7 +217,11 @@ def lost_rows(run: RunDirectory, asked: Sequence[int]) -> int:
 def fill(folder: Path) -> Path:
     """A file that takes what room is left on a small file system."""
     path = folder / "filler"
-    with path.open("wb") as file:
+    try:
+        opened = path.open("wb")
+    except OSError:
+        return path  # it is full already
+    with opened as file:
         for size in (65_536, 4_096, 512, 1):
             try:
                 while True:

@@ -18,7 +18,7 @@ from loadtests.judge import Judge
 from loadtests.origin import Origin
 from loadtests.response import Headers, Response
 from loadtests.tokens import TokenStream
-from loadtests.transport import Connection
+from loadtests.transport import Connection, Limits
 from measurements.sample import Outcome
 from targets.contract import Expect
 
@@ -103,7 +103,7 @@ def exchange(data: bytes, cuts: list[int], stream: bool, no_body: bool) -> None:
     connection.finish = lambda: ends.append(1)
     connection.sink = tokens = TokenStream() if stream else None
     connection._install(ours, ours._sock)  # type: ignore[attr-defined]
-    connection.start(b"GET / HTTP/1.1\r\n\r\n", 2_000_000_000, 0, no_body)
+    connection.start(b"GET / HTTP/1.1\r\n\r\n", Limits(2_000_000_000, 0, 0), no_body)
     at = 0
     for cut in [*sorted(c % (len(data) + 1) for c in cuts), len(data)]:
         if cut > at:
