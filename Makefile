@@ -5,6 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := uv==0.13.8
 
+# Processes start by the dozen here; without compiled files each of them spends seconds on reading its imports.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 .PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-hosts prove-llm prove-capacity prove-faults rows soak audit report peers stall engine profile bench clean
 
@@ -74,6 +77,7 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 
 prove-hosts: setup ## a master and three hosts in network namespaces: same figures as one process, faults (root, 6 minutes)
 	@$(BIN)/python -P -m tests.prove.hosts --write docs/distributed.md
+	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts.py tests/plimsoll/test_failover_and_rollout.py
 
 rows: setup ## how long 50 million rows take to read in 1 GiB of memory, and the slope (5 minutes, 3 GB of disk)
 	@$(BIN)/python -P -m benchmarks.rows --write docs/distributed.md
@@ -82,7 +86,7 @@ PIECES ?= 1
 prove-gate: setup ## record a block pool (13 minutes a piece, each adds to it), then the gate's errors into docs/accuracy.md
 	@$(BIN)/python -m tests.prove.gate_pools record --pieces $(PIECES)
 	@$(BIN)/python -m tests.prove.gate_pools evaluate --write
-	@$(BIN)/python -m pytest -q -m prove tests/prove/test_gate_pools.py
+	@$(BIN)/python -m pytest -q -m prove tests/prove/test_gate_pools.py tests/plimsoll/test_gate_end_to_end.py
 
 clean: ## remove what a run or a test has made
 	@rm -rf runs .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -16,7 +16,7 @@ from fault_table import survived
 from injection import Course, due_exit, recovered
 
 NAME = "random schedule"
-QUICK = 3
+QUICK = 1
 Fault = Callable[[Course, Service, random.Random], object]
 
 

@@ -104,7 +104,7 @@ def test_words_that_nobody_knows_are_usage_errors(words: list[str], capsys: pyte
     [
         (["rnu"], 2, "Did you mean 'run'?"),
         (["run", "--raet", "5"], 2, "--raet"),
-        (["run", "x.toml", "--rate", "fast"], 2, "fast"),
+        (["run", "x.toml", "--rate", "fast"], 2, "'--rate'"),
         (["check", "absent.toml"], 2, "there is no contract"),
         (["serve", "kakao"], 2, "--json goes with --list"),
         (["plan", "absent"], 2, "is not a run directory"),

@@ -114,6 +114,7 @@ def test_three_hosts_make_the_same_arrivals_as_one_process_and_their_rows_are_al
     assert all("the master has all" in out for _, out, _ in said)
 
 
+@pytest.mark.prove
 def test_a_killed_host_is_counted_to_the_last_arrival_and_makes_the_run_invalid(
     server: Scripted, tmp_path: Path
 ) -> None:
@@ -141,6 +142,7 @@ def test_a_killed_host_is_counted_to_the_last_arrival_and_makes_the_run_invalid(
     assert str(sum(lost.values())) in checks["workers_present"]["sentence"]
 
 
+@pytest.mark.prove
 def test_with_allow_degraded_a_lost_host_leaves_a_marked_gap_in_a_valid_run(server: Scripted, tmp_path: Path) -> None:
     group = Group(tmp_path, server.url, 2, "--rate", 60, "--duration", 6, "--seed", 7, "--allow-degraded")
     try:
@@ -155,6 +157,7 @@ def test_with_allow_degraded_a_lost_host_leaves_a_marked_gap_in_a_valid_run(serv
     assert summary["all"]["outcomes"]["lost"] == sum(row["outcome"] == "lost" for row in rows(run)) > 10
 
 
+@pytest.mark.prove
 def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scripted, tmp_path: Path) -> None:
     from plimsoll.joining import join
     from plimsoll.measure import Watcher
@@ -194,6 +197,7 @@ def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scr
     assert summary["all"]["outcomes"]["ok"] >= part.rows - 5
 
 
+@pytest.mark.prove
 def test_strangers_wrong_tokens_and_noise_neither_get_in_nor_break_the_run(server: Scripted, tmp_path: Path) -> None:
     group = Group(tmp_path, server.url, 1, "--rate", 30, "--duration", 5, "--seed", 1)
     try:
