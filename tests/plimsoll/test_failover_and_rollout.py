@@ -29,6 +29,7 @@ class Answers(BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 class Server(ThreadingHTTPServer):
     daemon_threads = False
+    request_queue_size = 256
 server = Server(("127.0.0.1", int(sys.argv[1])), Answers)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
@@ -57,7 +58,7 @@ def test_a_killed_replica_costs_what_was_on_its_way_there_and_the_balancer_carri
     assert [step["what"] for step in found["steps"]] == ["killed", "started"]
     assert found["killed_s"] == pytest.approx(3.0, abs=0.3)
     assert 1 <= found["failed"] <= 15  # 40/s for 0.15 s, half of them there
-    assert found["time_to_recover_s"]["high"] < 1.5
+    assert found["time_to_recover_s"]["high"] < 6  # nginx leaves a replica that failed alone for 5 s
     assert found["outage_equivalent_s"] == pytest.approx(found["failed"] / 40, rel=0.2)
     assert summary["stages"][2]["endpoints"]["ask"]["error_rate"] == 0
     page = (RunDirectory.open(tmp_path / "runs" / "latest").path / "report.html").read_text()
@@ -70,7 +71,9 @@ def test_a_killed_replica_costs_what_was_on_its_way_there_and_the_balancer_carri
 @pytest.mark.parametrize(
     ("plan", "replicas", "steps"),
     [
-        ({"strategy": "blue-green"}, 1, ["begun", "started", "switched", "stopped", "finished"]),
+        pytest.param(
+            {"strategy": "blue-green"}, 1, ["begun", "started", "switched", "stopped", "finished"], marks=pytest.mark.prove
+        ),
         (
             {"strategy": "rolling", "max_unavailable": 1, "max_surge": 1}, 3,
             ["begun", *["stopped", "started"] * 3, "finished"],
@@ -85,6 +88,7 @@ def test_a_rollout_loses_no_request(
     words = ["--shape", "rollout", "--duration", 9, "--replicas", replicas, *LOAD]
     done = said(capsys, "run", contract(tmp_path, **plan), *words)
     summary = json.loads(done.out)
+    assert "rollout" in summary, done
     found = summary["rollout"]
     assert [step["what"] for step in found["steps"]] == steps
     assert (found["lost"], found["complete"]) == (0, True), summary["all"]["outcomes"]
@@ -99,6 +103,7 @@ def test_a_rollout_loses_no_request(
     assert done.code in (0, 3), summary["reasons"]  # 3: a busy machine spoils its times, which is another matter
 
 
+@pytest.mark.prove
 def test_a_rollout_whose_balancer_never_switched_loses_requests_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,6 +117,7 @@ def test_a_rollout_whose_balancer_never_switched_loses_requests_and_fails(
     assert [finding["state"] for finding in summary["slo"] if finding["metric"] == "rollout_lost"] == ["missed"]
 
 
+@pytest.mark.prove
 def test_a_rollout_that_the_load_did_not_outlast_is_invalid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
