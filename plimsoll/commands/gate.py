@@ -97,7 +97,8 @@ def gate(words: Words) -> None:
         found = gate_search.highest_rates(contract, versions, run, words.search, document["seed"], look)
         document["max_rate"] = found
         document["notes"] = [*document["notes"], gate_search.sentence(found)]
-    if document["verdict"] == "FAIL" and not stored:
+    slower = any(one["verdict"] == "FAIL" for one in document["comparisons"])  # a version that died has no profile
+    if document["verdict"] == "FAIL" and slower and not stored:
         from plimsoll.gate_profile import profiled
 
         document["profile"] = profiled(contract, versions, run, document["rate_rps"], look)

@@ -90,7 +90,6 @@ def test_a_planted_slowdown_fails_and_can_be_accepted(folder: Path) -> None:
     assert len(document["duets"]) == 2
 
 
-@pytest.mark.prove
 def test_a_candidate_that_dies_fails_the_gate(folder: Path) -> None:
     code, document = run(folder, "0.02 12")
     assert (code, document["verdict"]) == (int(Exit.SLO_MISSED), "FAIL")
