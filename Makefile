@@ -77,7 +77,7 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 
 prove-hosts: setup ## a master and three hosts in network namespaces: same figures as one process, faults (root, 6 minutes)
 	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts.py tests/plimsoll/test_failover_and_rollout.py
-	@$(BIN)/python -P -m tests.prove.hosts --write docs/distributed.md
+	@$(BIN)/python -m tests.prove.hosts --write docs/distributed.md
 	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts.py tests/plimsoll/test_failover_and_rollout.py
 
 rows: setup ## how long 50 million rows take to read in 1 GiB of memory, and the slope (5 minutes, 3 GB of disk)
