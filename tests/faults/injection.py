@@ -218,7 +218,7 @@ def fill(folder: Path) -> Path:
     """A file that takes what room is left on a small file system."""
     path = folder / "filler"
     try:
-        opened = path.open("wb")
+        opened = path.open("wb", buffering=0)  # else what could not be written fails once more on closing
     except OSError:
         return path  # it is full already
     with opened as file:
@@ -226,7 +226,6 @@ def fill(folder: Path) -> Path:
             try:
                 while True:
                     file.write(b"x" * size)
-                    file.flush()
             except OSError:
                 continue
     return path
