@@ -2,7 +2,7 @@
 
 Deadlines are absolute, so the schedule neither drifts nor is it re-anchored after a backlog. Event-loop timers come in
 steps of a millisecond; a timerfd wakes within some 50 µs. Under load a wake-up is held back by `BATCH_NS`, so that one
-wake-up serves several arrivals.
+wake-up serves several arrivals. A long backlog goes out in pieces with a turn of the loop between them.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from gevent import get_hub
 from gevent.event import Event
 
 BATCH_NS = 100_000
+MOST_AT_ONCE = 16  # then answers are read, else each arrival of a backlog opens a connection, and the backlog grows
 
 Give = Callable[[int, int, int], None]  # seq, intended_ns, stage
 
@@ -110,7 +111,7 @@ class Pump:
         give = self._give
         while True:
             times, stages, seqs, k = self._times, self._stages, self._seqs, self._next
-            end = len(times)
+            end = min(len(times), k + MOST_AT_ONCE)
             while k < end and times[k] <= at:
                 self._next = k + 1
                 self.given += 1
@@ -120,6 +121,9 @@ class Pump:
                 return  # stopped by what it gave
             if k < end:
                 self._timer.wake_at(max(times[k], at + BATCH_NS))
+                return
+            if k < len(times):
+                self._timer.wake_at(times[k])  # after one turn of the loop
                 return
             if not self._load():
                 self._finish()
