@@ -92,7 +92,9 @@ def _p95(documents: Documents, stage: Document, where: str, words: Words) -> Fig
         if value is not None and (exact or value > limit):
             tone = "good" if value <= limit else "bad"
     if value is None:
-        return Figure("p95", label, q.NOTHING, [*notes, documents.why_null(f"endpoints.{name}", "response_ms", "p95")])
+        place = "all" if name == "all" else f"endpoints.{name}"
+        why = documents.why_null(place, "response_ms", "p95")
+        return Figure("p95", label, q.NOTHING, [*notes, why] if why else notes)
     return Figure("p95", label, q.milliseconds(value) if exact else f"≥ {q.milliseconds(value)}", notes, tone)
 
 

@@ -98,3 +98,20 @@ def test_markdown_carries_the_same_verdict_and_no_markup_of_the_target(tmp_path:
     hostile = escape("[x](http://evil) <img> @team | `a`\n# b")
     assert "\n" not in hostile
     assert not re.search(r"(?<!\\)[\[\]<>|`@#]", hostile)
+
+
+def test_a_p95_of_too_few_samples_says_how_many_it_needs() -> None:
+    few = {"n": 7, "p95": None, "bounds": {}, "ci95": {}}
+    why = {"all.response_ms.p95": "needs 72 samples, has 7"}
+    summary = {
+        "all": {"count": 7, "response_ms": few},
+        "stages": [{"name": "steady", "all": {"response_ms": few}}],
+        "why_null": why,
+    }
+    lines = summary_lines(summary, {"valid": True, "checks": []}, None, "report.html")
+    assert "p95       –  (over the whole run; needs 72 samples, has 7)" in lines
+
+
+def test_a_null_without_a_reason_leaves_no_loose_end() -> None:
+    summary = {"all": {}, "stages": [{"name": "steady", "all": {}}]}
+    assert "p95       –  (over the whole run)" in summary_lines(summary, {"valid": True}, None, "report.html")
