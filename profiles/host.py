@@ -12,7 +12,8 @@ LOOPBACK = ("lo", "lo0")
 
 
 def read(disk: Path) -> dict[str, Any]:
-    """The host columns of one row; `disk` is the file system whose room is told (that of the run directory)."""
+    """The host columns of one row, but for `host_processes`; `disk` is the file system whose room is told (that of the
+    run directory)."""
     row: dict[str, Any] = {"host_cores": psutil.cpu_count() or 1}
     times = psutil.cpu_times()
     idle_s = times.idle + getattr(times, "iowait", 0.0)
@@ -25,8 +26,6 @@ def read(disk: Path) -> dict[str, Any]:
     row["host_memory_total_bytes"], row["host_memory_used_bytes"] = memory.total, memory.total - memory.available
     with contextlib.suppress(OSError):
         row["host_load1"] = os.getloadavg()[0]
-    with contextlib.suppress(OSError, psutil.Error):
-        row["host_processes"] = len(psutil.pids())
     with contextlib.suppress(OSError):
         usage = psutil.disk_usage(str(disk))
         row["host_disk_used_share"], row["host_disk_free_bytes"] = usage.percent / 100, usage.free

@@ -15,10 +15,12 @@ import psutil
 import pyarrow as pa
 
 from profiles import cgroups, host, processes
+from profiles.family import Family
 from profiles.resources import HOST, RESOURCES
 
 NANOSECONDS = 1_000_000_000
-USS_CORES = 0.001  # what unique memory may cost to read: each second of a small service, less often of a large one
+# what the dear columns may cost to read, in cores: each second of a small service, less often of a large one
+DEAR = {"run_delay_s": 0.002, "uss_bytes": 0.001}
 ROWS_PER_BATCH = 2_000
 
 
@@ -45,13 +47,14 @@ class Observer:
         self._limits = {
             pid: limits for pids in self.roots.values() for pid in pids if (limits := cgroups.of_process(pid))
         }
+        self._family = Family()
         self._ended_roots: set[int] = set()
         self._rows: list[dict[str, Any]] = []
         self._batches: list[pa.RecordBatch] = []
         self._recent: list[tuple[int, list[dict[str, Any]]]] = []
         self._sweeps = 0
-        self._with_uss = True
-        self._cpu_s = self._uss_s = 0.0
+        self._cpu_s = 0.0
+        self._spent_s = dict.fromkeys(DEAR, 0.0)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -116,16 +119,18 @@ class Observer:
 
     def _sweep(self) -> None:
         began_s = time.thread_time()
-        self._with_uss = self._uss_s <= USS_CORES * self._sweeps * self.period_s
+        watched_s = self._sweeps * self.period_s
+        dear = [column for column, cores in DEAR.items() if self._spent_s[column] <= cores * watched_s]
         at_ns = time.monotonic_ns() - self.start_ns
         rows: list[dict[str, Any]] = []
         try:
-            rows.append({"at_ns": at_ns, "role": HOST, "pid": None, "name": HOST, **host.read(self._disk)})
+            living = {"host_processes": self._family.look()}
+            rows.append({"at_ns": at_ns, "role": HOST, "pid": None, "name": HOST, **host.read(self._disk), **living})
         except (psutil.Error, OSError, ValueError):
             self.failures += 1
         for role in self.roots:
             try:
-                rows += self._sweep_role(role, at_ns)
+                rows += self._sweep_role(role, at_ns, dear)
             except (psutil.Error, OSError, ValueError):
                 self.failures += 1
         with self._lock:
@@ -137,11 +142,12 @@ class Observer:
             self._sweeps += 1
             self._cpu_s += time.thread_time() - began_s
 
-    def _sweep_role(self, role: str, at_ns: int) -> list[dict[str, Any]]:
+    def _sweep_role(self, role: str, at_ns: int, dear: Sequence[str]) -> list[dict[str, Any]]:
         known = self._known[role]
         roots = [pid for pid in self.roots[role] if pid not in self._ended_roots]
         others = {pid for other, pids in self.roots.items() if other != role for pid in pids}
-        for pid in processes.tree([*known, *(pid for pid in roots if pid not in known)], stop_at=others):
+        unknown = (pid for pid in roots if pid not in known)
+        for pid in processes.tree([*known, *unknown], others, self._family.children):
             if pid not in known:
                 try:
                     known[pid] = processes.TrackedProcess(pid)
@@ -155,10 +161,10 @@ class Observer:
                 del known[pid]
                 self._ended_roots |= {pid} & set(roots)  # the number may come back as somebody else's process
                 continue
-            if self._with_uss:
-                uss_began_s = time.thread_time()
-                reading["uss_bytes"] = process.uss_bytes()
-                self._uss_s += time.thread_time() - uss_began_s
+            for column in dear:
+                began_s = time.thread_time()
+                reading[column] = process.dear(column)
+                self._spent_s[column] += time.thread_time() - began_s
             if pid in self._limits and pid in roots:
                 limits = self._limits[pid]
                 if limits not in seen:

@@ -3,14 +3,13 @@
 import contextlib
 import functools
 import os
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 PROC = Path("/proc")
-MOST_THREADS = 512  # per process; beyond it run-queue delay is null, for reading it would cost more than 1 % of a core
 NANOSECONDS = 1e9
 MOST_BYTES = 65_536
 GONE = (psutil.NoSuchProcess, psutil.ZombieProcess)
@@ -56,8 +55,11 @@ class TrackedProcess:
             return None
         except (psutil.AccessDenied, OSError):
             return row if "cpu_user_s" in row else None
-        row["run_delay_s"] = self._run_delay_s()
         return row
+
+    def dear(self, column: str) -> float | None:
+        """`uss_bytes` or `run_delay_s`: what costs more to read than the whole of `read`."""
+        return self.uss_bytes() if column == "uss_bytes" else self.run_delay_s()
 
     def uss_bytes(self) -> int | None:
         """Memory that is this process's alone. The kernel walks its page tables for it: some 25 us a MiB."""
@@ -66,31 +68,57 @@ class TrackedProcess:
         except (psutil.Error, OSError):
             return None
 
-    def _run_delay_s(self) -> float | None:
+    def run_delay_s(self) -> float | None:
         """Cumulative over all threads, ended ones included as last seen; null without /proc/<pid>/task/*/schedstat."""
-        tasks = f"{PROC}/{self.pid}/task"
-        threads = _names(tasks)
-        if len(threads) > MOST_THREADS:
-            return None
-        seen: dict[str, int] = {}
-        for thread in threads:
-            with contextlib.suppress(ValueError, IndexError):
-                seen[thread] = int(_contents(f"{tasks}/{thread}/schedstat").split()[1])
+        seen = _delays_ns(f"{PROC}/{self.pid}/task")
         if not seen:
             return None
-        self._delay_ns += sum(max(0, now - self._delay_by_thread.get(thread, 0)) for thread, now in seen.items())
+        before = self._delay_by_thread
+        self._delay_ns += sum([max(0, now - before.get(thread, 0)) for thread, now in seen.items()])
         self._delay_by_thread = seen
         return self._delay_ns / NANOSECONDS
 
 
-def children(process: psutil.Process) -> list[int]:
-    """Direct children. Linux tells them per thread; elsewhere the whole process table is read."""
-    tasks = f"{PROC}/{process.pid}/task"
+def _delays_ns(tasks: str) -> dict[str, int]:
+    """Thread → run-queue delay; the folder opened once and a plain loop: this is most of what watching costs."""
+    seen: dict[str, int] = {}
+    try:
+        folder = os.open(tasks, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return seen
+    try:
+        for thread in os.listdir(folder):  # noqa: PTH208  pathlib takes no open folder
+            try:
+                file = os.open(thread + "/schedstat", os.O_RDONLY, dir_fd=folder)
+            except OSError:
+                continue
+            try:
+                seen[thread] = int(os.read(file, 128).split()[1])
+            except (OSError, ValueError, IndexError):
+                continue
+            finally:
+                os.close(file)
+    except OSError:
+        pass
+    finally:
+        os.close(folder)
+    return seen
+
+
+def children(pid: int) -> list[int] | None:
+    """Direct children; None where there is no such process. Linux tells them per thread; elsewhere the whole process
+    table is read."""
     if not _children_told():
         with contextlib.suppress(psutil.Error):
-            return [child.pid for child in process.children()]
-        return []
-    return [int(pid) for thread in _names(tasks) for pid in _contents(f"{tasks}/{thread}/children").split()]
+            return [child.pid for child in psutil.Process(pid).children()]
+        return None
+    tasks = f"{PROC}/{pid}/task"
+    threads = _names(tasks)
+    return (
+        [int(child) for thread in threads for child in contents(f"{tasks}/{thread}/children").split()]
+        if threads
+        else None
+    )
 
 
 @functools.cache
@@ -99,7 +127,9 @@ def _children_told() -> bool:
     return (PROC / "self" / "task" / str(os.getpid()) / "children").exists()
 
 
-def tree(roots: Sequence[int], stop_at: Collection[int] = ()) -> list[int]:
+def tree(
+    roots: Sequence[int], stop_at: Collection[int] = (), children_of: Callable[[int], list[int] | None] = children
+) -> list[int]:
     """Pids of `roots` and all their descendants, parents first; trees below `stop_at` are left out."""
     found: list[int] = []
     todo = list(roots)
@@ -107,8 +137,8 @@ def tree(roots: Sequence[int], stop_at: Collection[int] = ()) -> list[int]:
         pid = todo.pop(0)
         if pid in found or (pid in stop_at and pid not in roots):
             continue
-        with contextlib.suppress(psutil.Error):
-            below = children(psutil.Process(pid))
+        below = children_of(pid)
+        if below is not None:
             found.append(pid)
             todo += below
     return found
@@ -121,8 +151,8 @@ def thread_cpu_s(pids: Iterable[int]) -> dict[tuple[int, int], tuple[str, float]
         tasks = f"{PROC}/{pid}/task"
         for thread in _names(tasks):
             with contextlib.suppress(ValueError, IndexError):
-                seconds = int(_contents(f"{tasks}/{thread}/schedstat").split()[0]) / NANOSECONDS
-                name = _contents(f"{tasks}/{thread}/comm").decode("utf-8", "replace").strip()
+                seconds = int(contents(f"{tasks}/{thread}/schedstat").split()[0]) / NANOSECONDS
+                name = contents(f"{tasks}/{thread}/comm").decode("utf-8", "replace").strip()
                 found[pid, int(thread)] = (name, seconds)
     return found
 
@@ -135,7 +165,7 @@ def _names(folder: str) -> list[str]:
         return []
 
 
-def _contents(file: str) -> bytes:
+def contents(file: str) -> bytes:
     """A small file of /proc, empty where it vanished; plain system calls: this runs for every thread, every second."""
     try:
         descriptor = os.open(file, os.O_RDONLY)

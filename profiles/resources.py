@@ -19,14 +19,17 @@ RESOURCES = pa.schema(
         ("cpu_system_s", pa.float64()),
         ("cpu_reaped_s", pa.float64()),  # of children that ended and were waited for
         ("rss_bytes", pa.int64()),
-        ("uss_bytes", pa.int64()),  # as often as 0.1 % of a core pays for: it costs more than all others together
+        ("uss_bytes", pa.int64()),  # as often as 0.1 % of a core pays for: the kernel walks all pages for it
         ("threads", pa.int32()),
         ("fds", pa.int32()),
         ("ctx_voluntary", pa.int64()),
         ("ctx_involuntary", pa.int64()),
         ("read_bytes", pa.int64()),
         ("write_bytes", pa.int64()),
-        ("run_delay_s", pa.float64()),  # waited for a core while runnable, all threads (schedstat)
+        (
+            "run_delay_s",
+            pa.float64(),
+        ),  # waited for a core while runnable, all threads (schedstat); as often as 0.2 % pays for
         # limits of the process's control group, in the rows of a role's root processes
         ("cgroup_quota_cores", pa.float64()),
         ("cgroup_throttled_s", pa.float64()),

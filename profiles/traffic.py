@@ -53,7 +53,8 @@ class ContractLoad:
     """Requests of a contract, one endpoint or the mix by weight, evenly spaced; each thread is a user on a connection.
 
     The endpoint follows from a request's place in the load, so that passes compare like with like; its payload is new
-    each time. Never more than 64 requests in flight: a service that is slower than the rate gets what it can take.
+    each time. Never more than 64 requests in flight, and twice as many users as the requests before had in flight: a
+    service that is slower than the rate gets what it can take.
     """
 
     def __init__(self, contract: Contract, endpoint: str | None = None, seed: int = 1, nonce: str = "") -> None:
@@ -63,13 +64,14 @@ class ContractLoad:
         self._only = next((e for e in contract.endpoint if e.name == endpoint), None) if endpoint else None
         self._timeout_s = max(e.timeout_s for e in contract.endpoint)
         self._next_seq = self._last_first = 0
+        self._mean_s = 0.0
         self._lock = threading.Lock()
 
     def __call__(self, rate_rps: float, duration_s: float, hold_s: float = 0.0, again: bool = False) -> Done:
         count = min(MOST_REQUESTS, max(1, round(rate_rps * duration_s)))
         first = self._last_first if again else self._next_seq
         self._last_first, self._next_seq = first, max(self._next_seq, first + count)
-        users = min(MOST_THREADS, count, max(4, round(4 * rate_rps)))
+        users = users_for(rate_rps, count, self._mean_s)
         todo = iter(range(count))
         done = Done(began_s=0.0, connections=users)
         ready, idle = threading.Barrier(users + 1), threading.Barrier(users + 1)
@@ -97,6 +99,7 @@ class ContractLoad:
         done.ended_s = time.monotonic()
         for thread in threads:
             thread.join()
+        self._mean_s = (done.mean_ms or 0.0) / 1e3
         return done
 
     def _one(self, own: httpx.Client, place: int, seq: int, done: Done) -> None:
@@ -119,6 +122,11 @@ class ContractLoad:
                 done.took_ms[place] = took_ms
             elif problem in done.problems or len(done.problems) < 20:
                 done.problems[problem] += 1
+
+
+def users_for(rate_rps: float, count: int, mean_s: float) -> int:
+    """Four seconds of requests, or twice what is in flight where a request takes `mean_s`; bounded."""
+    return min(MOST_THREADS, count, max(4, round(rate_rps * max(4.0, 2 * mean_s))))
 
 
 def tls_context(base_url: str, verify: bool) -> ssl.SSLContext | bool:

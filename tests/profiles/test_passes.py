@@ -15,6 +15,7 @@ import pytest
 from measurements.errors import TargetUnreachable, UsageError
 from profiles import cpu, frames, memory, passes, stacks
 from profiles.sentences import lines
+from profiles.traffic import users_for
 from targets.contract import Contract
 from targets.reference.serving import free_port
 
@@ -205,6 +206,13 @@ def test_a_pass_that_cannot_start_takes_nothing_from_the_others(tmp_path: Path) 
     assert "ended with code 7" in found["memory"]["why_not"]
     assert found["cpu"]["functions"][0]["function"] == "planted_hog"
     assert any("ended with code 7" in line for line in lines(found))
+
+
+def test_a_slow_service_gets_as_many_users_as_its_rate_needs_within_bounds() -> None:
+    assert users_for(10, 1_000, 0.02) == 40
+    assert users_for(5, 100, 5.2) == 52
+    assert users_for(5, 30, 5.2) == 30
+    assert users_for(50, 1_000, 5.2) == 64
 
 
 def test_an_interrupted_profile_keeps_the_passes_that_were_done_and_leaves_nothing_running(tmp_path: Path) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from benchmarks.published import between, written
+
 ROWS: list[tuple[str, ...]] = []
+PROFILED: list[tuple[str, ...]] = []
+PROFILES = "prove-profiles"  # a table of its own, whose proofs are also made a few at a time
 HEADINGS = ("case", "figure", "truth", "measured", "error", "verdict")
 
 
@@ -27,6 +31,7 @@ class Parameters:
     gap_ms: float
     tokens: int
     leak_bytes: int
+    leak_rate: float
     block_ms: float
 
 
@@ -46,6 +51,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         ("gap-ms", float, 12.5, "gap between its tokens"),
         ("tokens", int, 40, "tokens of an answer"),
         ("leak-bytes", int, 1_024, "what the leaking service keeps of each request"),
+        ("leak-rate", float, 250.0, "at so many requests a second; there are ten thousand"),
         ("block-ms", float, 150.0, "how long the blocking call blocks"),
     ):
         group.addoption(f"--truth-{name}", type=kind, default=default, help=f"{text} (default {default})")
@@ -62,32 +68,43 @@ def truth(request: pytest.FixtureRequest) -> Parameters:
 
 
 @pytest.fixture
-def row() -> Callable[..., None]:
+def row(request: pytest.FixtureRequest) -> Callable[..., None]:
     """row(case, figure, truth, measured, error, holds): a line of the table; fails the test when it does not hold."""
 
     def add(case: str, figure: str, truth: float, measured: float, error: str, holds: bool) -> None:
-        ROWS.append((case, figure, f"{truth:.2f}", f"{measured:.2f}", error, "holds" if holds else "FAILS"))
+        rows = PROFILED if request.module.__name__.endswith("test_profiles") else ROWS
+        rows.append((case, figure, f"{truth:.2f}", f"{measured:.2f}", error, "holds" if holds else "FAILS"))
         assert holds, f"{case}, {figure}: truth {truth:.2f}, measured {measured:.2f} ({error})"
 
     return add
 
 
-def table() -> list[str]:
+def table(rows: Iterable[tuple[str, ...]]) -> list[str]:
     lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---|---:|---:|---|---|"]
-    return lines + ["| " + " | ".join(cells) + " |" for cells in ROWS]
+    return lines + ["| " + " | ".join(cells) + " |" for cells in rows]
+
+
+def with_those_before(rows: list[tuple[str, ...]], before: str) -> list[tuple[str, ...]]:
+    """The rows, and those of `before` that were not measured again."""
+    found = {row[:2]: row for line in before.splitlines() if (row := tuple(line.strip("| ").split(" | ")))[2:]}
+    kept = {place: row for place, row in found.items() if len(row) == len(HEADINGS) and place != HEADINGS[:2]}
+    return list((kept | {row[:2]: row for row in rows}).values())
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if not ROWS:
+    if not ROWS + PROFILED:
         return
     terminalreporter.section("truth against measured (ms unless said otherwise)")
-    widths = [max(len(cells[k]) for cells in [HEADINGS, *ROWS]) for k in range(len(HEADINGS))]
-    for cells in [HEADINGS, *ROWS]:
+    widths = [max(len(cells[k]) for cells in [HEADINGS, *ROWS, *PROFILED]) for k in range(len(HEADINGS))]
+    for cells in [HEADINGS, *ROWS, *PROFILED]:
         terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)))
     target = config.getoption("--write-accuracy")
-    if target:
+    if target and PROFILED:
+        rows = with_those_before(PROFILED, between(Path(target), PROFILES))
+        written(Path(target), PROFILES, "\n".join(table(rows)))
+    if target and ROWS:
         path, begin, end = Path(target), "<!-- prove -->", "<!-- /prove -->"
         text = path.read_text(encoding="utf-8")
         head, _, rest = text.partition(begin)
         _, _, tail = rest.partition(end)
-        path.write_text(f"{head}{begin}\n" + "\n".join(table()) + f"\n{end}{tail}", encoding="utf-8")
+        path.write_text(f"{head}{begin}\n" + "\n".join(table(ROWS)) + f"\n{end}{tail}", encoding="utf-8")
