@@ -20,6 +20,7 @@ SURE = 0.95  # one-sided, each end
 SPREAD = 0.05
 # Response times until a queue has forgotten how it began: a shorter stage has not seen all of its waiting.
 FORGETS = 10
+ENOUGH = 10
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,11 @@ class Edge:
         return [judged.stage for judged in self.judged if judged.verdict == "pass"]
 
 
-def judge(stage: Stage) -> Judged:
-    """pass: every limit met. miss: a limit missed, or a backlog that grew. unclear: too few samples."""
+def judge(stage: Stage, above: Sequence[Stage] = ()) -> Judged:
+    """pass: every limit met. miss: a limit missed, or a backlog that grew. unclear: too few samples.
+
+    `above`: the stages at higher rates, by rising rate.
+    """
     limits = stage.run.slo_limits() or slo.DEFAULT
     findings = slo.evaluate(limits, dict(stage.overall), dict(stage.endpoints))
     missed = [finding for finding in findings if finding["state"] == "missed"]
@@ -59,7 +63,7 @@ def judge(stage: Stage) -> Judged:
     if stage.backlog_grew:
         why = f"{stage.dropped} arrivals found no free user" if stage.dropped else "the number in flight kept growing"
         return Judged(stage, "miss", True, why)
-    open_findings = [f for f in findings if f["state"] == "unknown" and not _nothing_over(f, stage)]
+    open_findings = [f for f in findings if f["state"] == "unknown" and not _nothing_over(f, [stage, *above])]
     if open_findings:
         why = "; ".join(f"{f['endpoint']} {f['metric']}: {f.get('why', 'too few samples')}" for f in open_findings)
         return Judged(stage, "unclear", False, why)
@@ -81,13 +85,23 @@ def _surely_missed(finding: Mapping[str, Any], stage: Stage) -> bool:
     return float(stats.binom.sf(failed - 1, entry["count"], finding["limit"])) <= 1 - SURE
 
 
-def _nothing_over(finding: Mapping[str, Any], stage: Stage) -> bool:
-    """Not one of at least 10 requests was over a limit whose quantile is unknown."""
-    entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints.get(finding["endpoint"])
+def _nothing_over(finding: Mapping[str, Any], stages: Sequence[Stage]) -> bool:
+    """Not one of at least 10 requests was over a limit whose quantile is unknown. Where the first of the stages has fewer,
+    those at the next higher rates count too: more load makes nobody faster."""
     metric = str(finding["metric"])
     kind = next((f"{name}_ms" for name in ("ttft", "tpot") if metric.startswith(f"{name}_")), "response_ms")
-    times = (entry or {}).get(kind) or {}
-    return (times.get("n") or 0) >= 10 and times["max"] <= finding["limit"]
+    seen = 0
+    for stage in stages:
+        entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints.get(finding["endpoint"])
+        times = (entry or {}).get(kind) or {}
+        if not times.get("n"):
+            continue
+        if times["max"] > finding["limit"]:
+            return False
+        seen += times["n"]
+        if seen >= ENOUGH:
+            return True
+    return False
 
 
 def _says(finding: Mapping[str, Any]) -> str:
@@ -103,7 +117,7 @@ def find(stages: Sequence[Stage]) -> Edge:
 
     One run's bracket holds the sampling error inside the run; the spread from run to run is not in it.
     """
-    judged = [judge(stage) for stage in stages]
+    judged = [judge(stage, stages[index + 1 :]) for index, stage in enumerate(stages)]
     run = stages[0].run if stages else None
     passes = [one for one in judged if one.verdict == "pass"]
     misses = [one for one in judged if one.verdict == "miss"]

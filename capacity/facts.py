@@ -23,7 +23,8 @@ class Facts:
     """Means over the plateau's stages; without a plateau, of the highest stage. None: not observed.
 
     `quota_cores`: what control groups allow the service, and `throttled_s_per_s` how long they held its processes back.
-    `allotted_cores`: the cores that service and dependencies may use here. `bench_cores`: what they use together.
+    `placed_cores`: the cores that service and dependencies may use here; `allotted_cores`: the same, or what control groups
+    allow where that is less. `bench_cores`: what they use together.
     `foreign_cores`: what processes that are none of this measurement's used, at the plateau or over all stages;
     `waited_share`: of the time in which service and dependencies wanted a core, how long they waited for one.
     """
@@ -33,6 +34,7 @@ class Facts:
     plateau: Plateau | None
     top: list[Stage]
     calm: Stage
+    placed_cores: float | None
     allotted_cores: float | None
     quota_cores: float | None
     throttled_s_per_s: float | None
@@ -89,8 +91,13 @@ class Facts:
         have kept it from them."""
         if self.busiest_cores is None or self.disturbed:
             return False
-        share = self.bench_cores / self.allotted_cores if self.bench_cores and self.allotted_cores else 0.0
-        return self.busiest_cores < 0.8 and share < 0.85
+        in_quota = self.target_cores / self.quota_cores if self.target_cores and self.quota_cores else 0.0
+        return self.busiest_cores < 0.8 and max(in_quota, self.bench_share) < 0.85
+
+    @property
+    def bench_share(self) -> float:
+        """How full the cores are that service and dependencies share; a quota is the service's own."""
+        return self.bench_cores / self.placed_cores if self.bench_cores and self.placed_cores else 0.0
 
 
 def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) -> Facts:
@@ -105,6 +112,7 @@ def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) 
         plateau=plateau,
         top=top,
         calm=(enough or list(stages))[0],
+        placed_cores=placed(run, top),
         allotted_cores=allotted(run, top),
         quota_cores=_quota(run, top),
         throttled_s_per_s=_mean(top, lambda stage: stage.figure("target", "throttled_s_per_s")),
@@ -132,15 +140,19 @@ def gather(run: RunDocuments, stages: Sequence[Stage], plateau: Plateau | None) 
 
 
 def allotted(run: RunDocuments, stages: Sequence[Stage]) -> float | None:
-    """Cores for the service and its dependencies: a cgroup's quota, the placement, or the whole host."""
-    quota = _quota(run, stages)
-    placed = (run.run.get("placement") or {}).get("target_cpus") or []
+    """Cores for the service: a cgroup's quota, or those it is placed on, whatever is less."""
+    found = [cores for cores in (_quota(run, stages), placed(run, stages)) if cores]
+    return min(found, default=None)
+
+
+def placed(run: RunDocuments, stages: Sequence[Stage]) -> float | None:
+    """Cores for the service and its dependencies: the placement, or the whole host."""
+    cores = (run.run.get("placement") or {}).get("target") or []
+    if cores:
+        return float(len(cores))
     host = run.run.get("host") or {}
-    found = [*([quota] if quota else []), *([float(len(placed))] if placed else [])]
-    if not found:
-        whole = host.get("cpu_quota_cores") or host.get("cores") or _mean(stages, lambda s: s.figure("host", "cores"))
-        return float(whole) if whole else None
-    return min(found)
+    whole = host.get("cpu_quota_cores") or host.get("cores") or _mean(stages, lambda s: s.figure("host", "cores"))
+    return float(whole) if whole else None
 
 
 def _quota(run: RunDocuments, stages: Sequence[Stage]) -> float | None:

@@ -40,7 +40,7 @@ def unlike_production(run: RunDocuments) -> str | None:
     had = (
         quota
         or host.get("cpu_quota_cores")
-        or len((run.run.get("placement") or {}).get("target_cpus") or [])
+        or len((run.run.get("placement") or {}).get("target") or [])
         or host.get("cores")
     )
     if had and abs(float(had) - float(cpu)) > 0.1 * float(cpu):

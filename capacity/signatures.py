@@ -49,16 +49,16 @@ def _busiest(stage: Stage) -> float | None:
 
 def _left_over(facts: Facts, allotted: float) -> float:
     """Cores that the generator did not take from the same host."""
-    placed = (facts.run.run.get("placement") or {}).get("generator_cpus")
+    placed = (facts.run.run.get("placement") or {}).get("generator")
     return allotted if placed else max(1.0, allotted - (facts.generator_cores or 0.0))
 
 
 def _shared_core(facts: Facts) -> Sign | None:
     """The cores that service and emulators share here are full, though no process of its own fills one."""
-    target, together, allotted = facts.target_cores, facts.bench_cores, facts.allotted_cores
-    if not target or not together or not allotted or allotted > 1.05 or together < AT_LIMIT * allotted:
+    target, together, placed = facts.target_cores, facts.bench_cores, facts.placed_cores
+    if not target or not together or not placed or placed > 1.05 or together < AT_LIMIT * placed:
         return None
-    if not _stays_full(facts, bench_cores, allotted):
+    if not _stays_full(facts, bench_cores, placed):
         return None
     others = ", ".join(f"{role} {cores:.2f}" for role, cores in facts.dependency_cores.items() if cores >= 0.01)
     said = f"the one core of the service is full: service {target:.2f}" + (f", {others}" if others else "")

@@ -19,6 +19,7 @@ from capacity.fits import line
 from capacity.queueing import erlang_b
 from capacity.sign import AT_LIMIT, Sign
 
+STARVED = 0.2  # s per s that an engine waited for a core
 UPSTREAM = re.compile(r"upstream|llm|openai|anthropic|completion", re.IGNORECASE)
 
 
@@ -156,11 +157,12 @@ def bounded_queue(facts: Facts) -> Sign | None:
 
 
 def upstream_engine(facts: Facts) -> Sign | None:
-    """The engine's own gauges: its places full and requests waiting before them, the service's CPU low."""
+    """The engine's own gauges: its places full and requests waiting before them. They say so whatever others use of the
+    machine; but an engine that lacks CPU keeps its places longer."""
     said = [(facts.run.server or {}).get(stage.name, {}).get("upstream") or {} for stage in facts.top]
     waiting = [one["waiting_mean"] for one in said if one.get("waiting_mean") is not None]
     running = [one for one in said if one.get("running_mean") and one.get("running_max")]
-    if not waiting or not running or facts.own_cpu_is_high or min(waiting) < 1:
+    if not waiting or not running or min(waiting) < 1 or _short_of_cpu(facts):
         return None
     full = min(one["running_mean"] / one["running_max"] for one in running)
     if full < AT_LIMIT:
@@ -171,6 +173,17 @@ def upstream_engine(facts: Facts) -> Sign | None:
         return Sign("concurrency_limit", 0.85, [own])
     said_so = f"the upstream's {level:.0f} places were full ({full:.0%} on average) while {figure(min(waiting))} and more waited"
     return Sign("upstream", 0.85, [said_so])
+
+
+def _short_of_cpu(facts: Facts) -> bool:
+    """A process of the service is full, or the cores that it shares with the engine are, or the engine waited for one."""
+    waits = [
+        delay
+        for stage in facts.top
+        for role in stage.dependencies
+        if (delay := stage.figure(role, "run_delay_s_per_s")) is not None
+    ]
+    return (facts.busiest_cores or 0.0) >= AT_LIMIT or facts.bench_share >= AT_LIMIT or max(waits, default=0.0) > STARVED
 
 
 def _is_the_engine(facts: Facts) -> bool:

@@ -236,7 +236,7 @@ def _dates(plan: Document, words: Words) -> list[Fact]:
 def _measured_on(read: Documents, words: Words) -> list[Fact]:
     host, contract = section(read.run, "host"), section(read.run, "contract")
     upstream = section(contract, "upstream")
-    cores = section(read.run, "placement").get("target_cpus") or section(read.run, "placement").get("target")
+    cores = section(read.run, "placement").get("target")
     machine = [str(host["cpu_model"])] if host.get("cpu_model") else []
     if isinstance(cores, list) and cores:
         machine.append(words("measured.cores_for", count=q.count(len(cores))))

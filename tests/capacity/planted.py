@@ -49,7 +49,7 @@ class Bench:
     slo: dict[str, Any] = field(default_factory=lambda: {"all": {"p95_ms": 500.0, "error_rate": 0.05}})
     contract: dict[str, Any] = field(default_factory=dict)
     host: dict[str, Any] = field(default_factory=lambda: {"cpu_model": "Xeon", "cores": 2, "memory_mib": 8192})
-    placement: dict[str, Any] = field(default_factory=lambda: {"generator_cpus": [0], "target_cpus": [1]})
+    placement: dict[str, Any] = field(default_factory=lambda: {"generator": [[0]], "target": [1]})
     endpoints: dict[str, float] = field(default_factory=lambda: {"work": 1.0})
     blocked_frames: dict[str, float] | None = None
 

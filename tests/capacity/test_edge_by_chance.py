@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from planted import Bench, Service, run
 
@@ -18,6 +21,23 @@ def test_a_few_slow_requests_in_short_stages_are_no_saturation(seed: int) -> Non
     stages = stages_of([run(WIDE_OPEN, bench)])
     assert plateau.find(stages) is None
     assert not any(judged.verdict == "miss" for judged in edge.find(stages).judged)
+
+
+def test_few_requests_that_kept_a_limit_count_with_those_under_more_load() -> None:
+    """A rare endpoint has no ten requests in a short stage; the line is drawn all the same, as indicative."""
+    slo = {"all": {"error_rate": 0.05}, "rare": {"p95_ms": 5_000.0}}
+    bench = Bench(stage_s=8, slo=slo, endpoints={"often": 0.97, "rare": 0.03})
+    found = edge.find(stages_of([run(Service(servers=2, service_ms=40, cpu_ms=4, queue=4), bench)]))
+    first = found.judged[0]
+    assert first.stage.endpoints["rare"]["count"] < edge.ENOUGH and first.verdict == "pass" and not first.sure
+    assert found.capacity is not None and 20 < found.capacity.mid < 60
+
+    late = replace(first.stage, endpoints=first.stage.endpoints | {"rare": slower(first.stage.endpoints["rare"])})
+    assert edge.judge(late, [one.stage for one in found.judged[1:]]).verdict == "unclear"
+
+
+def slower(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {"response_ms": entry["response_ms"] | {"max": 6_000.0}}
 
 
 @pytest.mark.parametrize("seed", range(1, 5))

@@ -65,7 +65,7 @@ class TestTheTestBench:
         assert plan.bottleneck is not None and any("llm 0.8" in sentence for sentence in plan.bottleneck.evidence)
 
     def test_an_emulator_short_of_cpu_on_a_core_of_its_own_is_the_upstream(self) -> None:
-        placement = {"generator_cpus": [0], "target_cpus": [1, 2]}
+        placement = {"generator": [[0]], "target": [1, 2]}
         bench = Bench(
             contract=UPSTREAM, placement=placement, host={"cpu_model": "Xeon", "cores": 3, "memory_mib": 8192}
         )
@@ -149,6 +149,24 @@ class TestWhatTheServicesOwnMetricsSay:
         plan = make_plan([replace(run(POOL, Bench(contract=UPSTREAM)), server=FULL_ENGINE)], 120)
         assert kind_of(plan) == "upstream"
         assert any("replicas gain 0" in refusal.reason for refusal in plan.refusals)
+
+    @pytest.mark.parametrize(("engine_waits_s_per_s", "kind"), [(0.05, "upstream"), (0.5, "unidentified")])
+    def test_full_places_speak_for_themselves_beside_a_busy_neighbour(
+        self, engine_waits_s_per_s: float, kind: str
+    ) -> None:
+        measured = run(replace(POOL, llm_cpu_ms=0.5), Bench(contract=UPSTREAM))
+        for stage in measured.summary["stages"]:
+            stage["resources"]["host"]["cpu_share_mean"] = 0.9
+            stage["resources"]["target"]["run_delay_s_per_s"] = 0.3
+            stage["resources"]["llm"]["run_delay_s_per_s"] = engine_waits_s_per_s
+        assert kind_of(make_plan([replace(measured, server=FULL_ENGINE)], 120)) == kind
+
+    def test_a_quota_of_half_a_core_is_the_services_own_and_no_core_that_the_engine_fills(self) -> None:
+        measured = run(replace(POOL, cpu_ms=10, llm_cpu_ms=2), Bench(contract=UPSTREAM))
+        for stage in measured.summary["stages"]:
+            stage["resources"]["target"] |= {"cgroup_quota_cores": 0.5, "throttled_s_per_s": 0.0}
+        assert kind_of(make_plan([replace(measured, server=FULL_ENGINE)], 120)) == "upstream"
+        assert "core" not in kind_of(make_plan([measured], 120))
 
     def test_calls_to_the_upstream_that_take_the_whole_time_and_grew_name_it_too(self) -> None:
         measured = run(POOL, Bench(contract=UPSTREAM))

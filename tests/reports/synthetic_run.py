@@ -111,7 +111,7 @@ RUN = {
     "git_commit": "0123abc",
     "workers": [{"worker": 0, "pid": 1, "start_monotonic_ns": 10, "start_unix_ns": 1_790_000_000_000_000_000,
                  "boot_id": "b"}],
-    "placement": {"generator_cpus": [0], "target_cpus": [1]},
+    "placement": {"generator": [[0]], "target": [1]},
     "services": [{"role": "target", "url": "http://127.0.0.1:8000", "command": "plimsoll serve kakao", "pid": 2}],
     "ended": "completed",
     "exit_code": 0,
