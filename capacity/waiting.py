@@ -183,7 +183,9 @@ def _short_of_cpu(facts: Facts) -> bool:
         for role in stage.dependencies
         if (delay := stage.figure(role, "run_delay_s_per_s")) is not None
     ]
-    return (facts.busiest_cores or 0.0) >= AT_LIMIT or facts.bench_share >= AT_LIMIT or max(waits, default=0.0) > STARVED
+    return (
+        (facts.busiest_cores or 0.0) >= AT_LIMIT or facts.bench_share >= AT_LIMIT or max(waits, default=0.0) > STARVED
+    )
 
 
 def _is_the_engine(facts: Facts) -> bool:

@@ -85,6 +85,8 @@ def recommend(plan: Document, words: Words) -> str:
         refused = listed(plan, "refusals")
         reason = str(refused[0].get("reason")) if refused else words("advice.nothing")
         sentences.append(words("advice.refused", reason=reason))
+        if refused and refused[0].get("remedy"):
+            sentences.append(words("advice.instead", remedy=refused[0]["remedy"]))
     return " ".join(sentences)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from reports import quantities as q
 from reports.advice import KINDS, NOTHING_TONES, Fact, Kind
 from reports.documents import Document, Documents, listed, section, texts
+from reports.findings import unit
 from reports.key_figures import Tone
 from reports.wording import Words
 
@@ -88,7 +89,8 @@ def _ask(read: Documents, kind: Kind | None, words: Words) -> tuple[str, Tone]:
         if letter in ("A", "B")
         else ""
     )
-    fields = {"name": read.name, "demand": demand, "money": _money_clause(option, plan, words), "grade": grade}
+    fields = {"name": read.name, "demand": demand, "unit": unit(read, words)}
+    fields |= {"money": _money_clause(option, plan, words), "grade": grade}
     if kind == "scale_out":
         count = option["recommended"]
         key = "ask.replica" if count == 1 else "ask.replicas"

@@ -12,6 +12,7 @@ EXPECTED = ("run", "summary", "validity")
 OPTIONAL = ("plan", "search", "verification", "verdict")
 
 Document = dict[str, Any]
+ALIKE = 1.02  # requests per arrival up to which the two are not told apart
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,21 @@ def level_rps(stage: Document) -> float | None:
     """The load that a stage stood for: what was offered, or in a closed loop what came back."""
     offered = amount(stage, "offered_rps")
     return offered if offered is not None else amount(stage, "achieved_rps")
+
+
+def requests_per_arrival(stage: Document) -> float:
+    """How many requests an arrival made: 1, or more where it is a journey."""
+    count, offered, duration_s = (
+        amount(section(stage, "all"), "count"), amount(stage, "offered_rps"), amount(stage, "duration_s")
+    )  # fmt: skip
+    return max(1.0, count / (offered * duration_s)) if count and offered and duration_s else 1.0
+
+
+def served_rps(stage: Document) -> float | None:
+    """Arrivals a second that were answered as expected, beside those that were offered."""
+    served = amount(stage, "ok_rps")
+    served = served if served is not None else amount(stage, "achieved_rps")
+    return served / requests_per_arrival(stage) if served is not None else None
 
 
 def walk(document: Any, path: str = "") -> Iterator[tuple[str, Any]]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from reports import quantities as q
 from reports import searched
-from reports.documents import Document, Documents, level_rps, listed, section, texts
+from reports.documents import ALIKE, Document, Documents, level_rps, listed, requests_per_arrival, section, texts
 from reports.key_figures import Figure, Tone, key_figures, reference_stage
-from reports.stages import last_within, within_slo
+from reports.stages import last_within, state_of
 from reports.wording import Words
 
 
@@ -91,12 +91,12 @@ def _verdict(documents: Documents, reference: Document, words: Words) -> tuple[s
         sentence, found = searched.verdict(documents.search, name, words)
         return sentence, "good" if found else "warn"
     if q.is_interval(section(plan, "capacity_rps")):
-        return _verdict_of_plan(name, plan, words), "warn" if plan.get("indicative") else "good"
+        return _verdict_of_plan(documents, words), "warn" if plan.get("indicative") else "good"
     if q.is_number(plan.get("capacity_at_least_rps")):
         return words("verdict.at_least", name=name, rate=q.rate(plan["capacity_at_least_rps"])), "good"
     stages, slo = documents.stages, listed(summary, "slo")
     if len(stages) > 1 and slo:
-        return _verdict_of_stages(name, stages, slo, words)
+        return _verdict_of_stages(documents, words)
     rate = q.shown(level_rps(reference), q.rate)
     if slo:
         return _verdict_of_limits(name, rate, slo, words)
@@ -111,9 +111,20 @@ def _added(summary: Document, key: str) -> float:
     return sum(found for found in counts if q.is_number(found))
 
 
-def _verdict_of_plan(name: str, plan: Document, words: Words) -> str:
+def unit(documents: Documents, words: Words) -> str:
+    """What the rates of a plan count: requests, or journeys of several."""
+    each = requests_per_arrival(documents.summary)
+    return words("unit.journeys", each=q.number(each)) if each > ALIKE else words("unit.requests")
+
+
+def _verdict_of_plan(documents: Documents, words: Words) -> str:
+    plan = documents.plan
     capacity, kind = section(plan, "capacity_rps"), section(plan, "bottleneck").get("kind")
-    fields = {"name": name, "capacity": q.between(capacity["low"], capacity["high"], q.number)}
+    fields = {
+        "name": documents.name,
+        "unit": unit(documents, words),
+        "capacity": q.between(capacity["low"], capacity["high"], q.number),
+    }
     fields["confidence"] = q.shown(capacity.get("confidence"), q.percent)
     if kind is None:
         return words("verdict.capacity", **fields)
@@ -132,12 +143,11 @@ def _verdict_of_limits(name: str, rate: str, slo: Sequence[Document], words: Wor
     return words("verdict.unknown", name=name, rate=rate), "warn"
 
 
-def _verdict_of_stages(
-    name: str, stages: Sequence[Document], slo: Sequence[Document], words: Words
-) -> tuple[str, Tone]:
-    states = [within_slo(stage, slo) for stage in stages]
+def _verdict_of_stages(documents: Documents, words: Words) -> tuple[str, Tone]:
+    name, stages, slo, plan = documents.name, documents.stages, listed(documents.summary, "slo"), documents.plan
+    states = [state_of(stage, slo, plan) for stage in stages]
     levels = [q.shown(level_rps(stage), q.rate) for stage in stages]
-    best = last_within(stages, slo)
+    best = last_within(stages, slo, plan)
     if "missed" not in states:
         if best is None:
             return words("verdict.unknown", name=name, rate=levels[-1]), "warn"

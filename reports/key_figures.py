@@ -6,7 +6,20 @@ from typing import Literal
 
 from reports import quantities as q
 from reports import searched
-from reports.documents import Document, Documents, doubt, entry_of, level_rps, listed, quantile, section
+from reports.documents import (
+    ALIKE,
+    Document,
+    Documents,
+    amount,
+    doubt,
+    entry_of,
+    level_rps,
+    listed,
+    quantile,
+    requests_per_arrival,
+    section,
+    served_rps,
+)
 from reports.stages import last_within, limit_of
 from reports.wording import Words
 
@@ -33,7 +46,7 @@ def reference_stage(documents: Documents) -> Document:
         return found[0]
     if len(stages) < 2:
         return stages[0] if stages else {}
-    return last_within(stages, listed(documents.summary, "slo")) or stages[0]
+    return last_within(stages, listed(documents.summary, "slo"), documents.plan) or stages[0]
 
 
 def key_figures(documents: Documents, reference: Document, words: Words) -> list[Figure]:
@@ -79,10 +92,10 @@ def _p95(documents: Documents, stage: Document, where: str, words: Words) -> Fig
     label = words("figure.p95_all") if name == "all" else words("figure.p95", endpoint=name)
     entry = entry_of(stage, name)
     value, exact = p95_or_bound(entry)
-    if value is None:  # the stage is too short for any word on it; the whole run may not be
-        entry, where = entry_of(documents.summary, name), words("figure.whole_run")
-        value, exact = p95_or_bound(entry)
+    slowest, n = quantile(entry, "response_ms", "max"), amount(section(entry, "response_ms"), "n")
     notes = [where]
+    if not exact and slowest is not None:
+        notes.append(words("figure.slowest", slowest=q.milliseconds(slowest), count=q.count(n or 0)))
     if interval := doubt(entry, "response_ms", "p95"):
         notes.append(words("figure.ci95", interval=q.between(*interval, q.milliseconds)))
     limit = limit_of(slo, name, "p95_ms")
@@ -91,6 +104,8 @@ def _p95(documents: Documents, stage: Document, where: str, words: Words) -> Fig
         notes.append(words("figure.limit", limit=q.limit_ms(limit)))
         if value is not None and (exact or value > limit):
             tone = "good" if value <= limit else "bad"
+    if value is None and slowest is not None:
+        return Figure("p95", label, f"≤ {q.milliseconds(slowest)}", notes, tone)
     if value is None:
         place = "all" if name == "all" else f"endpoints.{name}"
         why = documents.why_null(place, "response_ms", "p95")
@@ -99,10 +114,10 @@ def _p95(documents: Documents, stage: Document, where: str, words: Words) -> Fig
 
 
 def _rate(stage: Document, where: str, words: Words) -> Figure:
-    answered = stage.get("ok_rps", stage.get("achieved_rps"))
-    offered = stage.get("offered_rps")
+    offered, each = stage.get("offered_rps"), requests_per_arrival(stage)
     how = words("figure.of_offered", offered=q.rate(offered)) if q.is_number(offered) else words("figure.closed_loop")
-    return Figure("rps", words("figure.rate"), q.shown(answered, q.rate), [where, how])
+    notes = [where, how, *([words("figure.journeys", each=q.number(each))] if each > ALIKE else [])]
+    return Figure("rps", words("figure.rate"), q.shown(served_rps(stage), q.rate), notes)
 
 
 def _errors(stage: Document, where: str, words: Words) -> Figure:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from measurements import slo as rules
-from reports.documents import Document, section
+from reports.documents import Document, listed, section
 
 State = Literal["met", "missed", "unknown"]
 
@@ -43,11 +43,18 @@ def within_slo(stage: Document, slo: Sequence[Document]) -> State:
     return "met" if "met" in states else "unknown"
 
 
-def last_within(stages: Sequence[Document], slo: Sequence[Document]) -> Document | None:
+def state_of(stage: Document, slo: Sequence[Document], plan: Document) -> State:
+    """As the plan judged it, which tells a backlog from what a step in the rate fills; without a plan by the summary."""
+    verdicts = {judged.get("stage"): judged.get("verdict") for judged in listed(plan, "stages")}
+    known: dict[object, State] = {"pass": "met", "miss": "missed", "unclear": "unknown"}
+    return known.get(verdicts.get(stage.get("name"))) or within_slo(stage, slo)
+
+
+def last_within(stages: Sequence[Document], slo: Sequence[Document], plan: Document) -> Document | None:
     """The highest stage before the first that missed an SLO; None where already the first did, or nothing is known."""
     best: Document | None = None
     for stage in stages:
-        state = within_slo(stage, slo)
+        state = state_of(stage, slo, plan)
         if state == "missed":
             break
         if state == "met":

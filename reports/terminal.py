@@ -10,7 +10,7 @@ from reports.key_figures import Figure
 from reports.wording import Words
 
 MOST_LINES = 15
-MOST_LIMITS, MOST_TRAPS = 2, 3
+MOST_LIMITS, MOST_TRAPS = 3, 3
 
 
 def summary_lines(
@@ -39,11 +39,10 @@ def summary_lines(
 
 
 def limits_and_traps(summary: Document) -> list[str]:
-    """Sentences on the limits that bind, else on one that does not, and on the traps that this run met or priced."""
-    limits = listed(summary, "limits")
-    binding = [limit for limit in limits if limit.get("binds")][:MOST_LIMITS]
+    """Sentences on the limits, those that bind first, and on the traps that this run met or priced."""
+    limits = sorted(listed(summary, "limits"), key=lambda limit: not limit.get("binds"))[:MOST_LIMITS]
     traps = [trap for trap in listed(summary, "traps") if trap.get("state") in ("binds", "costs")][:MOST_TRAPS]
-    return [str(found.get("sentence")) for found in [*(binding or limits[:1]), *traps]]
+    return [str(found.get("sentence")) for found in [*limits, *traps]]
 
 
 def _line(figure: Figure) -> str:

@@ -18,7 +18,9 @@ from plimsoll.line.words import Json, Lang, Quiet, app, examples
 )
 def plan(
     run_dirs: Annotated[list[Path], typer.Argument(help="run directories of one contract on one host")],
-    demand: Annotated[float | None, typer.Option(help="peak requests per second to plan for")] = None,
+    demand: Annotated[
+        float | None, typer.Option(help="peak requests per second to plan for; with a locustfile, journeys")
+    ] = None,
     users: Annotated[int | None, typer.Option(help="or concurrent users")] = None,
     growth: Annotated[str | None, typer.Option(help="e.g. 10%/month")] = None,
     horizon: Annotated[

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
-from reports.documents import Document, amount, doubt, entry_of, level_rps, quantile, section
-from reports.stages import limit_of, of_endpoint, within_slo
+from reports.documents import Document, doubt, entry_of, level_rps, quantile, section, served_rps
+from reports.stages import limit_of, of_endpoint, state_of, within_slo
 from reports.wording import Words
 
 MOST_PANELS = 3
@@ -27,7 +27,7 @@ def load_line(
         return None
     capacity = section(plan, "capacity_rps")
     end = capacity["high"] if q.is_interval(capacity) else 0.0
-    served = max((_throughput_rps(stage) or 0.0 for stage in stages), default=0.0)
+    served = max((served_rps(stage) or 0.0 for stage in stages), default=0.0)
     offered = max((level_rps(stage) or 0.0 for stage in stages), default=0.0)
     demands = _demands(plan, max(served, offered, end))
 
@@ -39,7 +39,7 @@ def load_line(
             ticks.level_axis(axes, 5, max([served, end, *demands.values()]))
             _capacity_band(axes, capacity, words, labelled=False)
             _demand_lines(axes, demands, words, labelled=axes is grid[0])
-        _throughput(grid[-1], stages, slo, words)
+        _throughput(grid[-1], stages, slo, plan, words)
         ticks.level_axis(grid[-1], 5, max([offered, end, *demands.values()]))
         _demand_lines(grid[-1], demands, words, labelled=False)
         _capacity_band(grid[-1], capacity, words, labelled=True)
@@ -55,22 +55,17 @@ def load_line(
     columns += [Column(words("column.p95_of", name=name), q.milliseconds) for name in shown]
     columns += [Column(words("column.error_rate"), q.percent), Column(words("column.slo"))]
     rows = [
-        [stage.get("name"), stage.get("offered_rps"), _throughput_rps(stage)]
+        [stage.get("name"), stage.get("offered_rps"), served_rps(stage)]
         + [quantile(entry_of(stage, name), "response_ms", "p95") for name in shown]
-        + [section(stage, "all").get("error_rate"), words(f"slo.{within_slo(stage, slo)}")]
+        + [section(stage, "all").get("error_rate"), words(f"slo.{state_of(stage, slo, plan)}")]
         for stage in stages
     ]
     return Chart("load-line", title, words("chart.load_line.note"), wide, slim, Table(tuple(columns), rows))
 
 
-def _throughput_rps(stage: Document) -> float | None:
-    served = amount(stage, "ok_rps")
-    return served if served is not None else amount(stage, "achieved_rps")
-
-
 def _p95(stage: Document, name: str) -> tuple[float, float, bool] | None:
     """(throughput, p95 or the bound that stands for it, is it exact) of a stage; None where nothing is known."""
-    rate, entry = _throughput_rps(stage), entry_of(stage, name)
+    rate, entry = served_rps(stage), entry_of(stage, name)
     value = quantile(entry, "response_ms", "p95")
     bound = section(entry, "response_ms", "bounds", "p95").get("at_least")
     if rate is None:
@@ -106,8 +101,7 @@ def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Do
     medians = [
         (rate, value)
         for stage in stages
-        if (rate := _throughput_rps(stage)) is not None
-        and (value := quantile(entry_of(stage, name), "response_ms", "p50"))
+        if (rate := served_rps(stage)) is not None and (value := quantile(entry_of(stage, name), "response_ms", "p50"))
     ]
     axes.plot(
         [p[0] for p in medians], [p[1] for p in medians], color=canvas.MUTED, linewidth=1.2, marker="o", markersize=3
@@ -144,19 +138,19 @@ def _point(axes: Axes, at: tuple[float, float], tip: str, missed: bool, exact: b
     canvas.tip(drawn, tip)
 
 
-def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document], words: Words) -> None:
+def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document], plan: Document, words: Words) -> None:
     """What was served against what was asked for: the bend is the end of the machine."""
     points = [
         (stage, level, rate)
         for stage in stages
-        if (level := level_rps(stage)) and (rate := _throughput_rps(stage)) is not None
+        if (level := level_rps(stage)) and (rate := served_rps(stage)) is not None
     ]
     most = max((max(level, rate) for _, level, rate in points), default=1.0)
     axes.plot([0, most], [0, most], color=canvas.MUTED, linewidth=1, linestyle=(0, (2, 2)))
     axes.plot([p[1] for p in points], [p[2] for p in points], color=canvas.BLUE, linewidth=2, zorder=3)
     for stage, level, rate in points:
         tip = f"{stage.get('name')}: {q.rate(rate)} / {q.rate(level)}"
-        _point(axes, (level, rate), tip, within_slo(stage, slo) == "missed")
+        _point(axes, (level, rate), tip, state_of(stage, slo, plan) == "missed")
     canvas.plain_axes(axes, words("axis.offered"), words("axis.answered"))
     ticks.value_axis(axes)
     canvas.label(axes, words("mark.all_served"), (most * 0.3, most * 0.3), canvas.MUTED, xytext=(10, -4),
