@@ -46,7 +46,8 @@ def limits_and_traps(summary: Document) -> list[str]:
 
 
 def _line(figure: Figure) -> str:
-    return f"{figure.value}  ({'; '.join(figure.notes)})" if figure.notes else figure.value
+    notes = [figure.label, *figure.notes] if figure.key == "p95" else figure.notes  # whose p95
+    return f"{figure.value}  ({'; '.join(notes)})" if notes else figure.value
 
 
 def one_line(text: str) -> str:
