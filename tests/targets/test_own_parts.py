@@ -51,6 +51,7 @@ def test_kakaos_replicas_share_a_redis_cache_and_answer_without_it(tmp_path: Pat
             assert generate(other, wish).headers["x-cache"] == "miss"
 
 
+@pytest.mark.prove
 def test_encars_replicas_share_one_limit_in_postgresql_and_are_ill_without_it(tmp_path: Path, upstream: FakeUpstream):
     with contextlib.ExitStack() as postgresql_runs:
         url = postgresql_runs.enter_context(stores.postgresql(tmp_path))
@@ -86,6 +87,7 @@ def test_alaws_precedents_lie_in_postgresql_and_a_broken_one_turns_health_to_503
             assert health.status_code == 503 and health.json()["checks"]["database"] != "ok"
 
 
+@pytest.mark.prove
 def test_sajus_conversations_are_kept_in_mysql_and_its_sessions_in_redis(tmp_path: Path, upstream: FakeUpstream):
     def chat(service: Running, message: str, **more: Any) -> Any:
         body = {"user_id": "user-1", "message": message, "history": [], **more}
