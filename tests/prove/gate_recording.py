@@ -26,6 +26,7 @@ from benchmarks.gate.metrics import P95_NEEDS
 from benchmarks.gate.pools import PART_BLOCKS, Piece, kind_of
 from benchmarks.gate.rules import Pair as Named
 from loadtests.arrivals import Process, Stage
+from plimsoll.duets import BUSY
 from plimsoll.measure import Run, measure
 from plimsoll.pair import Pair
 from plimsoll.placement import place
@@ -36,7 +37,6 @@ from targets.contract import Contract
 from targets.contract_file import parse
 from targets.control import Deployment
 
-BUSY = 0.57  # of the core that all versions share
 AT_ONCE = 4  # started side by side
 INSTANCES = {"equal": 23, "slower-5": 3, "slower-10": 3, "waits-20": 1, "cpu-20-memory-30": 1}
 KEPT: tuple[Named, ...] = (
