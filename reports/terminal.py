@@ -24,7 +24,7 @@ def summary_lines(
     if found.ended:
         lines.append(words("terminal.note", value=found.ended))
     keys = {"p95": "p95", "rps": "rps", "errors": "errors", "capacity": "capacity", "binds": "binds"}
-    lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure)) for figure in found.figures]
+    lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure, words)) for figure in found.figures]
     made = incident(summary)
     lines += [words("terminal.note", value=sentence) for sentence in (made.sentences if made else [])]
     lines += [words("terminal.note", value=sentence) for sentence in limits_and_traps(summary)]
@@ -45,8 +45,9 @@ def limits_and_traps(summary: Document) -> list[str]:
     return [str(found.get("sentence")) for found in [*limits, *traps]]
 
 
-def _line(figure: Figure) -> str:
-    notes = [figure.label, *figure.notes] if figure.key == "p95" else figure.notes  # whose p95
+def _line(figure: Figure, words: Words) -> str:
+    whose = [figure.label] if figure.key == "p95" and figure.label != words("figure.p95_all") else []
+    notes = [*whose, *figure.notes]
     return f"{figure.value}  ({'; '.join(notes)})" if notes else figure.value
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from reports.documents import Documents
 from reports.findings import find
 from reports.key_figures import key_figures, reference_stage
-from reports.terminal import limits_and_traps
+from reports.terminal import limits_and_traps, summary_lines
 from reports.wording import Words
 
 SLO = [{"endpoint": "ask", "metric": "p95_ms", "limit": 10_000.0, "state": "missed"}]
@@ -65,3 +65,10 @@ def test_stated_limits_are_told_beside_what_binds_and_after_it() -> None:
     free = {"binds": False, "sentence": "rate limit 10/minute did not bind"}
     full = {"binds": True, "sentence": "the upstream's engine binds"}
     assert limits_and_traps({"limits": [free, full]}) == [full["sentence"], free["sentence"]]
+
+
+def test_the_terminal_names_the_endpoint_whose_p95_it_is() -> None:
+    found = documents(1.0, {"stages": JUDGED})
+    assert any(
+        "p95 of ask" in line for line in summary_lines(found.summary, {"valid": True}, found.plan, "report.html")
+    )
