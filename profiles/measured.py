@@ -73,10 +73,10 @@ class Pass:
 
 def overhead(plain: Pass, other: Pass) -> dict[str, Any]:
     """Ratios to the plain pass, of the requests that both made: response_mean with its 95 % interval (paired by place
-    in the load, normal), and cpu_per_request."""
+    in the load, normal; None where it would compare unlike loads), and cpu_per_request."""
     found: dict[str, Any] = {"response_mean": None, "ci95": None, "cpu_per_request": None}
     both = sorted(plain.done.took_ms.keys() & other.done.took_ms.keys())
-    if len(both) > 1:
+    if len(both) > 1 and _alike(plain, other):
         a = np.array([plain.done.took_ms[place] for place in both])
         b = np.array([other.done.took_ms[place] for place in both])
         ratio, error = float(b.mean() / a.mean()), float(1.96 * (b - a).std(ddof=1) / len(both) ** 0.5 / a.mean())
@@ -84,6 +84,13 @@ def overhead(plain: Pass, other: Pass) -> dict[str, Any]:
     if plain.cpu_ms_per_request and other.cpu_ms_per_request:
         found["cpu_per_request"] = other.cpu_ms_per_request / plain.cpu_ms_per_request
     return found
+
+
+def _alike(a: Pass, b: Pass) -> bool:
+    """A pass that is over sooner has less in flight while its last requests are answered: of long answers its times say
+    nothing about the other's."""
+    shorter_s, longer_s = sorted((a.seconds, b.seconds))
+    return longer_s <= 1.2 * shorter_s or max(a.done.mean_ms or 0, b.done.mean_ms or 0) / 1e3 <= 0.05 * shorter_s
 
 
 def observed(name: str, service: Service, work: Callable[[], Done], folder: Path, rest_s: float = 0.0) -> Pass:

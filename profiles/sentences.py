@@ -109,7 +109,7 @@ def _overheads(document: dict[str, Any]) -> Iterator[str]:
             parts.append(f"response x{cost['response_mean']:.2f} ({low:.2f} to {high:.2f})")
         if cost["cpu_per_request"] is not None:
             parts.append(f"CPU per request x{cost['cpu_per_request']:.2f}")
-        yield f"Overhead of the {done['pass']} pass: {', '.join(parts) or 'not measurable: no request was answered'}"
+        yield f"Overhead of the {done['pass']} pass: {', '.join(parts) or 'not measurable'}"
     busy = max((done["other_cores"] or 0.0 for done in document["passes"]), default=0.0)
     if busy > OTHERS_MATTER_CORES:
         yield f"Other programs used up to {busy:.1f} cores meanwhile: stop them and repeat before trusting the overheads"

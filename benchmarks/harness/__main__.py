@@ -59,8 +59,12 @@ def main() -> int:
         for capture in memory.glob("*.bin"):
             capture.replace(kept / capture.name)
     found.save(kept / "results.json")
-    print("\n".join(["", "times in ms", *table.rows(found.rows), "", *table.tokens(found.rows), "",
-                     *table.growth(results.growth(found.rows)), "", f"kept in {kept}"]))  # fmt: skip
+    parts = [
+        ["times in ms", *table.rows(found.rows)],
+        table.tokens(found.rows),
+        table.growth(results.growth(found.rows)),
+    ]
+    print("\n" + "\n\n".join("\n".join(part) for part in [*parts, [f"kept in {kept}"]] if part))
     if saved is None:
         return 0
     compared = comparison.compare(found, saved)

@@ -35,6 +35,8 @@ def tokens(found: Sequence[Row]) -> list[str]:
 
 
 def growth(found: Sequence[dict[str, Any]]) -> list[str]:
+    if not found:
+        return []
     cells = [["how cost grows", "three sizes", "median ms", "time ~ size^", "one more"]]
     for one in found:
         sizes = " ".join(f"{size:,}" for size in one["sizes"])

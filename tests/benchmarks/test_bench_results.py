@@ -34,6 +34,7 @@ def test_the_slope_of_growth_is_the_planted_exponent(exponent: float) -> None:
 
 def test_two_sizes_make_no_slope() -> None:
     assert results.growth(sized(1.0)[:2]) == []
+    assert table.growth([]) == []
 
 
 def against(now: list[Row], saved: list[Row], machine: dict[str, Any] = MACHINE) -> list[str]:
