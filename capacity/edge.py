@@ -65,8 +65,7 @@ def judge(stage: Stage, above: Sequence[Stage] = ()) -> Judged:
         return Judged(stage, "miss", True, why)
     open_findings = [f for f in findings if f["state"] == "unknown" and not _nothing_over(f, [stage, *above])]
     if open_findings:
-        why = "; ".join(f"{f['endpoint']} {f['metric']}: {f.get('why', 'too few samples')}" for f in open_findings)
-        return Judged(stage, "unclear", False, why)
+        return Judged(stage, "unclear", False, "; ".join(_unknown(finding, stage) for finding in open_findings))
     sure = stage.state == "steady" and all(_surely_met(finding) for finding in findings)
     return Judged(
         stage, "pass", sure, "every limit met" if stage.state == "steady" else "met, but it did not stand still"
@@ -92,8 +91,7 @@ def _nothing_over(finding: Mapping[str, Any], stages: Sequence[Stage]) -> bool:
     kind = next((f"{name}_ms" for name in ("ttft", "tpot") if metric.startswith(f"{name}_")), "response_ms")
     seen = 0
     for stage in stages:
-        entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints.get(finding["endpoint"])
-        times = (entry or {}).get(kind) or {}
+        times = (_entry(stage, finding) or {}).get(kind) or {}
         if not times.get("n"):
             continue
         if times["max"] > finding["limit"]:
@@ -104,11 +102,31 @@ def _nothing_over(finding: Mapping[str, Any], stages: Sequence[Stage]) -> bool:
     return False
 
 
+def _entry(stage: Stage, finding: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    return stage.overall if finding["endpoint"] == "all" else stage.endpoints.get(finding["endpoint"])
+
+
+def _unknown(finding: Mapping[str, Any], stage: Stage) -> str:
+    if (why := finding.get("why", slo.TOO_FEW)) != slo.TOO_FEW:
+        return f"{finding['endpoint']} {_spoken(finding)}: {why}"
+    count = (_entry(stage, finding) or {}).get("count") or 0
+    return f"{count} requests of {finding['endpoint']} are too few to judge its {_spoken(finding)}"
+
+
+def _spoken(finding: Mapping[str, Any]) -> str:
+    """p95_ms -> p95, error_rate -> error rate, ttft_p95_ms -> ttft p95."""
+    return str(finding["metric"]).removesuffix("_ms").replace("_", " ")
+
+
 def _says(finding: Mapping[str, Any]) -> str:
     value = finding["value"] if finding["value"] is not None else finding.get("at_least")
     if value is None:
-        return f"{finding['endpoint']} {finding['metric']}: {finding.get('why', 'missed')}"
-    return f"{finding['endpoint']} {finding['metric']} {figure(value)} against {figure(finding['limit'])}"
+        return f"{finding['endpoint']} {_spoken(finding)}: {finding.get('why', 'missed')}"
+    unit = " ms" if str(finding["metric"]).endswith("_ms") else ""
+    more = "" if finding["value"] is not None else "at least "
+    return (
+        f"{finding['endpoint']} {_spoken(finding)} {more}{figure(value)}{unit} against {figure(finding['limit'])}{unit}"
+    )
 
 
 def find(stages: Sequence[Stage]) -> Edge:
@@ -138,7 +156,7 @@ def find(stages: Sequence[Stage]) -> Edge:
         return Edge(judged, None, None, first_miss, True, [_never_passes(run, judged)])
     low = max([one.stage.rate_rps for one in below if one.sure] or [one.stage.rate_rps for one in below])
     if not beyond:
-        return Edge(judged, None, low, None, True, [_never_fails(run, last_pass, bool(misses))])
+        return Edge(judged, None, low, None, True, [_never_fails(run, last_pass, low, bool(misses))])
     high = min([one.stage.rate_rps for one in beyond if one.sure] or [one.stage.rate_rps for one in beyond])
     last, first = max(one.stage.rate_rps for one in below), min(one.stage.rate_rps for one in beyond)
     crossed = crossing([one.stage for one in judged])
@@ -191,12 +209,12 @@ def _never_passes(run: RunDocuments, judged: list[Judged]) -> Refusal:
     return Refusal("capacity_rps", reason, _again(run, missed.stage.rate_rps * 1.5, 600))
 
 
-def _never_fails(run: RunDocuments, top: float, noisy: bool) -> Refusal:
+def _never_fails(run: RunDocuments, top: float, low: float, noisy: bool) -> Refusal:
     beside = "a miss below it was not repeated; " if noisy else ""
     return Refusal(
         "capacity_rps",
-        f"the SLO held up to the highest rate tried, {figure(top)} rps: {beside}"
-        "capacity is at least that, its upper end unknown",
+        f"the SLO held up to the highest rate tried, {figure(top)} rps: {beside}capacity is at least "
+        f"{'that' if low == top else f'{figure(low)} rps, the highest where that is beyond chance'}, its upper end unknown",
         _again(run, top * 3),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 DEFAULT = {"all": {"error_rate": 0.05}}  # applies where a contract states no SLO at all
+TOO_FEW = "too few samples"
 
 Limits = dict[str, dict[str, float]]  # endpoint (or "all") -> metric -> limit
 
@@ -46,7 +47,7 @@ def _judge(entry: dict[str, Any] | None, metric: str, limit: float) -> dict[str,
         return {"value": None, "state": "missed", "sure": True, "at_least": bounds["at_least"]}
     if bounds.get("at_most") is not None and bounds["at_most"] <= limit:
         return {"value": None, "state": "met", "sure": True, "at_most": bounds["at_most"]}
-    return {"value": None, "state": "unknown", "sure": False, "why": "too few samples"}
+    return {"value": None, "state": "unknown", "sure": False, "why": TOO_FEW}
 
 
 def _place(metric: str) -> tuple[str, str]:

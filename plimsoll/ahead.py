@@ -9,7 +9,7 @@ from typing import Any
 
 from measurements.errors import PlimsollError
 from plimsoll import money
-from plimsoll.spec import PORTS, SPARE_FDS
+from plimsoll.spec import LONGEST_S, PORTS, SPARE_FDS, USUAL_S
 from targets.contract import Contract
 
 PORT_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -33,14 +33,17 @@ def local_ports() -> int:
     return high - low + 1
 
 
-def run(contract: Contract, duration_s: float, rate_rps: float | None) -> dict[str, Any]:
+def run(contract: Contract, duration_s: float | None, rate_rps: float | None) -> dict[str, Any]:
     """How long `plimsoll run` with these words takes, and what it asks for; `requests` None where the rate is probed."""
     used = [e for e in contract.endpoint if e.enabled and (e.weight > 0 or contract.target.locustfile)]
     drain_s = max((e.timeout_s for e in used), default=30.0)
+    longest_s = LONGEST_S if duration_s is None and rate_rps is None else None
+    duration_s = USUAL_S if duration_s is None else duration_s
     requests = rate_rps * duration_s if rate_rps is not None else None
     return {
         "duration_s": duration_s,
-        "at_most_s": duration_s + drain_s,
+        "breakpoint_up_to_s": longest_s,
+        "at_most_s": (longest_s or duration_s) + drain_s,
         "probe_first": rate_rps is None,
         "requests": requests,
         "in_flight_at_timeout": rate_rps * drain_s if rate_rps is not None else None,
@@ -48,7 +51,10 @@ def run(contract: Contract, duration_s: float, rate_rps: float | None) -> dict[s
 
 
 def run_sentence(ahead: dict[str, Any], most_in_flight: int) -> str:
-    text = f"{ahead['duration_s']:g} s of load, {ahead['at_most_s']:g} s at most with answers still open"
+    longer = (
+        f" (a breakpoint of few requests up to {ahead['breakpoint_up_to_s']:g})" if ahead["breakpoint_up_to_s"] else ""
+    )
+    text = f"{ahead['duration_s']:g} s of load{longer}, {ahead['at_most_s']:g} s at most with answers still open"
     if ahead["probe_first"]:
         return f"{text}, and up to a minute to find a rate (none with --rate)"
     if ahead["in_flight_at_timeout"] > most_in_flight:

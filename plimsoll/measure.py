@@ -24,7 +24,7 @@ from plimsoll.health_checks import Asked
 from plimsoll.incidents import Incident
 from plimsoll.placement import Placement, place
 from plimsoll.run_document import first_document
-from plimsoll.spec import Spec, checked, load_plan
+from plimsoll.spec import Spec, checked, load_plan, stretched
 from plimsoll.watch import Watch
 from profiles.ports import of_service
 from profiles.spans import SpanReceiver
@@ -74,6 +74,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
             watcher.phase("probing for the rate to aim at")
             probed = probe.rate(spec, r.urls, r.placement, r.run.path / "probe", r.signals.reason)
             rate_rps = probed.rate_rps
+            spec = stretched(spec, rate_rps)
         plan = load_plan(spec, r.run.identity, r.urls, r.placement.generator, rate_rps or 1.0)
         for url, address in zip(plan.base_urls, plan.addresses, strict=True):
             permission.check(url, address, plan.peak_rps)

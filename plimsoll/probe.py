@@ -29,6 +29,7 @@ ABOVE = 2.0
 BEHIND = 64  # requests in flight: far more than a service in balance holds at these rates
 ENOUGH = 20
 WORK_OFF_S = 12.0
+FEWER = 4  # times fewer open requests than the most crowded endpoint has: no backlog
 MOST_OF_IT = 0.8  # the last answers of a backlog are the longest ones, which tell of their length, not of the pace
 
 
@@ -104,6 +105,7 @@ def drained_rps(
         return None
     last_ns = intended_ns[step == 0].max()
     is_open = (intended_ns <= last_ns) & (done_ns > last_ns)
+    is_open &= np.isin(endpoint, _backed_up(endpoint[is_open]))
     answered_ns = np.sort(done_ns[is_open & (outcome == Outcome.ok)])
     most = int(np.ceil(MOST_OF_IT * np.count_nonzero(is_open)))
     if not most:
@@ -112,6 +114,12 @@ def drained_rps(
     end_ns = answered_ns[most - 1] if done == most else done_ns[is_open].max()
     requests_per_arrival = np.count_nonzero(np.isin(endpoint, np.unique(endpoint[is_open]))) / arrivals
     return done / max(float(end_ns - last_ns) / 1e9, 1e-3) / requests_per_arrival
+
+
+def _backed_up(endpoint: np.ndarray) -> np.ndarray:
+    """Of the open requests' endpoints those with a backlog; a request or two beside it were only on their way."""
+    names, counts = np.unique(endpoint, return_counts=True)
+    return names[counts * FEWER > counts.max(initial=0)]
 
 
 class _Seen:

@@ -18,6 +18,9 @@ from targets.urls import base_url, is_loopback, resolve
 
 MAX_WORKERS = 256
 SPARE_FDS = 200
+USUAL_S = 60.0
+STEPS, LONGEST_S = 10, 120.0  # of a breakpoint whose length nobody gave
+SAMPLES = 72  # that an interval of p95 takes (order statistics; measurements/quantiles)
 PORTS = 28_000  # the usual ephemeral range, per destination and source address
 
 
@@ -31,7 +34,8 @@ class Spec:
     host: str | None = None
     rate_rps: float | None = None
     users: int | None = None
-    duration_s: float = 60.0
+    duration_s: float = USUAL_S
+    stretch: bool = False  # nobody gave a length: where the rate is found by a probe, `stretched` may give more
     warmup_s: float = 0.0
     process: Process = field(default_factory=Process)
     shape: str = "load"
@@ -85,6 +89,23 @@ class Spec:
             return 30.0
         used = [e for e in self.contract.endpoint if e.enabled and (e.weight > 0 or self.contract.target.locustfile)]
         return max((e.timeout_s for e in used), default=30.0)
+
+
+def stretched(spec: Spec, rate_rps: float) -> Spec:
+    """Long enough that a breakpoint's middle step holds `SAMPLES` requests of the rarest endpoint with a limit of its own."""
+    if not spec.stretch:
+        return spec
+    needed_s = STEPS * SAMPLES / (rate_rps / 2 * _rarest_share(spec))
+    return replace(spec, duration_s=float(round(min(LONGEST_S, max(spec.duration_s, needed_s)))))
+
+
+def _rarest_share(spec: Spec) -> float:
+    """Of the arrivals; 1 where a locustfile draws them or no endpoint has a limit of its own."""
+    if spec.contract is None or spec.contract.target.locustfile or spec.locustfile:
+        return 1.0
+    weights = {e.name: e.weight for e in spec.contract.endpoint if e.enabled and e.weight > 0}
+    limited = [weight for name, weight in weights.items() if name in spec.limits()]
+    return min(limited) / sum(weights.values()) if limited else 1.0
 
 
 def checked(spec: Spec) -> Spec:

@@ -103,14 +103,28 @@ def _range(out: Document, words: Words) -> str:
     return words("advice.at_most")
 
 
+def unsaid(plan: Document, words: Words) -> str:
+    """Why an option is not there that has no refusal of its own: the capacity was refused, which stands above it."""
+    without = any(r.get("field") == "capacity_rps" for r in listed(plan, "refusals"))
+    return words("option.same_reason" if without else "option.unknown")
+
+
+def remedy(plan: Document, words: Words) -> str:
+    """Where nothing is recommended, what to do about the first reason; else empty."""
+    refused = listed(plan, "refusals")
+    out, up = _last(plan, "scale_out"), _last(plan, "scale_up")
+    if q.is_number(out.get("recommended")) or q.is_interval(up.get("workers")) or not refused:
+        return ""
+    return words("advice.instead", remedy=refused[0]["remedy"]) if refused[0].get("remedy") else ""
+
+
 def _option(kind: Kind, plan: Document, words: Words) -> Option:
     found, title = _last(plan, kind), words(f"option.{kind}")
     refusals = [
         (str(r.get("reason")), str(r.get("remedy") or "")) for r in listed(plan, "refusals") if r.get("field") == kind
     ]
     if not found:
-        instead = [str(r.get("reason")) for r in listed(plan, "refusals") if r.get("field") == "capacity_rps"]
-        return Option(kind, title, refusals=refusals[-1:] or [(instead[0] if instead else words("option.unknown"), "")])
+        return Option(kind, title, refusals=refusals[-1:] or [(unsaid(plan, words), "")])
     headline, tone, notes = {"do_nothing": _nothing, "scale_up": _up, "scale_out": _out}[kind](found, words)
     facts = [fact for key, value in found.items() if key not in SAID for fact in _facts(key, value, words)]
     return Option(kind, title, headline, tone, notes, facts, texts(found.get("assumptions")))

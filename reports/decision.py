@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reports import quantities as q
-from reports.advice import KINDS, NOTHING_TONES, Fact, Kind
+from reports.advice import KINDS, NOTHING_TONES, Fact, Kind, unsaid
 from reports.documents import Document, Documents, listed, section, texts
 from reports.findings import unit
 from reports.key_figures import Tone
@@ -140,9 +140,11 @@ def _choice(kind: Kind, read: Documents, asked: bool, words: Words) -> Choice:
     month, year = _money(option)
     if kind == "do_nothing":
         state = str(option.get("state") or "unknown")
+        if state == "holds" and section(read.run, "contract", "resources").get("replicas", 1) == 1:
+            state = "alone"
         return Choice(
             kind, name, _as_it_is(read, words), "", words("choice.nothing_more"), words("choice.nothing_more"),
-            _nothing(option, state, words), NOTHING_TONES.get(state, "warn"),
+            _nothing(option, state, words), "warn" if state == "alone" else NOTHING_TONES.get(state, "warn"),
         )  # fmt: skip
     if kind == "scale_up":
         got, doubt = _bigger(option, words)
@@ -185,7 +187,7 @@ def _nothing(option: Document, state: str, words: Words) -> str:
 
 def _why_not(kind: Kind, plan: Document, words: Words) -> str:
     refused = {str(r.get("field")): str(r.get("reason")) for r in listed(plan, "refusals")}
-    return refused.get(kind, refused.get("capacity_rps", words("option.unknown")))
+    return refused.get(kind) or unsaid(plan, words)
 
 
 def cheapest(option: Document) -> Document:
@@ -251,7 +253,7 @@ def _measured_on(read: Documents, words: Words) -> list[Fact]:
     rows = [
         ("machine", ", ".join(machine)),
         ("upstream", ", ".join([kind, *model])),
-        ("commit", str(read.run.get("git_commit") or "")),
+        ("commit", str(read.run.get("git_commit") or "")[:12]),
         ("day", _day(read.identity)),
         ("load", q.seconds(read.summary["duration_s"]) if q.is_number(read.summary.get("duration_s")) else ""),
     ]

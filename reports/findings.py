@@ -154,7 +154,9 @@ def _verdict_of_stages(documents: Documents, words: Words) -> tuple[str, Tone]:
         return words("verdict.stages_always", name=name, rate=q.shown(level_rps(best), q.rate)), "good"
     first = states.index("missed")
     if best is None:
-        return words("verdict.stages_never", name=name, rate=levels[first]), "bad"
+        return words(
+            "verdict.stages_unclear" if first else "verdict.stages_never", name=name, rate=levels[first]
+        ), "bad"
     rate = q.shown(level_rps(best), q.rate)
     if rate == levels[first]:  # two steps that chance gave as many arrivals
         return words("verdict.stages_by_chance", name=name, rate=rate, next=stages[first].get("name")), "good"

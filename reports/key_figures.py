@@ -131,6 +131,8 @@ def _errors(stage: Document, where: str, words: Words) -> Figure:
 
 def _capacity(documents: Documents, words: Words) -> Figure:
     plan, search, label = documents.plan, documents.search, words("figure.capacity")
+    if documents.validity.get("valid", documents.summary.get("valid")) is False:
+        return Figure("capacity", label, words("figure.refused"), [words("figure.run_invalid")], "warn")
     capacity = section(plan, "capacity_rps")
     if q.is_interval(capacity):
         notes = [words("figure.confidence", confidence=q.percent(capacity.get("confidence") or 0))]

@@ -26,6 +26,7 @@ from reports.costs import costs
 from reports.documents import Documents, level_rps, listed, section, texts
 from reports.incidents import incident
 from reports.key_figures import ICONS
+from reports.made import made
 from reports.page import page_of
 from reports.quarter import Quarter, quarter
 from reports.series import Series
@@ -59,6 +60,7 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
         quarter=over_time,
         name=read.name,
         documents=read,
+        made=made(read),
         paper=decision.paper(read, words),
         found=findings.find(read, words),
         icons=ICONS,

@@ -95,17 +95,18 @@ class Series:
         return Binned(bin_s, ("start_s", "from_ms", "to_ms", "requests"), classed)
 
     def percentiles(self, most_bins: int = 90) -> Binned:
-        """(start_s, p50_ms, p95_ms): of the same requests, where a bin holds enough of them to have an interval."""
+        """(start_s, endpoint, p50_ms, p95_ms): of the same requests, where a bin holds enough to have an interval."""
         bin_s = bin_width_s(self.span_s, most_bins)
         rows = self._database.execute(
-            "SELECT floor(intended_s / ?) * ? AS start_s, quantile_cont(response_ms, [0.5, 0.95]) AS q, count(*) AS n "
+            "SELECT floor(intended_s / ?) * ? AS start_s, endpoint::VARCHAR AS name, "
+            "quantile_cont(response_ms, [0.5, 0.95]) AS q, count(*) AS n "
             "FROM samples WHERE outcome::VARCHAR IN ('ok', 'timeout', 'abandoned') AND done_ns IS NOT NULL "
             "GROUP BY ALL HAVING n >= ? ORDER BY ALL",
             [bin_s, bin_s, quantiles.needed(0.5)],
         ).fetchall()
         enough = quantiles.needed(0.95)
-        found = [(start, q[0], q[1] if n >= enough else None) for start, q, n in rows]
-        return Binned(bin_s, ("start_s", "p50_ms", "p95_ms"), found)
+        found = [(start, name, q[0], q[1] if n >= enough else None) for start, name, q, n in rows]
+        return Binned(bin_s, ("start_s", "endpoint", "p50_ms", "p95_ms"), found)
 
     def in_flight(self, most_bins: int = 150) -> Binned:
         """(start_s, in_flight): requests that were due and not yet answered, at the end of each bin."""

@@ -12,6 +12,7 @@ from reports import quantities as q
 from reports.documents import Document, Documents, doubt, listed, quantile, section
 from reports.findings import limit_text
 from reports.key_figures import ICONS, Tone
+from reports.made import per_second
 from reports.wording import Words
 
 SLO_TONES: dict[str, Tone] = {"met": "good", "missed": "bad", "unknown": "warn"}
@@ -55,6 +56,7 @@ def endpoint_rows(documents: Documents) -> list[dict[str, Any]]:
             {
                 "name": name,
                 "count": q.shown(entry.get("count"), q.count),
+                "rate": per_second(documents, entry),
                 "errors": q.shown(entry.get("error_rate"), q.percent),
                 "cells": cells,
             }

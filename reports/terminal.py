@@ -28,12 +28,15 @@ def summary_lines(
     made = incident(summary)
     lines += [words("terminal.note", value=sentence) for sentence in (made.sentences if made else [])]
     lines += [words("terminal.note", value=sentence) for sentence in limits_and_traps(summary)]
-    recommended = advice.recommend(plan or {}, words)
-    if recommended:
+    recommended = advice.remedy(plan or {}, words) or advice.recommend(plan or {}, words)
+    if recommended and validity.get("valid") is not False:
         lines.append(words("terminal.advice", value=recommended))
     if found.grade_known:
         lines.append(words("terminal.note", value=found.grade))
-    lines += [words("terminal.note", value=f"{sentence} {remedy}".strip()) for sentence, remedy in found.reasons]
+    lines += [
+        words("terminal.note", value="; ".join(part for part in (sentence, remedy) if part))
+        for sentence, remedy in found.reasons
+    ]
     lines = lines[: MOST_LINES - 1]
     return [one_line(line) for line in lines] + [words("terminal.report", path=report_path)]
 

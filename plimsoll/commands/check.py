@@ -22,10 +22,10 @@ from targets.payload import Payloads
 from targets.urls import resolve
 
 
-def check(path: Path, as_json: bool, rate_rps: float | None = None, duration_s: float = 60.0) -> None:
+def check(path: Path, as_json: bool, rate_rps: float | None = None, duration_s: float | None = None) -> None:
     if rate_rps is not None and not 0 < rate_rps <= 1_000_000:
         raise UsageError(f"--rate {rate_rps:g}: give a rate above 0 and up to 1,000,000 per second")
-    if not 0 < duration_s <= 604_800:
+    if duration_s is not None and not 0 < duration_s <= 604_800:
         raise UsageError(f"--duration {duration_s:g}: give seconds above 0 and up to a week")
     contract = load(path)
     document: dict[str, Any] = {"contract": str(path), "target": contract.target.name, "problems": [], "notes": []}

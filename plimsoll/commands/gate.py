@@ -6,7 +6,7 @@ import json
 import secrets
 import shlex
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def _allocations(
         document |= {"verdict": "WARN", "reasons": [said]}
 
 
-def accept(run_dir: Path | None, reason: str | None, until: str | None) -> None:
+def accept(run_dir: Path | None, reason: str | None, until: str | None, as_json: bool = False) -> None:
     """plimsoll gate accept RUN_DIR --reason TEXT --until DATE"""
     if run_dir is None or reason is None or until is None:
         raise UsageError("write: plimsoll gate accept RUN_DIR --reason TEXT --until YYYY-MM-DD")
@@ -134,7 +134,15 @@ def accept(run_dir: Path | None, reason: str | None, until: str | None) -> None:
     if not contract or not run.has("verdict.json"):
         raise UsageError(f"{run_dir} is no gate's run directory; name the one whose verdict was FAIL")
     path = acceptance.path_beside(Path(contract))
-    for one in acceptance.accept(run.read_json("verdict.json"), path, reason, until, datetime.now(UTC).date()):
+    made = acceptance.accept(run.read_json("verdict.json"), path, reason, until, datetime.now(UTC).date())
+    if as_json:
+        print(
+            json.dumps(
+                {"written": str(path), "accepted": [asdict(one) for one in made]}, default=str, ensure_ascii=False
+            )
+        )
+        return
+    for one in made:
         print(f"{one.endpoint} {one.metric} may be up to × {one.up_to:g} until {one.until}: {one.reason}")
     print(f"written to {path}; commit it with the change")
 

@@ -31,7 +31,8 @@ def history(
         print(f"{found.export(export):,} figures written to {export}", file=sys.stderr)
     name = _target(found, target)
     if unsure_streak:
-        print(found.unsure_streak(name))
+        streak = found.unsure_streak(name)
+        print(json.dumps({"target": name, "unsure_streak": streak}) if as_json else streak)
         return
     series = found.series(name, kind)
     shown = trends(series)

@@ -12,9 +12,11 @@ from loadtests.arrivals import parse_process
 from measurements.errors import UsageError
 from plimsoll.display import watcher
 from plimsoll.measure import measure
-from plimsoll.spec import Spec
+from plimsoll.spec import USUAL_S, Spec
 from reports import wording
 from targets.contract_file import load
+
+SMOKE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Words:
     host: str | None
     rate: float | None
     users: int | None
-    duration: float
+    duration: float | None
     warmup: float
     arrivals: str
     shape: str
@@ -90,7 +92,6 @@ def spec_stages(document: dict) -> list[dict]:
 def spec_from(words: Words) -> Spec:
     if words.bind and not words.master:
         raise UsageError(f"--bind {words.bind} says where a master listens; add --master")
-    smoke = words.shape == "smoke" and "--duration" not in " ".join(sys.argv)
     return Spec(
         contract=load(words.contract) if words.contract else None,
         contract_path=words.contract,
@@ -98,7 +99,8 @@ def spec_from(words: Words) -> Spec:
         host=words.host,
         rate_rps=words.rate,
         users=words.users,
-        duration_s=10.0 if smoke else words.duration,
+        duration_s=words.duration if words.duration is not None else SMOKE_S if words.shape == "smoke" else USUAL_S,
+        stretch=words.duration is None and words.shape == "breakpoint",
         warmup_s=words.warmup,
         process=parse_process(words.arrivals),
         shape=words.shape,

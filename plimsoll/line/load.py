@@ -18,7 +18,12 @@ def run(
     host: Annotated[str | None, typer.Option(help="base URL; overrides the contract's")] = None,
     rate: Annotated[float | None, typer.Option(help="arrivals per second (open loop); absent: probed")] = None,
     users: Annotated[int | None, typer.Option(help="closed loop of so many users")] = None,
-    duration: Annotated[float, typer.Option(help="seconds, without warm-up and drain")] = 60.0,
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            help="seconds, without warm-up and drain; absent: 60, smoke 10, breakpoint up to 120 by what it finds"
+        ),
+    ] = None,
     warmup: Annotated[float, typer.Option(help="seconds left out of the statistics")] = 0.0,
     arrivals: Annotated[
         str, typer.Option(help="constant, poisson, gamma:CV, or a file of timestamps (FILE@4: four times as fast)")

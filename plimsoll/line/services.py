@@ -31,7 +31,7 @@ def check(
     rate: Annotated[
         float | None, typer.Option(help="requests per second that you mean to send: how many clients the limits need")
     ] = None,
-    duration: Annotated[float, typer.Option(help="seconds that you mean to run")] = 60.0,
+    duration: Annotated[float | None, typer.Option(help="seconds that you mean to run; absent: what run takes")] = None,
     json: Json = False,
 ) -> None:
     """Preflight: the contract, one request per endpoint, limits, this machine, how long a run takes and what it costs."""

@@ -58,7 +58,7 @@ def gate(
     from plimsoll.commands import gate as command
 
     if str(contract) == "accept":
-        command.accept(run_dir, reason, until)
+        command.accept(run_dir, reason, until, json)
         return
     words = {k: v for k, v in locals().items() if k not in ("command", "run_dir", "reason", "until")}
     if run_dir is not None or reason or until:

@@ -1,5 +1,6 @@
 """Response times over time as a heatmap: two modes, a stall or a slow leak show here and in no percentile."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import ceil, log
 
@@ -18,6 +19,7 @@ from reports.series import Binned
 from reports.stages import limits_of
 from reports.wording import Words
 
+MOST_LINES = 3
 CORNERS = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
 
 
@@ -25,7 +27,7 @@ def heatmap(
     binned: Binned, quantiles: Binned, stages: Sequence[Document], slo: Sequence[Document], words: Words
 ) -> Chart | None:
     """Requests (ok, timed out, open at the end) by when they were due and how long they took; darker for more. p50 and p95
-    over them, where a moment has enough."""
+    over them, where a moment has enough; of several endpoints p50 each, for one line through all would jump between them."""
     if not binned.rows:
         return None
     most = max(row[3] for row in binned.rows)
@@ -67,14 +69,28 @@ def heatmap(
 def _explorer(quantiles: Binned, words: Words) -> Explorer | None:
     if not quantiles.rows:
         return None
-    moments, p50, p95 = zip(*quantiles.rows, strict=True)
-    lines = [Line("p50, ms", "c1", p50), Line("p95, ms", "c0", p95)]
-    return Explorer(moments, [Panel(words("axis.response"), lines)])
+    moments = sorted({row[0] for row in quantiles.rows})
+    panels = []
+    for name in _names(quantiles):
+        at = {row[0]: row[2:] for row in quantiles.rows if row[1] == name}
+        p50, p95 = ([at.get(moment, (None, None))[k] for moment in moments] for k in (0, 1))
+        panels.append(
+            Panel(words("axis.response_of", name=name), [Line("p50, ms", "c1", p50), Line("p95, ms", "c0", p95)])
+        )
+    return Explorer(moments, panels)
+
+
+def _names(quantiles: Binned) -> list[str]:
+    """The endpoints that have most moments to show."""
+    moments = Counter(row[1] for row in quantiles.rows)
+    return [name for name, count in moments.most_common(MOST_LINES) if count > 1]
 
 
 def _quantiles(axes: Axes, quantiles: Binned) -> None:
-    for column, name in ((1, "p50"), (2, "p95")):
-        points = [(row[0] + quantiles.bin_s / 2, row[column]) for row in quantiles.rows]
+    names = _names(quantiles)
+    wanted = [(2, "p50", names[0]), (3, "p95", names[0])] if len(names) == 1 else [(2, f"p50 {n}", n) for n in names]
+    for column, name, endpoint in wanted:
+        points = [(row[0] + quantiles.bin_s / 2, row[column]) for row in quantiles.rows if row[1] == endpoint]
         shown = [(at, value if value is not None else float("nan")) for at, value in points]
         known = [(at, value) for at, value in points if value is not None]
         if len(known) < 2:

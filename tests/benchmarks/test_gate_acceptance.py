@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
+import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from benchmarks.gate.accepted import accept, in_force, path_beside
 from benchmarks.gate.document import exit_code, verdict_document
 from benchmarks.gate.judging import Verdict
 from measurements.errors import UsageError
+from measurements.rundir import RunDirectory
+from plimsoll.commands import gate as command
 from tests.benchmarks.virtual_duets import RULES, Virtual
 
 TODAY = date(2026, 3, 1)
@@ -40,6 +43,17 @@ def test_an_accepted_slowdown_warns_until_its_date_and_a_larger_one_fails_again(
     assert len(again["accepted"]) == len(new)
     assert document(0.25, in_force(path, TODAY))["verdict"] == "FAIL"
     assert in_force(path, date(2026, 7, 1)) == []
+
+
+def test_the_command_says_as_a_document_what_it_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = RunDirectory.create(tmp_path / "runs", "gate")
+    run.write_json("run.json", {"schema": 1, "contract_path": str(tmp_path / "service.toml")})
+    run.write_json("verdict.json", document(0.10))
+    until = (datetime.now(UTC).date() + timedelta(days=30)).isoformat()
+    command.accept(run.path, "a larger index", until, as_json=True)
+    made = json.loads(capsys.readouterr().out)
+    assert made["written"] == str(tmp_path / "service.accepted.toml")
+    assert {one["until"] for one in made["accepted"]} == {until}
 
 
 def test_only_a_slowdown_with_a_reason_and_an_end_can_be_accepted(tmp_path: Path) -> None:

@@ -108,5 +108,11 @@ def test_endpoints_without_a_backlog_do_not_dilute_what_is_worked_off():
     assert drained(EARLY, *WORKED_OFF, LEFT, *quick) == pytest.approx(9 / 1.8 * 4)  # an arrival in four asks
 
 
+def test_a_single_quick_request_on_its_way_is_no_backlog():
+    quick = [("search", 0, 10.0 + k / 1000, 10.05, Outcome.ok) for k in range(35)]
+    on_its_way = ("search", 0, 10.05, 10.12, Outcome.ok)
+    assert drained(EARLY, *WORKED_OFF, LEFT, *quick, on_its_way) == pytest.approx(9 / 1.8 * 4)
+
+
 def test_a_service_that_was_through_at_once_left_nothing_to_work_off():
     assert drained(("ask", 0, 1.0, 2.0, Outcome.ok), ("ask", 0, 2.1, 2.1, Outcome.rejected)) is None

@@ -9,7 +9,7 @@ import pytest
 from loadtests.arrivals import Process, Stage
 from measurements.errors import UsageError
 from plimsoll.placement import place
-from plimsoll.spec import Spec, checked, load_plan, pool_needed
+from plimsoll.spec import LONGEST_S, Spec, checked, load_plan, pool_needed, stretched
 from targets.contract import Contract
 from targets.contract_file import parse
 
@@ -142,3 +142,22 @@ def test_the_generator_has_cores_of_its_own_and_one_is_always_left_for_the_servi
 
 def test_nothing_is_pinned_when_the_service_runs_elsewhere() -> None:
     assert place(1, target_is_here=False, cores=[0, 1]).generator == []
+
+
+@pytest.mark.parametrize(("rate", "seconds"), [(200.0, 60.0), (29.0, 99.0), (2.0, LONGEST_S)])
+def test_a_breakpoint_without_a_length_lasts_until_its_middle_step_can_be_judged(rate: float, seconds: float) -> None:
+    halves = contract(
+        endpoint=[{"name": "ask", "path": "/a"}, {"name": "find", "path": "/f"}],
+        slo={"ask": {"p95_ms": 5000.0}, "find": {"p95_ms": 500.0}},
+    )
+    assert stretched(spec(contract=halves, shape="breakpoint", stretch=True), rate).duration_s == seconds
+
+
+def test_a_length_that_was_given_stays() -> None:
+    assert stretched(spec(shape="breakpoint", duration_s=60.0), 2.0).duration_s == 60.0
+
+
+def test_only_endpoints_with_a_limit_of_their_own_make_a_breakpoint_longer() -> None:
+    one_of_four = contract(slo={"generate": {"p95_ms": 5000.0}})
+    assert stretched(spec(contract=one_of_four, shape="breakpoint", stretch=True), 80.0).duration_s == 72.0
+    assert stretched(spec(shape="breakpoint", stretch=True), 80.0).duration_s == 60.0

@@ -76,6 +76,7 @@ def test_without_prices_growth_or_a_sized_option_the_paper_says_so(documents: Do
     refusal = {"field": "capacity_rps", "reason": "two stages are too few", "remedy": "x"}
     refused = decision.paper(changed(documents, scale_out=[], scale_up=[], refusals=[refusal]), EN)
     assert refused is not None and refused.ask == "Nothing is asked for yet: two stages are too few."
+    assert [c.outcome for c in refused.choices if c.kind != "do_nothing"] == [EN("option.same_reason")] * 2
 
 
 def test_an_invalid_run_asks_for_nothing(documents: Documents) -> None:

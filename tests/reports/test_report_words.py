@@ -11,7 +11,8 @@ import synthetic_run
 from measurements.rundir import RunDirectory
 from reports import quantities as q
 from reports import wording
-from reports.documents import read
+from reports.documents import Documents, read
+from reports.made import made
 from reports.markdown import escape, markdown
 from reports.terminal import MOST_LINES, summary_lines
 from reports.wording import LANGUAGES, Words
@@ -88,6 +89,33 @@ def test_many_reasons_still_leave_room_for_the_path(run: RunDirectory) -> None:
     assert len(lines) == MOST_LINES
     assert lines[-1].endswith("report.html")
     assert all(line.isprintable() for line in lines)
+
+
+def test_a_refused_plan_says_its_reason_once_and_what_to_do_next(run: RunDirectory) -> None:
+    found = read(run)
+    refusal = {"field": "capacity_rps", "reason": "3 requests are too few", "remedy": "plimsoll run x --duration 600"}
+    plan = {"refusals": [refusal], "evidence_grade": "C"}
+    text = "\n".join(summary_lines(found.summary, found.validity, plan, "report.html"))
+    assert text.count("3 requests are too few") == 1
+    assert "What would help: plimsoll run x --duration 600" in text
+
+
+def test_an_invalid_run_says_its_reason_and_no_advice(run: RunDirectory) -> None:
+    found = read(run)
+    checks = [{"check": "cpu", "state": "invalid", "sentence": "the generator was hot", "remedy": "give it a core"}]
+    refusal = {"field": "capacity_rps", "reason": "the run is INVALID: the generator was hot", "remedy": "again"}
+    lines = summary_lines(found.summary, {"valid": False, "checks": checks}, {"refusals": [refusal]}, "report.html")
+    assert "\n".join(lines).count("the generator was hot") == 2  # the headline, and beside its remedy
+    assert any(line.endswith("the generator was hot; give it a core") for line in lines)
+    assert not any(line.startswith("advice") for line in lines)
+
+
+def test_under_the_title_stand_address_start_and_length(run: RunDirectory) -> None:
+    found = read(run)
+    asked = found.run | {"run": "20261129T062002Z-shop-d38868", "base_urls": ["http://a:1", "http://b:2"]}
+    parts = made(Documents(**{**found.__dict__, "run": asked}))
+    assert parts[:2] == ["http://a:1 + 1", "2026-11-29 06:20:02 UTC"] and parts[2].endswith((" s", " min"))
+    assert made(Documents(**{**found.__dict__, "run": {}, "summary": {}})) == []
 
 
 def test_markdown_carries_the_same_verdict_and_no_markup_of_the_target(tmp_path: Path) -> None:
