@@ -72,7 +72,7 @@ def row(request: pytest.FixtureRequest) -> Callable[..., None]:
     """row(case, figure, truth, measured, error, holds): a line of the table; fails the test when it does not hold."""
 
     def add(case: str, figure: str, truth: float, measured: float, error: str, holds: bool) -> None:
-        rows = PROFILED if request.module.__name__.endswith("test_profiles") else ROWS
+        rows = PROFILED if request.module.__name__.endswith(("test_profiles", "test_control_groups")) else ROWS
         rows.append((case, figure, f"{truth:.2f}", f"{measured:.2f}", error, "holds" if holds else "FAILS"))
         assert holds, f"{case}, {figure}: truth {truth:.2f}, measured {measured:.2f} ({error})"
 
