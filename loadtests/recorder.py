@@ -47,6 +47,7 @@ class Recorder:
         self._full: deque[tuple[bytearray, int]] = deque()
         self._spare: list[bytearray] = []
         self._keeping: Iterator[None] | None = None
+        self.arrivals = 0  # in the journal: first rows, setup left out
         self.listeners: list[Callable[[np.ndarray], None]] = []
         self.when_full: Callable[[], None] = self.flush
         self.timings = TimingNotes(sidecar(run, "timings", worker).with_suffix(SUFFIX))
@@ -134,6 +135,7 @@ class Recorder:
             yield
             some = packed[first : first + WRITTEN_AT_ONCE]
             self._samples.append(sample.batch(some, self.worker, self.stages, self.endpoints))
+            self.arrivals += int(np.count_nonzero((some["seq"] >= 0) & (some["step"] == 0)))
         for listener in self.listeners:
             yield
             listener(packed)

@@ -147,10 +147,10 @@ class Runner:
             child.end()
         until_s = sum(stage.duration_s for stage in plan.stages) if account.stopped_s is None else account.stopped_s
         for child in self._children:
-            if child.account is None:
+            if said := _loss(child, plan):
+                account.given.pop(child.number, None)
                 rows, arrivals = write_lost(self._run, plan, child.number, until_s)
-                lost = {"worker": child.number, "rows": rows, "arrivals": arrivals, "said": child.last_words()}
-                account.lost.append(lost)
+                account.lost.append({"worker": child.number, "rows": rows, "arrivals": arrivals, "said": said})
         return account
 
     def close(self) -> None:
@@ -200,6 +200,17 @@ class Runner:
             child.account = message
         self.account.take(child.number, message, hooks)
         hooks.heard(child.number, message)
+
+
+def _loss(child: Child, plan: LoadPlan) -> str:
+    """What a load process says of arrivals that it left without a row; nothing where each has one. One that could not
+    write its rows has said so, and `recover` finishes the run when there is room again."""
+    ended = child.account
+    if ended is None:
+        return child.last_words()
+    if plan.loop != "open" or ended["fault"] or ended["recorded"] >= ended["given"]:
+        return ""
+    return f"{ended['given'] - ended['recorded']} of its requests ended without a row: {child.last_words()}"
 
 
 def _in_brief(news: dict[str, Any]) -> dict[str, Any]:

@@ -117,6 +117,7 @@ class Worker:
         return {
             "rows": recorder.rows,
             "given": pump.given if pump else clock.taken,
+            "recorded": recorder.arrivals,
             "own_faults": session.own_faults,
             "stale": session.stale,
             "users": load_.users,

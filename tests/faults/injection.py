@@ -61,7 +61,7 @@ class Ended:
 
 
 class Course:
-    """`plimsoll run WORDS` in `folder`. `before`: words in front of the command (`unshare`, `faketime`)."""
+    """`plimsoll run WORDS` in `folder`. `before`: words in front of the command (`unshare`)."""
 
     def __init__(
         self, folder: Path, *words: object, command: str = "run", before: Sequence[str] = (), out: Path | None = None,

@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -53,15 +54,13 @@ PORTS = """
 import subprocess, sys, threading
 sys.path[:0] = {paths!r}
 from servers import Scripted, answer
-
-from measurements.rundir import RunDirectory
 subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 open("/proc/sys/net/ipv4/ip_local_port_range", "w").write("50000 50012")
 with Scripted({{"/search": answer(after_s=0.6)}}) as server:
     contract = {contract!r}
     text = open(contract).read().replace("http://127.0.0.1:1", server.url)
     open(contract, "w").write(text)
-    sys.exit(subprocess.call([sys.executable, "-P", "-m", "plimsoll.cli", *sys.argv[1:]]))
+    sys.exit(subprocess.call(sys.argv[1:]))
 """
 
 
@@ -132,8 +131,8 @@ def test_a_disk_that_fills_up_by_what_we_write_ourselves(size: str, tmp_path: Pa
         ended = course.end()
         assert "Traceback" not in ended.err, ended.err
         assert ended.exit in (0, 2, 3), ended.err
-        if ended.exit == 0:
-            survived("disk full by our own files", ended, exit=0, asked=asked(server))
+        if not ended.err:  # there was room enough; a busy machine may spoil the times, which is another matter
+            survived("disk full by our own files", ended, exit={0, 3}, asked=asked(server))
             return
         assert "disk" in ended.err or "No space" in ended.err, ended.err
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
@@ -157,23 +156,32 @@ def test_out_of_memory_is_the_generators_fault(tmp_path: Path) -> None:
             lambda pid: limited(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + (2 << 20)),
         )
     survived("generator out of memory", ended, exit=3, asked=asked(server), lost_at_most=75)
+    assert ended.states["accounting"] == "ok"
+
+
+CLOCK = """
+import time
+real, real_ns = time.time, time.time_ns
+def off():
+    return int(open({clock!r}).read() or 0)
+time.time, time.time_ns = lambda: real() + off(), lambda: real_ns() + off() * 10**9
+"""
 
 
 @pytest.mark.prove
-@pytest.mark.skipif(shutil.which("faketime") is None, reason="needs faketime (Debian: apt-get install faketime)")
 @pytest.mark.parametrize("jump_s", [3_600, -3_600])
 def test_a_clock_that_jumps_makes_the_run_invalid_and_moves_no_row(jump_s: int, tmp_path: Path) -> None:
-    clock = tmp_path / "clock"
-    clock.write_text("+0")
-    fake = next(path for path in Path("/usr/lib").rglob("libfaketime.so.1"))
-    env = {"LD_PRELOAD": str(fake), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
-           "FAKETIME_DONT_FAKE_MONOTONIC": "1"}  # fmt: skip
+    """The wall clock of all our processes, as Python reads it; the machine's own stays (others live by it)."""
+    clock, place = tmp_path / "clock", tmp_path / "place"
+    clock.write_text("0")
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(CLOCK.format(clock=str(clock)), encoding="utf-8")
     with (
         Scripted({"/search": answer()}) as server,
-        Course(tmp_path, written(tmp_path, server.url), *LOAD, **env) as course,
+        Course(tmp_path, written(tmp_path, server.url), *LOAD, PYTHONPATH=f"{place}:{ROOT}") as course,
     ):
         course.wait_rows(10)
-        clock.write_text(f"{jump_s:+d}")
+        clock.write_text(str(jump_s))
         ended = course.end()
     survived("clock jumps by an hour", ended, exit=3, asked=asked(server))
     assert ended.states["clock"] == "invalid" and set(ended.summary["all"]["outcomes"]) == {"ok"}
@@ -196,9 +204,11 @@ def test_two_runs_into_one_directory_do_not_meet(tmp_path: Path) -> None:
 
 @pytest.mark.prove
 def test_recover_leaves_a_run_alone_that_is_going_on(tmp_path: Path) -> None:
-    with Scripted({"/search": answer()}) as server, Course(tmp_path, written(tmp_path, server.url), *LOAD) as course:
+    words = (*LOAD[:2], "--duration", 30.0)
+    with Scripted({"/search": answer()}) as server, Course(tmp_path, written(tmp_path, server.url), *words) as course:
         course.wait_rows(10)
         refused = recovered(course)
         assert refused.exit == 2 and "is still being measured" in refused.sentence
+        course.process.send_signal(signal.SIGINT)
         ended = course.end()
-    survived("recover while it is measured", ended, exit=0, asked=asked(server))
+    survived("recover while it is measured", ended, exit=130, asked=asked(server))

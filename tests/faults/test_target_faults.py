@@ -56,7 +56,8 @@ def test_a_service_that_hangs_is_timeouts_and_a_missed_slo(tmp_path: Path) -> No
 
 
 def test_a_service_that_restarts_is_errors_in_between_and_answers_again(tmp_path: Path) -> None:
-    with served(tmp_path) as service, Course(tmp_path, written(tmp_path, service.url), *LOAD) as course:
+    words = (*LOAD[:2], "--duration", 4.0)
+    with served(tmp_path) as service, Course(tmp_path, written(tmp_path, service.url), *words) as course:
         ended = during(course, (0.0, service.kill), (0.4, service.start))
         assert ended.run is not None
         rows = ended.run.table("samples", ["intended_ns", "outcome"]).to_pandas().sort_values("intended_ns")

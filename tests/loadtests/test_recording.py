@@ -14,6 +14,7 @@ from loadtests.evidence import Evidence
 from loadtests.live import LiveView
 from loadtests.plan import LoadPlan
 from loadtests.recorder import CAPACITY, MAX_NAMES, Recorder
+from loadtests.runner import Hooks, Runner
 from measurements.redaction import Redactor
 from measurements.rundir import RunDirectory
 from measurements.sample import NULL, Outcome
@@ -119,6 +120,42 @@ def test_what_a_dead_worker_still_owed_becomes_a_row_each_and_what_it_had_writte
     assert {row["worker"] for row in gone} == {1} and {row["sent_ns"] for row in gone} == {None}
     assert {row["stage"] for row in gone} == {"step-01", "step-02"}
     made.close()
+
+
+class Ended:
+    """A load process that has ended and left `recorded` of `given` arrivals with a row."""
+
+    number, pid = 0, 0
+
+    def __init__(self, given: int, recorded: int, fault: str = "") -> None:
+        self.account = {"given": given, "recorded": recorded, "fault": fault}
+
+    def tell(self, **_: object) -> None: ...
+    def end(self) -> None: ...
+    def last_words(self) -> str:
+        return "MemoryError"
+
+
+@pytest.mark.parametrize(("fault", "lost"), [("", 3), ("no space left", 0)])
+def test_what_a_load_process_forgot_becomes_a_row_each_unless_it_could_not_write(
+    fault: str, lost: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = recorder(tmp_path)
+    chosen, run = plan(), run_of(made)
+    seq = stripe(chosen, 0, 4.0)[0].tolist()
+    for number in seq[:-3]:
+        write(made, number)
+    write(made, seq[0], step=1)
+    write(made, -1)
+    made.close()
+    runner = Runner(chosen, run)
+    runner._children.append(Ended(len(seq), made.arrivals, fault))  # type: ignore[arg-type]
+    monkeypatch.setattr(runner, "_attend", lambda hooks: None)
+    account = runner.run(Hooks())
+    assert [(one["rows"], one["arrivals"]) for one in account.lost] == ([(3, len(seq))] if lost else [])
+    assert run.table("samples", ["outcome"])["outcome"].to_pylist().count("lost") == lost
+    if lost:
+        assert account.lost[0]["said"] == "3 of its requests ended without a row: MemoryError"
 
 
 def test_a_worker_that_died_before_its_first_flush_loses_all_that_was_due(tmp_path: Path) -> None:

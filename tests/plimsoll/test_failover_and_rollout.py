@@ -58,7 +58,7 @@ def test_a_killed_replica_costs_what_was_on_its_way_there_and_the_balancer_carri
     assert [step["what"] for step in found["steps"]] == ["killed", "started"]
     assert found["killed_s"] == pytest.approx(3.0, abs=0.3)
     assert 1 <= found["failed"] <= 15  # 40/s for 0.15 s, half of them there
-    assert found["time_to_recover_s"]["high"] < 6  # nginx leaves a replica that failed alone for 5 s
+    assert found["time_to_recover_s"]["high"] < 1.5  # what was on its way; new requests go to the other at once
     assert found["outage_equivalent_s"] == pytest.approx(found["failed"] / 40, rel=0.2)
     assert summary["stages"][2]["endpoints"]["ask"]["error_rate"] == 0
     page = (RunDirectory.open(tmp_path / "runs" / "latest").path / "report.html").read_text()
@@ -100,7 +100,7 @@ def test_a_rollout_loses_no_request(
         "state": "met",
         "sure": True,
     } in summary["slo"]
-    assert done.code in (0, 3), summary["reasons"]  # 3: a busy machine spoils its times, which is another matter
+    assert done.code == (0 if summary["valid"] else 3), summary["reasons"]  # a busy machine may spoil its times
 
 
 @pytest.mark.prove
@@ -113,7 +113,7 @@ def test_a_rollout_whose_balancer_never_switched_loses_requests_and_fails(
     made = contract(tmp_path, strategy="blue-green")
     done = said(capsys, "run", made, "--shape", "rollout", "--duration", 6, *LOAD)
     summary = json.loads(done.out)
-    assert summary["rollout"]["lost"] > 20 and done.code in (1, 3)  # 3: a busy machine spoils its times
+    assert summary["rollout"]["lost"] > 20 and done.code == (1 if summary["valid"] else 3)
     assert [finding["state"] for finding in summary["slo"] if finding["metric"] == "rollout_lost"] == ["missed"]
 
 

@@ -77,8 +77,8 @@ class Lab:
         self.joined: dict[str, subprocess.Popen[str]] = {}
 
     def alone(self) -> dict[str, Any]:
-        """The same load by one process on the master's machine."""
-        done = self.network.start("master", self._run("--out", self.folder / "alone"), self.folder)
+        """The same load by one process, on a host whose wire is as good as the others'."""
+        done = self.network.start(self.hosts[0], self._run("--out", self.folder / "alone"), self.folder)
         out, err = done.communicate(timeout=120)
         assert out, err
         return dict(json.loads(out))
@@ -128,6 +128,9 @@ def line(situation: str, expected: str, code: int, run: RunDirectory, folder: Pa
     if checks["accounting"] != "ok" or max(arrivals.values()) > 1 or len(arrivals) != max(arrivals) + 1:
         note = f"WRONG: a gap without a row, or an arrival twice ({checks['accounting']})"
     lost = sum(row["outcome"] == "lost" for row in rows)
+    if code == 3:
+        why = [reason["check"] for reason in run.read_json("summary.json")["reasons"]]
+        note = "; ".join(filter(None, [note, f"because of {', '.join(why)}"]))
     verdict = {0: "valid", 3: "INVALID"}.get(code, f"exit {code}")
     return Line(situation, max(arrivals) + 1, len(rows), lost, verdict, expected, left(folder), note)
 
