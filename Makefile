@@ -75,7 +75,7 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set planted_delay_ms=0' \
 	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'
 
-prove-hosts: setup ## a master and three hosts in network namespaces: same figures as one process, faults (root, 6 minutes)
+prove-hosts: setup ## a master and three hosts in network namespaces: same figures as one process, faults (root, 12 minutes)
 	@$(BIN)/python -m tests.prove.hosts --write docs/distributed.md
 	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts.py tests/plimsoll/test_failover_and_rollout.py
 

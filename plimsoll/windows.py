@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 
-from measurements.rundir import RunDirectory
+from measurements.rundir import RunDirectory, read_parquet
 from measurements.sample import NEVER_SENT
 from plimsoll.told import FILE as TIMING
 from profiles.usage import cpu_rises
@@ -48,7 +47,7 @@ def of(directory: RunDirectory, stages: list[Stage]) -> Windows | None:
         for what, sums in counted.items():
             total = np.concatenate([[0.0], np.cumsum(mine[what].fillna(0).to_numpy()[order])])
             sums[:, k] = total[last] - total[first]
-    used = cpu_rises(pq.read_table(directory.path / "resources.parquet"), starts, ends)
+    used = cpu_rises(read_parquet(directory.path / "resources.parquet"), starts, ends)
     named = {"cpu_s": used.pop("target", None), **{f"{role}_cpu_s": values for role, values in used.items()}}
     return Windows(
         LENGTH_S, endpoints, numbers, work, done, {k: v for k, v in named.items() if v is not None},
@@ -67,7 +66,7 @@ def _rows(directory: RunDirectory) -> pd.DataFrame:
     )
     if not directory.has(TIMING):
         return rows
-    parts = pq.read_table(directory.path / TIMING).to_pandas()
+    parts = read_parquet(directory.path / TIMING).to_pandas()
     upstream = parts[parts["name"].astype(str) == "upstream"].groupby(KEY, as_index=False)["ms"].sum()
     return rows.merge(upstream.assign(upstream_s=upstream["ms"] / 1000)[[*KEY, "upstream_s"]], on=KEY, how="left")
 

@@ -100,10 +100,10 @@ def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, A
 
 
 def _plan(document: dict[str, Any], stages: list[Stage]) -> LoadPlan:
+    """As much of it as says when each load process's arrivals were due."""
     schedule = document["schedule"]
     kind = schedule["process"].split(":")[0]
     return LoadPlan(
-        run=document["run"], base_urls=document["base_urls"], addresses=document["addresses"], stages=stages,
-        process=Process(kind, schedule["cv"]), seed=document["seed"], nonce=document["nonce"], loop=schedule["loop"],
-        users=schedule["users"], workers=schedule["workers"],
+        run=document["run"], base_urls=[], addresses=[], stages=stages, process=Process(kind, schedule["cv"]),
+        seed=document["seed"], nonce="", loop=schedule["loop"], users=schedule["users"], workers=schedule["workers"],
     )  # fmt: skip

@@ -137,7 +137,6 @@ def test_a_killed_host_is_counted_to_the_last_arrival_and_makes_the_run_invalid(
 
 
 @pytest.mark.prove
-@pytest.mark.prove
 def test_with_allow_degraded_a_lost_host_leaves_a_marked_gap_in_a_valid_run(server: Scripted, tmp_path: Path) -> None:
     group = Group(tmp_path, server.url, 2, "--rate", 60, "--duration", 6, "--seed", 7, "--allow-degraded")
     try:
@@ -152,7 +151,6 @@ def test_with_allow_degraded_a_lost_host_leaves_a_marked_gap_in_a_valid_run(serv
     assert summary["all"]["outcomes"]["lost"] == sum(row["outcome"] == "lost" for row in rows(run)) > 10
 
 
-@pytest.mark.prove
 @pytest.mark.prove
 def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scripted, tmp_path: Path) -> None:
     from plimsoll.joining import join
@@ -193,7 +191,6 @@ def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scr
     assert summary["all"]["outcomes"]["ok"] >= part.rows - 5
 
 
-@pytest.mark.prove
 @pytest.mark.prove
 def test_strangers_wrong_tokens_and_noise_neither_get_in_nor_break_the_run(server: Scripted, tmp_path: Path) -> None:
     group = Group(tmp_path, server.url, 1, "--rate", 30, "--duration", 5, "--seed", 1)

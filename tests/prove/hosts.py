@@ -129,9 +129,15 @@ def line(situation: str, expected: str, code: int, run: RunDirectory, folder: Pa
         note = f"WRONG: a gap without a row, or an arrival twice ({checks['accounting']})"
     lost = sum(row["outcome"] == "lost" for row in rows)
     if code == 3:
-        why = [reason["check"] for reason in run.read_json("summary.json")["reasons"]]
+        why = [reason["check"] for reason in run.read_json("summary.json")["reasons"] if reason["state"] == "invalid"]
         note = "; ".join(filter(None, [note, f"because of {', '.join(why)}"]))
-    verdict = {0: "valid", 3: "INVALID"}.get(code, f"exit {code}")
+    summary = run.read_json("summary.json")
+    verdict = "valid" if summary["valid"] else "INVALID"
+    due = 3 if not summary["valid"] else int(any(slo["state"] == "missed" for slo in summary["slo"]))
+    if code != due:
+        note = f"WRONG: exit {code}, not {due}"
+    elif code == 1:
+        note = "exit 1: what was lost counts as failed, which is more than 5 %"
     return Line(situation, max(arrivals) + 1, len(rows), lost, verdict, expected, left(folder), note)
 
 
