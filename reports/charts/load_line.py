@@ -13,6 +13,7 @@ from reports.stages import limit_of, of_endpoint, state_of, within_slo
 from reports.wording import Words
 
 MOST_PANELS = 3
+CROWDED, FITS = 4, 24  # panels side by side; characters of a name above one of them
 FARTHEST = 2.0  # demand beyond so many times what was driven is told, not drawn
 
 
@@ -35,7 +36,7 @@ def load_line(
         panels = len(shown) + 1
         grid = figure.subplots(*((panels, 1) if narrow else (1, panels)), squeeze=False).ravel()
         for axes, name in zip(grid, shown, strict=False):
-            _latency(axes, stages, name, slo, words)
+            _latency(axes, stages, name, slo, panels, words)
             ticks.level_axis(axes, 5, max([served, end, *demands.values()]))
             _capacity_band(axes, capacity, words, labelled=False)
             _demand_lines(axes, demands, words, labelled=axes is grid[0])
@@ -96,7 +97,16 @@ def _demand_lines(axes: Axes, demands: dict[str, float], words: Words, labelled:
                           textcoords="offset points", va="top", ha="left" if rate < middle else "right")  # fmt: skip
 
 
-def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], words: Words) -> None:
+def _headed(name: str, panels: int, words: Words) -> str:
+    """Beside three others a panel has no room for more than the name."""
+    return (
+        words("axis.response_of", name=name) if panels < CROWDED else name if len(name) <= FITS else f"{name[:FITS]}…"
+    )
+
+
+def _latency(
+    axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], panels: int, words: Words
+) -> None:
     points = [(stage, *found) for stage in stages if (found := _p95(stage, name))]
     medians = [
         (rate, value)
@@ -121,7 +131,7 @@ def _latency(axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Do
         _point(axes, (rate, value), tip, missed, exact)
     limit = limit_of(slo, name, "p95_ms")
     ticks.log_times(axes, *ticks.bounds(seen + ([limit] if limit else [])))
-    canvas.plain_axes(axes, words("axis.throughput"), words("axis.response_of", name=name))
+    canvas.plain_axes(axes, words("axis.throughput"), _headed(name, panels, words))
     if limit:
         axes.axhline(limit, color=canvas.WARN, linewidth=1.5, linestyle=(0, (5, 3)))
         text = words("mark.slo", limit=q.limit_ms(limit))
