@@ -70,7 +70,7 @@ report: setup ## write report.html of the newest run again
 ENDPOINT ?= search
 PLANT ?= planted_delay_ms=0
 BUDGET ?= 180
-gate: setup ## compare two versions of the embedded service (PLANT=planted_delay_ms=3 shows a FAIL)
+gate: setup ## compare two versions of the embedded service (PLANT=planted_delay_ms=10 shows a FAIL)
 	@$(BIN)/plimsoll gate targets/kakao.toml --endpoint $(ENDPOINT) --budget $(BUDGET) \
 	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set planted_delay_ms=0' \
 	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'

@@ -13,7 +13,7 @@ from plimsoll.line.words import Json, Lang, Out, Quiet, app, examples
 @app.command(
     epilog=examples(
         "plimsoll gate targets/kakao.toml --endpoint search --baseline-start 'plimsoll serve kakao --port {port}' "
-        "--candidate-start 'plimsoll serve kakao --port {port} --set planted_delay_ms=3'",
+        "--candidate-start 'plimsoll serve kakao --port {port} --set planted_delay_ms=10'",
         "plimsoll gate accept runs/latest --reason 'a larger index, agreed on' --until 2027-06-30",
     )
 )
