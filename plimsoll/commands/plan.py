@@ -30,7 +30,6 @@ def plan(run_dirs: list[Path], wish: Wish, out: Path | None, lang: str, as_json:
         )
         cost = planning.money_line(made.document)
         said += [f"Money: {cost}"] if cost else []
-        print(
-            "\n".join([*said, *planning.lines(made), f"Plan: {written}; try it with: plimsoll verify {written.parent}"])
-        )
+        then = "" if made.only_refusals else f"; try it with: plimsoll verify {written.parent}"
+        print("\n".join([*said, *planning.lines(made), f"Plan: {written}{then}"]))
     raise SystemExit(int(Exit.INVALID if made.only_refusals else Exit.OK))
