@@ -48,6 +48,8 @@ class Deployment:
     bottleneck: str
     demand_rps: float
     line_rps: float | None
+    max_unavailable: int
+    max_surge: int
     sentence: str
     front: Front | None = None
     larger: Mapping[str, Any] | None = None
@@ -86,6 +88,8 @@ def of(plan: Mapping[str, Any], run: RunDocuments) -> Deployment | Refusal:
     memory = int(resources.get("memory_mib") or _measured_memory(plan))
     cores = float(resources.get("cpu") or run.workers)
     limits = run.section("limits")
+    rollout = (target.get("control") or {}).get("rollout") or {}
+    rolls = rollout if rollout.get("strategy") == "rolling" else {}
     return Deployment(
         name=re.sub(r"[^a-z0-9]+", "-", str(target.get("name") or "service").lower()).strip("-")[:40] or "service",
         port=_port(target),
@@ -102,6 +106,8 @@ def of(plan: Mapping[str, Any], run: RunDocuments) -> Deployment | Refusal:
         bottleneck=str((plan.get("bottleneck") or {}).get("kind") or "unidentified"),
         demand_rps=float(option["demand_rps"]),
         line_rps=(plan.get("capacity_rps") or {}).get("low") or plan.get("capacity_at_least_rps"),
+        max_unavailable=int(rolls.get("max_unavailable", 0)),
+        max_surge=int(rolls.get("max_surge", 1)),
         sentence=" ".join(str(plan.get("sentence") or "").split()),
         front=_front(limits.get("front")),
         larger=_larger(larger, memory),

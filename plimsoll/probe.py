@@ -26,7 +26,7 @@ from plimsoll.spec import Spec, load_plan
 
 FIRST_RPS, GROWTH, STEPS, STEP_S = 2.0, 1.5, 22, 1.5
 ABOVE = 2.0
-BEHIND = 64  # requests in flight: far more than a service in balance holds at these rates
+BEHIND = 64  # requests in flight beyond the places that are stated: far more than a service in balance holds
 ENOUGH = 20
 WORK_OFF_S = 12.0
 FEWER = 4  # times fewer open requests than the most crowded endpoint has: no backlog
@@ -59,8 +59,8 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
         spec, users=None, rate_rps=FIRST_RPS, shape="load", warmup_s=0.0, workers=1, process=Process("constant")
     )
     plan = load_plan(asked, run.identity, urls, placement.generator, FIRST_RPS)
-    plan = replace(plan, stages=steps, drain_s=WORK_OFF_S, drain_stopped_s=WORK_OFF_S, pool_cap=4 * BEHIND)
-    seen = _Seen()
+    plan = replace(plan, stages=steps, drain_s=WORK_OFF_S, drain_stopped_s=WORK_OFF_S, pool_cap=4 * behind(spec))
+    seen = _Seen(behind(spec))
     runner = Runner(plan, run)
     try:
         runner.prepare()
@@ -83,6 +83,13 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
     aim = reached if drained is None else min(reached, max(FIRST_RPS, ABOVE * drained))
     why = seen.why or "the highest step was carried"
     return Probe(_two_digits(aim), why, seen.at_s, seen.ok, reached, drained)
+
+
+def behind(spec: Spec) -> int:
+    """So many requests in flight are a backlog. What the contract's queues serve at a time is none yet: an engine of 256
+    places holds 256 streams in balance."""
+    queues = spec.contract.limits.queue.values() if spec.contract else ()
+    return BEHIND + max((queue.max_concurrent for queue in queues), default=0)
 
 
 def _drained(run: RunDirectory) -> float | None:
@@ -125,7 +132,8 @@ def _backed_up(endpoint: np.ndarray) -> np.ndarray:
 class _Seen:
     """What the probe's progress says so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
         self.at_s = 0.0
         self.ok = self.answered = self._refused = self._ended = 0
         self.why = ""
@@ -144,7 +152,7 @@ class _Seen:
         self.answered = ended - sum(
             outcomes.get(name, 0) for name in ("timeout", "connect_error", "dropped", "abandoned")
         )
-        if news["in_flight"] >= BEHIND:
+        if news["in_flight"] >= self._behind:
             self.why = f"{news['in_flight']} requests were in flight"
         elif ended >= ENOUGH and failed_now > 0.5 * max(ended_now, 1):
             self.why = f"{failed_now} of the last {ended_now} requests failed or were refused"

@@ -94,6 +94,24 @@ def test_replicas_sizes_probes_and_timeouts_are_those_of_plan_and_contract(
     assert budget["spec"]["maxUnavailable"] == 1 and service["spec"]["ports"][0]["targetPort"] == 8000
 
 
+def test_replicas_are_replaced_as_the_contract_rolls_them_out_else_without_losing_one(
+    measured: RunDocuments, files: dict[str, str]
+) -> None:
+    assert rolling(files["kubernetes.yaml"]) == {"maxUnavailable": 0, "maxSurge": 1}
+    stated = {"rollout": {"strategy": "rolling", "max_unavailable": 1, "max_surge": 2}}
+    contract = {**measured.contract, "target": {**measured.contract["target"], "control": stated}}
+    stating = replace(measured, run={**measured.run, "contract": contract})
+    found = deployment.of(make_plan([stating], 120).as_json(), stating)
+    assert isinstance(found, Deployment)
+    text = manifests.render(found, alert_rules.metric_names(stating))["kubernetes.yaml"]
+    assert rolling(text) == {"maxUnavailable": 1, "maxSurge": 2} and "as the contract rolls it out" in text
+
+
+def rolling(text: str) -> dict[str, int]:
+    found: dict[str, int] = next(iter(yaml.safe_load_all(text)))["spec"]["strategy"]["rollingUpdate"]
+    return found
+
+
 def test_compose_names_every_replica_and_the_balancer_knows_them_all(
     deployed: Deployment, files: dict[str, str]
 ) -> None:

@@ -116,3 +116,11 @@ def test_a_single_quick_request_on_its_way_is_no_backlog():
 
 def test_a_service_that_was_through_at_once_left_nothing_to_work_off():
     assert drained(("ask", 0, 1.0, 2.0, Outcome.ok), ("ask", 0, 2.1, 2.1, Outcome.rejected)) is None
+
+
+def test_places_that_the_contract_states_are_no_backlog_when_they_are_taken(tmp_path: Path):
+    engine = {"max_concurrent": 256, "max_queue_size": 1024, "timeout_s": 60}
+    document = {"target": {"name": "t", "base_url": "http://127.0.0.1:1"}, "endpoint": [{"name": "ask", "path": "/"}]}
+    stated = parse(document | {"limits": {"queue": {"ask": engine}}}, tmp_path / "contract")
+    assert probe.behind(Spec(contract=stated)) == 256 + probe.BEHIND
+    assert probe.behind(Spec(contract=parse(document, tmp_path / "contract"))) == probe.BEHIND
