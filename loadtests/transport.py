@@ -7,6 +7,7 @@ chains the next request from it: one transport for both. The clock is read once 
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Callable
 from time import monotonic_ns as now
@@ -222,6 +223,9 @@ class Connection:
                 return
             except OSError as error:
                 self._broken(error)
+                return
+            except MemoryError:
+                self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
                 return
             self.read_ns = at = now()
             if not data:
