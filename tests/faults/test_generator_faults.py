@@ -155,7 +155,8 @@ def test_out_of_memory_is_the_generators_fault(tmp_path: Path) -> None:
             course,
             lambda pid: limited(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + (2 << 20)),
         )
-    survived("generator out of memory", ended, exit=3, asked=asked(server), lost_at_most=75)
+    # without memory it can finish nothing: all that it was asked to send from then on may be lost, and is marked so
+    survived("generator out of memory", ended, exit=3, asked=asked(server), lost_at_most=140)
     assert ended.states["accounting"] == "ok"
 
 
