@@ -145,10 +145,10 @@ def test_a_disk_that_fills_up_by_what_we_write_ourselves(size: str, tmp_path: Pa
 
 @pytest.mark.prove
 def test_out_of_memory_is_the_generators_fault(tmp_path: Path) -> None:
-    """The load process may have no more address space than it has; answers of 8 MiB that are looked into want more."""
+    """The load process may have no more address space than it has; answers of 24 MiB that are looked into want more."""
     expect = '\nexpect = { contains = "x" }\n'
     with (
-        Scripted({"/search": answer(body=b"x" * (8 << 20), after_s=0.1)}) as server,
+        Scripted({"/search": answer(body=b"x" * (24 << 20), after_s=0.1)}) as server,
         Course(tmp_path, written(tmp_path, server.url, more=expect), *LOAD) as course,
     ):
         ended = after_first_rows(
