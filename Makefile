@@ -54,8 +54,8 @@ prove-capacity: setup ## planted bottlenecks, and plans against what is then mea
 	@$(BIN)/python -m pytest -q -m prove tests/prove/test_bottlenecks.py --write-accuracy docs/accuracy.md
 	@$(BIN)/python -m tests.prove.predictions all --write
 
-prove-faults: setup ## put each fault into real runs and hostile answers before them; writes the table of docs/reliability.md
-	@$(BIN)/python -m pytest -q -m 'prove or not prove' tests/faults tests/hostile tests/loadtests/test_run_hostile_servers.py --write-faults docs/reliability.md $(FAULTS)
+prove-faults: setup ## put each fault into real runs and hostile answers before them; writes the table of docs/reliability.md and SECURITY.md
+	@$(BIN)/python -m pytest -q -m 'prove or not prove' tests/faults tests/hostile tests/loadtests/test_run_hostile_servers.py --write-faults docs/reliability.md --write-faults SECURITY.md $(FAULTS)
 
 soak: setup ## an hour at 500 arrivals a second: does memory stay flat (SOAK='--seconds 600')
 	@$(BIN)/python -P -m benchmarks.soak $(SOAK)

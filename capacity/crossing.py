@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 from scipy.optimize import isotonic_regression
-from scipy.stats import beta
 
 from capacity.documents import Stage
 from measurements import slo
+from measurements.distributions import share_bounds
 
 Metric = tuple[str, str]
 Side = Literal["lower", "mid", "upper"]
@@ -78,9 +78,9 @@ def _ratio(finding: Mapping[str, Any], entry: Mapping[str, Any], side: Side) -> 
 def _share(failed: int, count: int, side: Side) -> float:
     """The share that failed, or an end of its 90 % interval (Clopper and Pearson 1934)."""
     if side == "lower":
-        return float(beta.ppf(0.05, failed, count - failed + 1)) if failed else 0.0
+        return share_bounds(failed, count, 0.05)[0]
     if side == "upper":
-        return float(beta.ppf(0.95, failed + 1, count - failed)) if failed < count else 1.0
+        return share_bounds(failed, count, 0.05)[1]
     return max(failed, 0.5) / count
 
 

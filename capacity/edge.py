@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from scipy import stats
-
 from capacity.crossing import crossing, span
 from capacity.documents import CONFIDENCE, RunDocuments, Stage, between
 from capacity.figures import figure
 from measurements import slo
+from measurements.distributions import binomial_above
 from measurements.interval import Interval, Refusal
 
 Verdict = Literal["pass", "miss", "unclear"]
@@ -81,7 +80,7 @@ def _surely_missed(finding: Mapping[str, Any], stage: Stage) -> bool:
         return bool(finding["sure"])
     entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints[finding["endpoint"]]
     failed = entry["count"] - entry["ok"]
-    return float(stats.binom.sf(failed - 1, entry["count"], finding["limit"])) <= 1 - SURE
+    return binomial_above(failed - 1, entry["count"], finding["limit"]) <= 1 - SURE
 
 
 def _nothing_over(finding: Mapping[str, Any], stages: Sequence[Stage]) -> bool:

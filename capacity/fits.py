@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from capacity.documents import CONFIDENCE, between
+from measurements.distributions import student_quantile
 from measurements.interval import Interval
 
 
@@ -55,7 +55,7 @@ def _solve(columns: np.ndarray, target: np.ndarray, confidence: float) -> list[I
     estimate, *_ = np.linalg.lstsq(columns, target, rcond=None)
     residual = target - columns @ estimate
     covariance = np.linalg.inv(columns.T @ columns) * float(residual @ residual) / spare
-    half = stats.t.ppf((1 + confidence) / 2, spare) * np.sqrt(np.diag(covariance))
+    half = student_quantile((1 + confidence) / 2, spare) * np.sqrt(np.diag(covariance))
     return [between(m - h, m, m + h, confidence) for m, h in zip(estimate.tolist(), half.tolist(), strict=True)]
 
 
@@ -65,5 +65,5 @@ def mean(values: list[float], floor_share: float = 0.0, confidence: float = CONF
     half = floor_share * abs(middle)
     if len(values) > 1:
         error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-        half = max(half, float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * error)
+        half = max(half, student_quantile((1 + confidence) / 2, len(values) - 1) * error)
     return between(middle - half, middle, middle + half, confidence)

@@ -10,9 +10,9 @@ from math import ceil, log
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from capacity.documents import between
+from measurements.distributions import share_bounds
 from measurements.errors import FormatError
 from measurements.interval import Interval
 
@@ -76,8 +76,7 @@ def score(entries: Sequence[Entry]) -> dict[str, Any]:
     if n < ENOUGH:
         return {"entries": n, "verdict": "no track record yet", "needed": ENOUGH - n}
     held = sum(entry.within for entry in entries)
-    low = float(beta.ppf(0.025, held, n - held + 1)) if held else 0.0
-    high = float(beta.ppf(0.975, held + 1, n - held)) if held < n else 1.0
+    low, high = share_bounds(held, n, 0.025)
     ratios = [entry.measured / entry.predicted.mid for entry in entries]
     return {
         "entries": n,

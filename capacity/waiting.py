@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from scipy import stats
-
 from capacity import declared
 from capacity.documents import Stage
 from capacity.facts import Facts
@@ -18,6 +16,7 @@ from capacity.figures import figure
 from capacity.fits import line
 from capacity.queueing import erlang_b
 from capacity.sign import AT_LIMIT, Sign
+from measurements.distributions import binomial_log_probability
 
 STARVED = 0.2  # s per s that an engine waited for a core
 UPSTREAM = re.compile(r"upstream|llm|openai|anthropic|completion", re.IGNORECASE)
@@ -56,7 +55,7 @@ def blocked(facts: Facts) -> Sign | None:
 def _likelihood(stages: Sequence[Stage], refused: Sequence[float]) -> float:
     """Log-likelihood of the refusals seen, for a share refused per stage (at least 0.5 %: nothing is that exact)."""
     return sum(
-        float(stats.binom.logpmf(stage.outcome("rejected"), stage.count, min(max(share, 0.005), 0.995)))
+        binomial_log_probability(stage.outcome("rejected"), stage.count, min(max(share, 0.005), 0.995))
         for stage, share in zip(stages, refused, strict=True)
     )
 

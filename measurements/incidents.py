@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
-from scipy.stats import binom
 
+from measurements.distributions import binomial_quantile
 from measurements.rundir import RunDirectory
 from measurements.sample import OUTCOMES, Outcome
 
@@ -152,7 +152,7 @@ def _recovery(found: Rows, before: float, killed_s: float) -> dict[str, float | 
     for number in numbers:
         mine = window == number
         n = int(mine.sum())
-        by_chance = float(binom.ppf(1 - BY_CHANCE / len(numbers), n, before)) if before else 0.0
+        by_chance = binomial_quantile(1 - BY_CHANCE / len(numbers), n, before)
         if bad[mine].sum() > max((1 - AVAILABILITY) * n, by_chance):
             last = int(number)
     if last is None:

@@ -11,7 +11,8 @@ from functools import cache
 from math import ceil, log
 
 import numpy as np
-from scipy.stats import binom, chi2
+
+from measurements.distributions import binomial_quantile, chi_square_quantile
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
 TAIL = 0.025
@@ -27,8 +28,8 @@ def ranks(n: int, p: float) -> tuple[int, int] | None:
     """1-based ranks (l, u) whose order statistics hold q_p with at least 95 %; None where u would pass n."""
     if n < needed(p):
         return None
-    lower = int(binom.ppf(TAIL, n, p))
-    upper = int(binom.ppf(1 - TAIL, n, p)) + 1
+    lower = binomial_quantile(TAIL, n, p)
+    upper = binomial_quantile(1 - TAIL, n, p) + 1
     return (lower, upper) if lower >= 1 and upper <= n else None
 
 
@@ -54,7 +55,7 @@ def inflation(ordered_in_time: np.ndarray, value: float, p: float) -> float:
 
 @cache
 def _critical(degrees_of_freedom: int) -> float:
-    return float(chi2.ppf(0.975, degrees_of_freedom))
+    return chi_square_quantile(0.975, degrees_of_freedom)
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _quantile(values: np.ndarray, ranked: np.ndarray, p: float, rate_per_s: floa
         return Quantile(value, effective, method, (float(low), float(high)))
     at_least = at_most = None
     if n >= 1 / (1 - p):  # below that the quantile lies outside what n samples can show
-        rank = int(binom.ppf(ONE_SIDED, effective, p))
+        rank = binomial_quantile(ONE_SIDED, effective, p)
         at_least = float(ranked[_scale(rank, effective, n) - 1]) if rank >= 1 else None
         at_most = float(ranked[-1]) if p**effective <= ONE_SIDED else None
     return Quantile(None, effective, method, None, at_least, at_most, _why_null(p, n, effective, excess, rate_per_s))

@@ -115,6 +115,7 @@ def finish(
     )
     found = exit_code(summary, verdict, spec.shape, interrupted, account.target_died)
     close(run, document, summary, verdict, found, account)
+    looking.forget()
     return Run(run, document, summary, verdict, found)
 
 
@@ -155,7 +156,10 @@ def _looked(
     if spec.contract is not None:
         started = spec.replicas if spec.start else max(1, len(spec.contract.target.base_urls))
         workers = spec.service_workers or spec.contract.resources.workers
-        facts = policy.Run(spec.contract, summary["stages"], looking.asked, found["health"], table, started, workers)
+        replaced = spec.shape in ("failover", "rollout")
+        facts = policy.Run(
+            spec.contract, summary["stages"], looking.asked, found["health"], table, started, workers, replaced
+        )
         found |= policy.findings(run, facts)
     return found
 

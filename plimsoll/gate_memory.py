@@ -68,7 +68,8 @@ def _window(contract: Contract, pair: Pair, agents: Any, rate_rps: float) -> dic
     ended_s = time.monotonic()
     agents.enter("end")
     inside = sum(begun_s <= at_s <= ended_s for at_s in window.done_s)
-    told = allocations.summarise(agents.folder, window.sent, inside)["per_request"]
+    seen = allocations.Window(begun_s, ended_s, inside)
+    told = allocations.summarise(agents.folder, window.sent, seen)["per_request"]
     return {key: float(told[key]) for key in ("kib", "allocations")} if told else None
 
 

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from loadtests.hosts import address
@@ -25,7 +26,7 @@ from plimsoll.incidents import Incident
 from plimsoll.placement import Placement, place
 from plimsoll.run_document import first_document
 from plimsoll.spec import Spec, checked, load_plan, stretched
-from plimsoll.watch import Watch
+from plimsoll.watch import FOLDER, Watch
 from profiles.ports import of_service
 from profiles.spans import SpanReceiver
 from targets.balancer import Balancer
@@ -86,7 +87,7 @@ def measure(spec: Spec, watcher: Watcher | None = None, before: Callable[[RunDir
         looking = (
             DuetWatch(spec.contract, spec.pair, plan.stages)
             if spec.pair is not None and spec.contract is not None
-            else r.watch(r.spans, overload=spec.shape in FINDING)
+            else r.watch(r.spans, overload=spec.shape in FINDING, folder=r.run.path / FOLDER)
         )
         incident = None
         if r.deployment is not None and r.balancer is not None:
@@ -125,8 +126,9 @@ class Ready:
     asked: list[Asked]
     spans: SpanReceiver | None
 
-    def watch(self, spans: SpanReceiver | None = None, *, overload: bool) -> Watch:
-        return Watch(self.spec.contract, self.urls, self.roots, self.engines, self.asked, spans, overload=overload)
+    def watch(self, spans: SpanReceiver | None = None, *, overload: bool, folder: Path | None = None) -> Watch:
+        seen = (self.urls, self.roots, self.engines, self.asked, spans)
+        return Watch(self.spec.contract, *seen, overload=overload, folder=folder)
 
     def died(self) -> str | None:
         return self.deployment.died() if self.deployment else None

@@ -35,6 +35,7 @@ class Run:
     server: pa.Table
     replicas: int = 1
     workers: int = 1
+    replaced: bool = False  # replicas were killed or replaced on purpose: counters that begin anew tell nothing
 
 
 def findings(directory: RunDirectory, run: Run) -> dict[str, list[dict[str, Any]]]:
@@ -61,7 +62,7 @@ def findings(directory: RunDirectory, run: Run) -> dict[str, list[dict[str, Any]
         asked=[asked.as_json() for asked in run.asked],
         health=run.health,
         tables=_tables(run, rows),
-        restarts_s=restarts(run.server),
+        restarts_s=[] if run.replaced else restarts(run.server),
     )
     return {
         "limits": [limit.as_json() for limit in found],

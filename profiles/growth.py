@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from measurements.interval import Interval, Refusal
 
@@ -132,6 +131,8 @@ def _slope(served: np.ndarray, rss: np.ndarray, blocks: int, confidence: float) 
     y = np.array([np.median(rss[part]) for part in parts])
     if len(x) < 5 or x[-1] <= x[0]:
         return None
+    from scipy import stats  # a second to import, and only a profile wants it
+
     with np.errstate(invalid="ignore"):
         result = stats.theilslopes(y, x, alpha=confidence)
     low, mid, high = float(result.low_slope), float(result.slope), float(result.high_slope)

@@ -17,18 +17,19 @@ import pyarrow as pa
 from profiles import cgroups, host, processes
 from profiles.family import Family
 from profiles.resources import HOST, RESOURCES
+from profiles.spool import EVERY_S, Spool
 
 NANOSECONDS = 1_000_000_000
 # what the dear columns may cost to read, in cores: each second of a small service, less often of a large one
 DEAR = {"run_delay_s": 0.002, "uss_bytes": 0.001}
-ROWS_PER_BATCH = 2_000
 
 
 class Observer:
     """`roots`: role → pids whose trees are followed, children born later included; no role is called "host".
 
-    `start_ns` is the run's start on `time.monotonic_ns`. `disk`: the file system whose room is told. A process that
-    vanishes keeps the rows it has; a root that was never there leaves its role without rows.
+    `start_ns` is the run's start on `time.monotonic_ns`. `disk`: the file system whose room is told. `spool`: a file for
+    the rows of a long run. A process that vanishes keeps the rows it has; a root that was never there leaves its role
+    without rows.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Observer:
         start_ns: int,
         period_s: float = 1.0,
         disk: Path | None = None,
+        spool: Path | None = None,
     ) -> None:
         self.roots = {role: list(pids) for role, pids in roots.items()}
         self.start_ns = start_ns
@@ -50,7 +52,8 @@ class Observer:
         self._family = Family()
         self._ended_roots: set[int] = set()
         self._rows: list[dict[str, Any]] = []
-        self._batches: list[pa.RecordBatch] = []
+        self._spool = Spool(spool, RESOURCES)
+        self._packed_s = time.monotonic()
         self._recent: list[tuple[int, list[dict[str, Any]]]] = []
         self._sweeps = 0
         self._cpu_s = 0.0
@@ -77,7 +80,11 @@ class Observer:
         """All rows so far, in the order of time; schema `RESOURCES`."""
         with self._lock:
             self._pack()
-            return pa.Table.from_batches(self._batches, RESOURCES).unify_dictionaries()
+            return self._spool.table()
+
+    def forget(self) -> None:
+        """The spool's file goes: its rows stand elsewhere."""
+        self._spool.remove()
 
     def latest(self) -> dict[str, dict[str, float]]:
         """role → what the last interval showed: cpu_cores, rss_mib, processes, threads; host: cpu_share, load1, …"""
@@ -137,7 +144,7 @@ class Observer:
             self._rows += rows
             if not self._recent or at_ns - self._recent[-1][0] > self.period_s * NANOSECONDS / 2:
                 self._recent = [*self._recent[-1:], (at_ns, rows)]
-            if len(self._rows) >= ROWS_PER_BATCH:
+            if time.monotonic() - self._packed_s >= EVERY_S:
                 self._pack()
             self._sweeps += 1
             self._cpu_s += time.thread_time() - began_s
@@ -175,8 +182,9 @@ class Observer:
 
     def _pack(self) -> None:
         if self._rows:
-            self._batches.append(pa.RecordBatch.from_pylist(self._rows, RESOURCES))
+            self._spool.add(pa.RecordBatch.from_pylist(self._rows, RESOURCES))
             self._rows = []
+        self._packed_s = time.monotonic()
 
 
 def _cpu_s(row: Mapping[str, Any]) -> float:

@@ -9,12 +9,14 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pyarrow as pa
 
 from profiles.exposition import Reading, prometheus, status_json
+from profiles.spool import EVERY_S, Spool
 from profiles.traffic import tls_context
 from targets import pinned
 
@@ -55,6 +57,7 @@ class Scraper:
         period_s: float = 1.0,
         verify_tls: bool = True,
         source: str | None = None,
+        spool: Path | None = None,
     ) -> None:
         self.start_ns = start_ns
         self.period_s = period_s
@@ -74,6 +77,8 @@ class Scraper:
         self._series: dict[tuple[str, str, str, str], int] = {}
         self._at, self._index, self._values = array("q"), array("i"), array("d")
         self._failures: Counter[tuple[str, str]] = Counter()
+        self._spool = Spool(spool, SERVER) if spool else None
+        self._spooled, self._spooled_s = 0, time.monotonic()
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
@@ -112,19 +117,34 @@ class Scraper:
         with self._lock:
             return [{"source": source, "reason": reason, "count": n} for (source, reason), n in self._failures.items()]
 
-    def table(self) -> pa.Table:
-        """All rows so far, in the order of time; schema `SERVER`."""
+    def table(self, first: int = 0) -> pa.Table:
+        """All rows so far, in the order of time, from the `first` on; schema `SERVER`."""
         with self._lock:
-            at, index, values = self._at[:], np.array(self._index, dtype=np.int32), self._values[:]
+            at, index, values = self._at[first:], np.array(self._index[first:], dtype=np.int32), self._values[first:]
             columns = list(zip(*self._series, strict=True)) or [(), (), (), ()]
         words = [pa.array(column, pa.string()).dictionary_encode().take(pa.array(index)) for column in columns]
         return pa.Table.from_arrays([pa.array(at, pa.int64()), *words, pa.array(values, pa.float64())], schema=SERVER)
+
+    def forget(self) -> None:
+        """The spool's file goes: its rows stand elsewhere."""
+        if self._spool is not None:
+            self._spool.remove()
+
+    def _keep_on_disk(self) -> None:
+        """What came since the last time: for `recover`; here the rows stay in memory, and are bounded."""
+        if self._spool is None or time.monotonic() - self._spooled_s < EVERY_S:
+            return
+        found = self.table(self._spooled)
+        for batch in found.to_batches():
+            self._spool.add(batch)
+        self._spooled, self._spooled_s = self._spooled + found.num_rows, time.monotonic()
 
     def _watch(self) -> None:
         due_s = time.monotonic()
         while not self._ended.wait(max(0.0, due_s - time.monotonic())):
             began_s = time.thread_time()
             self._scrape_all()
+            self._keep_on_disk()
             rest_s = PAUSE_PER_CPU * (time.thread_time() - began_s)
             period_s = self.period_s * 2 ** (len(self._at) // ROWS_BEFORE_SLOWING)
             due_s = max(due_s + period_s, time.monotonic() + rest_s)

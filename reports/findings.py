@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from reports import quantities as q
 from reports import searched
 from reports.documents import ALIKE, Document, Documents, level_rps, listed, requests_per_arrival, section, texts
+from reports.incidents import incident_of
 from reports.key_figures import Figure, Tone, key_figures, reference_stage
 from reports.stages import last_within, state_of
 from reports.wording import Words
@@ -87,6 +88,8 @@ def _verdict(documents: Documents, reference: Document, words: Words) -> tuple[s
     total = total if q.is_number(total) else _added(summary, "count")
     if not total:
         return words("verdict.nothing", name=name), "bad"
+    if incident := incident_of(summary):
+        return _verdict_of_incident(name, *incident, q.shown(level_rps(reference), q.rate), words)
     if documents.search and not plan:
         sentence, found = searched.verdict(documents.search, name, words)
         return sentence, "good" if found else "warn"
@@ -103,6 +106,17 @@ def _verdict(documents: Documents, reference: Document, words: Words) -> tuple[s
     ok = section(summary, "all").get("ok")
     ok = ok if q.is_number(ok) else _added(summary, "ok")
     return words("verdict.no_slo", name=name, rate=rate, ok=q.count(ok), count=q.count(total)), "quiet"
+
+
+def _verdict_of_incident(name: str, shape: str, found: Document, rate: str, words: Words) -> tuple[str, Tone]:
+    """Of a run that kills or replaces: what that cost, not how much load the service carries."""
+    if not found.get("complete") or not q.is_number(found.get("requests")):
+        return words("verdict.incident_open", name=name), "warn"
+    lost = found.get("lost" if shape == "rollout" else "failed") or 0
+    fields = {"name": name, "rate": rate, "count": q.count(found["requests"]), "lost": q.count(lost)}
+    if shape == "rollout":
+        return words("verdict.rollout_lost" if lost else "verdict.rollout_kept", **fields), "bad" if lost else "good"
+    return words("verdict.failover" if lost else "verdict.failover_kept", **fields), "quiet" if lost else "good"
 
 
 def _added(summary: Document, key: str) -> float:

@@ -19,10 +19,16 @@ class Incident:
     steps: list[Step]
 
 
+def incident_of(summary: Document) -> tuple[str, Document] | None:
+    """(shape, what the run found of it)."""
+    return next(((shape, found) for shape in ("failover", "rollout") if (found := section(summary, shape))), None)
+
+
 def incident(summary: Document) -> Incident | None:
-    found = section(summary, "failover") or section(summary, "rollout")
-    if not found:
+    shape_and_found = incident_of(summary)
+    if shape_and_found is None:
         return None
+    found = shape_and_found[1]
     steps = [
         Step(
             q.shown(step.get("at_s"), q.number),

@@ -117,10 +117,14 @@ def find(contract: Contract, load: Load, refusals: Iterable[Refusal]) -> list[Li
 
 
 def _kind(refusal: Refusal, limits: Limits) -> str | None:
-    """Whose refusal it is; None for a 502 or 504 that no limit explains."""
+    """Whose refusal it is; None for a 502 or 504 that no limit explains, as that of a proxy whose service has gone."""
     words, status = refusal.reason, refusal.status
     for kind, pattern in (("front", FRONT), ("pool", POOL), ("upstream", UPSTREAM)):
-        if pattern.search(words) and not (kind == "upstream" and status == 504):
+        if (
+            pattern.search(words)
+            and not (kind == "upstream" and status == 504)
+            and not (kind == "front" and status in (502, 504))
+        ):
             return kind
     if status in (502, 504):
         return "queue" if status == 504 and limits.queue and QUEUE.search(words) else None

@@ -24,8 +24,7 @@ from dataclasses import dataclass
 from math import gamma, log, pi, sqrt
 
 import numpy as np
-from scipy.special import stdtr
-from scipy.stats import norm
+from scipy.special import ndtri, stdtr
 
 LAPSE = 0.02
 FREEDOM = 5
@@ -75,7 +74,7 @@ class Posterior:
         self.u = np.linspace(log(low_rps), log(high_rps), POINTS)
         prior = np.full(POINTS, 1 / POINTS)
         if guess:
-            near = norm.pdf(self.u, log(guess[0]), guess[1])
+            near = np.exp(-0.5 * ((self.u - log(guess[0])) / guess[1]) ** 2)  # its height falls out below
             if near.sum() > 0:
                 prior = (1 - GUESS_WEIGHT) * prior + GUESS_WEIGHT * near / near.sum()
         logs = np.repeat(np.log(prior)[:, None], len(STEEPNESS), axis=1)
@@ -144,7 +143,7 @@ class Posterior:
         error_1s = float(np.median([t.error * sqrt(t.seconds) for t in near]))
         mean = float((self.mass * self.u).sum())
         now = max(float((self.mass * (self.u - mean) ** 2).sum()), 1e-12)
-        wanted = (log(1 + width) / (2 * norm.ppf(0.95))) ** 2
+        wanted = (log(1 + width) / (2 * ndtri(0.95))) ** 2
         squares = float((self.joint.sum(axis=0) / STEEPNESS**2).sum())
         return max(0.0, (1 / wanted - 1 / now) * error_1s**2 * squares)
 

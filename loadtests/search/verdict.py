@@ -12,11 +12,11 @@ from math import ceil, log, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from loadtests.search.goal import Limits
 from loadtests.search.growth import NONE, Growth, growth, out_of_hand
 from loadtests.search.trial import NEVER, Request, Rows
+from measurements.distributions import binomial_above
 from measurements.sample import Outcome
 
 QUANTILES = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99_9": 0.999}
@@ -208,7 +208,7 @@ def _too_many(count: int, n: int, allowed: float) -> bool | None:
     """More than the allowed share; with few samples only where chance would rarely give so many, else not known."""
     if count <= allowed * n:
         return False
-    if n >= _needed(allowed) or float(binom.sf(count - 1, n, allowed)) < RARE:
+    if n >= _needed(allowed) or binomial_above(count - 1, n, allowed) < RARE:
         return True
     return None
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from loadtests import timing_notes
 from loadtests.accounting import write_lost
@@ -19,7 +22,13 @@ from measurements.redaction import Redactor, of_environment
 from measurements.rundir import FINISHING, RunDirectory
 from measurements.summary import RunFacts, Window, summarise
 from measurements.validity import INVALID, Check, Circumstances
+from plimsoll import observed
 from plimsoll.finish import close, merge_evidence
+from plimsoll.watch import FOLDER, RESOURCES_SPOOL, SERVER_SPOOL
+from profiles import derived, spool
+from profiles.resources import RESOURCES
+from profiles.scrape import SERVER
+from profiles.usage import per_window
 from targets.contract_file import ENV
 
 
@@ -79,10 +88,12 @@ def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, A
         if end > at:
             windows.append(Window(stage.name, at, end, stage.start_rps, stage.end_rps, stage.warmup))
         at += stage.duration_s
+    resources = _resources(run)
+    _keep_server(run)
     facts = RunFacts(
         run=run.identity, loop=schedule["loop"], arrivals=schedule["process"], seed=document["seed"], ended="killed",
         windows=windows, timeouts_s=document["timeouts_s"], default_timeout_s=schedule["timeout_s"],
-        limits=document["limits"],
+        limits=document["limits"], usage=per_window(resources, [(w.name, w.start_s, w.end_s) for w in [*windows, _whole(windows)]]),
     )  # fmt: skip
     summary = summarise(frame, streams.read(run), facts)
     arrivals = int((frame.step == 0).sum())
@@ -96,7 +107,33 @@ def finish_from_disk(run: RunDirectory, document: dict[str, Any]) -> dict[str, A
     )  # fmt: skip
     verdict["valid"] = False
     close(run, document, summary, verdict, Exit.INVALID, account)
+    shutil.rmtree(run.path / FOLDER, ignore_errors=True)
     return summary
+
+
+def _whole(windows: list[Window]) -> Window:
+    measured = [window for window in windows if not window.warmup] or [Window("run", 0, 0, 0, 0)]
+    return Window("run", measured[0].start_s, measured[-1].end_s, 0, 0)
+
+
+def _resources(run: RunDirectory) -> pa.Table:
+    """What the processes used until then; of a run that was killed while it was finished, as it stands there."""
+    if run.has("resources.parquet"):
+        return run.table("resources")
+    found = spool.read(run.path / FOLDER / RESOURCES_SPOOL, RESOURCES)
+    if found.num_rows:
+        run.write_table("resources.parquet", found)
+    return found
+
+
+def _keep_server(run: RunDirectory) -> None:
+    """What the service's own pages had said until then."""
+    pages = [spool.read(path, SERVER) for path in sorted((run.path / FOLDER).glob(SERVER_SPOOL.format("*")))]
+    if not any(page.num_rows for page in pages):
+        return
+    table = pa.concat_tables(pages)
+    whole = pa.concat_tables([table, derived.derived(table.unify_dictionaries())]).unify_dictionaries().sort_by("at_ns")
+    run.write_table(observed.FILE, whole)
 
 
 def _plan(document: dict[str, Any], stages: list[Stage]) -> LoadPlan:

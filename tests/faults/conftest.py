@@ -1,4 +1,4 @@
-"""The table of faults is printed at the end and kept in docs/reliability.md."""
+"""The table of faults is printed at the end and kept in docs/reliability.md and SECURITY.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from fault_table import HEADINGS, LINES
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("faults", "the table of make prove-faults")
-    group.addoption("--write-faults", metavar="FILE", help="write the table between its marks <!-- faults -->")
+    group.addoption(
+        "--write-faults",
+        metavar="FILE",
+        action="append",
+        default=[],
+        help="write the table between its marks <!-- faults -->; more than once for several files",
+    )
     group.addoption("--fault-seed", type=int, default=9, help="of the random schedule (default 9)")
     group.addoption("--fault-runs", type=int, default=40, help="runs of the random schedule (default 40)")
 
@@ -25,12 +31,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     widths = [max(len(cells[k]) for cells in [HEADINGS, *rows]) for k in range(len(HEADINGS))]
     for cells in [HEADINGS, *rows]:
         terminalreporter.write_line("  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)))
-    if target := config.getoption("--write-faults", default=None):
+    if targets := config.getoption("--write-faults", default=[]):
         from benchmarks.published import written
 
         lines = ["| " + " | ".join(HEADINGS) + " |", "|---|---:|---:|---|---|"]
         lines += ["| " + " | ".join(re.sub(r"\|", r"\\|", cell) for cell in cells) + " |" for cells in rows]
-        written(Path(target), "faults", "\n".join(lines))
+        for target in targets:
+            written(Path(target), "faults", "\n".join(lines))
 
 
 CORPUS = {

@@ -1,6 +1,8 @@
 """After the last row: exit codes, what run.json may hold, and runs that were killed at awkward moments."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from plimsoll.finish import exit_code
 from plimsoll.placement import place
 from plimsoll.run_document import first_document
 from plimsoll.spec import Spec, checked, load_plan
+from plimsoll.watch import FOLDER, RESOURCES_SPOOL
+from profiles.observer import Observer
 from targets.contract_file import parse
 
 
@@ -160,3 +164,19 @@ def test_the_news_of_several_load_processes_are_one_with_the_quantiles_of_all() 
     assert (found["done_rps"], found["failed"], found["in_flight"], found["users"]) == (30.0, 3, 6, 9)
     assert found["p50_ms"] == found["p95_ms"] == pytest.approx(9.0, rel=0.01)
     assert (found["recent_p95_ms"], found["cpu_cores"], found["lateness_p99_ms"]) == (9.0, 0.4, None)
+
+
+def test_a_killed_run_keeps_what_its_processes_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, _ = run_json(tmp_path)
+    journal(run, range(20)).close()
+    observer = Observer({"target": [os.getpid()]}, time.monotonic_ns(), 0.1, spool=run.path / FOLDER / RESOURCES_SPOOL)
+    observer.start()
+    time.sleep(0.4)
+    observer.stop()
+    seen = observer.table().num_rows
+    summary = recovered(run, capsys)
+    assert run.table("resources").num_rows == seen > 4
+    assert summary["resources"]["target"]["processes"] == 1
+    assert not (run.path / FOLDER).exists()
+    (run.path / "summary.json").unlink()
+    assert recovered(run, capsys)["resources"]["target"]["processes"] == 1

@@ -42,14 +42,14 @@ QUOTED = ("equal versions", "+5 % service time", "+10 % service time")
 def main() -> int:
     words = argparse.ArgumentParser(prog="gate_pools")
     words.add_argument("what", choices=("record", "evaluate"))
-    words.add_argument("--seconds", type=float, default=500, help="of each piece")
+    words.add_argument("--parts", type=int, default=3, help="of each piece, five blocks each")
     words.add_argument("--pieces", type=int, default=1)
     words.add_argument("--write", action="store_true")
     given = words.parse_args()
     pieces = read()
     if given.what == "record":
         for _ in range(given.pieces):
-            pieces.append(record(given.seconds, pieces[0].planted if pieces else None))
+            pieces.append(record(given.parts, pieces[0].planted if pieces else None))
             document = {"machine": machine(), "pieces": [piece.as_json() for piece in pieces]}
             POOL.write_text(json.dumps(document, ensure_ascii=False), encoding="utf-8")
         print(f"{sum(len(p.blocks) for p in pieces)} blocks in {len(pieces)} pieces in {POOL}")

@@ -325,6 +325,7 @@ def main(words: list[str] | None = None) -> int:
     if why := missing():
         print(f"not here: {why}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was set up is taken down on the way out
     lines, netem = prove(given.only)
     text = table(lines, netem)
     print(text)

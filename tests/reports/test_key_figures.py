@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from reports.documents import Documents
 from reports.findings import find
 from reports.key_figures import key_figures, reference_stage
@@ -72,3 +74,26 @@ def test_the_terminal_names_the_endpoint_whose_p95_it_is() -> None:
     assert any(
         "p95 of ask" in line for line in summary_lines(found.summary, {"valid": True}, found.plan, "report.html")
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "found", "tone", "said"),
+    [
+        ("rollout", {"complete": True, "requests": 204, "lost": 0}, "good", "none of 204 requests was lost"),
+        ("rollout", {"complete": True, "requests": 204, "lost": 3}, "bad", "lost 3 of 204 requests"),
+        ("rollout", {"complete": False, "requests": 204, "lost": 0}, "warn", "cannot be said"),
+        ("failover", {"complete": True, "requests": 144, "failed": 2}, "quiet", "2 of 144 requests failed"),
+        ("failover", {"complete": True, "requests": 144, "failed": 0}, "good", "none of 144 requests failed"),
+        ("failover", {"complete": False, "steps": []}, "warn", "cannot be said"),
+    ],
+)
+def test_a_run_that_kills_or_replaces_is_judged_by_what_that_cost(
+    shape: str, found: dict[str, object], tone: str, said: str
+) -> None:
+    made = documents(1.0, {"stages": JUDGED})
+    made.summary[shape] = found
+    verdict = find(made, Words("en"))
+    assert said in verdict.verdict
+    assert verdict.tone == tone
+    assert "already" not in verdict.verdict
+    assert find(made, Words("ko")).verdict != verdict.verdict

@@ -122,6 +122,11 @@ def test_timeouts_and_bad_gateways_without_a_limit_are_left_to_the_errors():
     assert limits.find(KAKAO, Load(60, {"generate": 70}), refusals) == []
 
 
+def test_a_proxys_page_for_a_service_that_has_gone_is_no_limit_of_the_proxy():
+    page = Refusal("search", 502, "502 Bad Gateway (page of nginx)", 12)
+    assert not any(one.binds for one in limits.find(ALAW, Load(60, {"search": 100}, front=True), [page]))
+
+
 def test_limits_that_were_not_reached_stand_there_with_what_they_allow():
     found = limits.find(ENCAR, Load(100, {"ask": 500}, clients=397, processes=1), [])
     assert [(one.limit, one.binds, one.refused) for one in found] == [("10/minute", False, 0), ("100/hour", False, 0)]
