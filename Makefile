@@ -83,7 +83,7 @@ rows: setup ## how long 50 million rows take to read in 1 GiB of memory, and the
 	@$(BIN)/python -P -m benchmarks.rows --write docs/distributed.md
 
 PIECES ?= 1
-prove-gate: setup ## record a block pool (13 minutes a piece, each adds to it), then the gate's errors into docs/accuracy.md
+prove-gate: setup ## record a block pool (40 minutes a piece, each adds to it), then the gate's errors into docs/accuracy.md
 	@$(BIN)/python -m tests.prove.gate_pools record --pieces $(PIECES)
 	@$(BIN)/python -m tests.prove.gate_pools evaluate --write
 	@$(BIN)/python -m pytest -q -m prove tests/prove/test_gate_pools.py tests/plimsoll/test_gate_end_to_end.py

@@ -29,6 +29,7 @@ ABOVE = 2.0
 BEHIND = 64  # requests in flight beyond the places that are stated: far more than a service in balance holds
 ENOUGH = 20
 WORK_OFF_S = 12.0
+WORK_OFF_MANY_S = 60.0  # many places at once: their answers come together, after the time that one takes
 FEWER = 4  # times fewer open requests than the most crowded endpoint has: no backlog
 MOST_OF_IT = 0.8  # the last answers of a backlog are the longest ones, which tell of their length, not of the pace
 
@@ -59,7 +60,8 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
         spec, users=None, rate_rps=FIRST_RPS, shape="load", warmup_s=0.0, workers=1, process=Process("constant")
     )
     plan = load_plan(asked, run.identity, urls, placement.generator, FIRST_RPS)
-    plan = replace(plan, stages=steps, drain_s=WORK_OFF_S, drain_stopped_s=WORK_OFF_S, pool_cap=4 * behind(spec))
+    off_s = work_off_s(spec)
+    plan = replace(plan, stages=steps, drain_s=off_s, drain_stopped_s=off_s, pool_cap=4 * behind(spec))
     seen = _Seen(behind(spec))
     runner = Runner(plan, run)
     try:
@@ -88,8 +90,18 @@ def rate(spec: Spec, urls: list[str], placement: Placement, folder: Path, stop: 
 def behind(spec: Spec) -> int:
     """So many requests in flight are a backlog. What the contract's queues serve at a time is none yet: an engine of 256
     places holds 256 streams in balance."""
+    return BEHIND + _places(spec)
+
+
+def work_off_s(spec: Spec) -> float:
+    """How long a backlog is watched. Before the first of many places is free again nothing is known of their pace: an
+    engine of 256 whose answers take 20 s would look like one that does next to nothing."""
+    return WORK_OFF_S if _places(spec) <= BEHIND else WORK_OFF_MANY_S
+
+
+def _places(spec: Spec) -> int:
     queues = spec.contract.limits.queue.values() if spec.contract else ()
-    return BEHIND + max((queue.max_concurrent for queue in queues), default=0)
+    return max((queue.max_concurrent for queue in queues), default=0)
 
 
 def _drained(run: RunDirectory) -> float | None:

@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import explore, hangul
+from reports import explore, hangul, said
 from reports.wording import Words
 
 EXPLORED = "data-explore="
@@ -46,7 +46,8 @@ def _unbroken(value: Any) -> Any:
 
 
 def _environment(lang: str) -> Environment:
-    """`said` marks sentences that documents carry in English, for screen readers and hyphenation."""
+    """`said` gives sentences that documents carry in English in the page's language; where it has no other words for one,
+    it marks it as English, for screen readers and hyphenation."""
     environment = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,
@@ -55,7 +56,11 @@ def _environment(lang: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["said"] = lambda text: (
-        text if lang == "en" else Markup('<span lang="en">{}</span>').format(text)
-    )
+    environment.filters["said"] = lambda text: text if lang == "en" else _said(text, lang)
     return environment
+
+
+def _said(text: Any, lang: str) -> str:
+    if isinstance(text, str) and not isinstance(text, Markup) and (other := said.said(text, lang)):
+        return other
+    return Markup('<span lang="en">{}</span>').format(text)

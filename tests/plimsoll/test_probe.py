@@ -123,4 +123,5 @@ def test_places_that_the_contract_states_are_no_backlog_when_they_are_taken(tmp_
     document = {"target": {"name": "t", "base_url": "http://127.0.0.1:1"}, "endpoint": [{"name": "ask", "path": "/"}]}
     stated = parse(document | {"limits": {"queue": {"ask": engine}}}, tmp_path / "contract")
     assert probe.behind(Spec(contract=stated)) == 256 + probe.BEHIND
+    assert probe.work_off_s(Spec(contract=stated)) > probe.work_off_s(Spec())  # their answers come together, and late
     assert probe.behind(Spec(contract=parse(document, tmp_path / "contract"))) == probe.BEHIND
