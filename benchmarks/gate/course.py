@@ -16,6 +16,7 @@ from benchmarks.gate.judging import Judgement, Verdict, judge
 from benchmarks.gate.rules import Pair, Rules, looks
 
 MOST_VOID = 0.25
+MADE_UP_FOR = 0.5  # of a look's blocks; where more are void the machine is no place for a gate
 BROKEN = 0.5  # a baseline that fails more of its requests than this is no baseline
 
 
@@ -90,13 +91,20 @@ def run(fresh: Fresh, rules: Rules, endpoints: Sequence[str], planned: int, say:
 def _duet(
     duet: Duet, record: Record, rules: Rules, endpoints: Sequence[str], planned: int, only: Sequence[Pair], say: Say
 ) -> tuple[Verdict, list[str]] | None:
-    """Records up to each look until one is clear; a verdict where the duet itself cannot be used."""
+    """Records up to each look until one is clear; a verdict where the duet itself cannot be used.
+
+    Blocks that are no evidence are made up for, once a look: that the generator was late says nothing about either version.
+    """
     for look in looks(planned):
-        have = len(duet.blocks)
+        have = len(duet.kept)
         if duet.judgements:
             say(f"{duet.judgements[-1].verdict} after {have} blocks: {look.blocks - have} more")
-        duet.recorded.append(record(have, look.blocks - have))
-        stopped = _unusable(duet)
+        duet.recorded.append(record(len(duet.blocks), look.blocks - have))
+        void = look.blocks - len(duet.kept)
+        if 0 < void <= MADE_UP_FOR * look.blocks and not _ended(duet):
+            say(f"{void} blocks are no evidence ({_first_void(duet)}): as many more in their place")
+            duet.recorded.append(record(len(duet.blocks), void))
+        stopped = _ended(duet) or _unusable(duet)
         if stopped:
             return stopped
         duet.judgements.append(judge(series(duet.blocks, endpoints), rules, look, only))
@@ -105,7 +113,8 @@ def _duet(
     return None
 
 
-def _unusable(duet: Duet) -> tuple[Verdict, list[str]] | None:
+def _ended(duet: Duet) -> tuple[Verdict, list[str]] | None:
+    """What nothing more can be recorded after."""
     newest = duet.recorded[-1]
     if "baseline" in newest.died:
         return Verdict.INVALID, [f"there is nothing to compare with: {said}" for said in newest.died.values()]
@@ -115,10 +124,17 @@ def _unusable(duet: Duet) -> tuple[Verdict, list[str]] | None:
         return Verdict.INVALID, [newest.shares]
     if newest.invalid:
         return Verdict.INVALID, list(newest.invalid)
-    void = [block for block in duet.blocks if block.voided]
-    if not duet.blocks or len(void) > MOST_VOID * len(duet.blocks):
-        why = void[0].voided if void else "nothing was recorded"
-        return Verdict.INVALID, [f"{len(void)} of {len(duet.blocks)} blocks are no evidence, e.g. {why}"]
+    return None
+
+
+def _first_void(duet: Duet) -> str:
+    return next((block.voided for block in duet.blocks if block.voided), "nothing was recorded")
+
+
+def _unusable(duet: Duet) -> tuple[Verdict, list[str]] | None:
+    void = len(duet.blocks) - len(duet.kept)
+    if not duet.blocks or void > MOST_VOID * len(duet.blocks):
+        return Verdict.INVALID, [f"{void} of {len(duet.blocks)} blocks are no evidence, e.g. {_first_void(duet)}"]
     errors = [_errors(duet.kept, side) for side in range(len(SIDES))]
     if errors[0] > BROKEN:
         return Verdict.INVALID, [f"the baseline failed {errors[0]:.0%} of its requests: it is no baseline"]

@@ -115,6 +115,17 @@ def test_a_few_blocks_with_a_late_generator_are_left_out() -> None:
     assert any(block.voided for outcome in outcomes for block in outcome.duets[0].blocks)
 
 
+def test_blocks_with_a_late_generator_are_made_up_for_so_that_a_look_has_all_its_blocks() -> None:
+    said: list[str] = []
+    virtual = Virtual(11, noise=0.5, late_share=0.3)
+    outcome = course.run(virtual.fresh, RULES, ["search"], PLANNED, said.append)
+    duet = outcome.duets[0]
+    assert any("are no evidence (the generator was 40.0 ms late" in line for line in said)
+    assert len(duet.blocks) > len(duet.kept)
+    assert len({block.name for block in duet.blocks}) == len(duet.blocks)
+    assert len(virtual.recorded) == 2 * len(duet.judgements)  # at each look once, and no more
+
+
 def test_a_primary_that_was_not_measured_is_blind() -> None:
     rules = replace(RULES, primaries=(*RULES.primaries, ("search", "ttft_p50_ms")))
     outcome = course.run(Virtual(8).fresh, rules, ["search"], PLANNED)
