@@ -5,6 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from measurements.errors import GeneratorFault
+from measurements.journal import JournalWriter
 from profiles import spool
 from profiles.spool import Spool
 
@@ -44,11 +46,10 @@ def test_a_full_disk_costs_no_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     kept = Spool(tmp_path / "rows.arrows", SCHEMA)
     kept.add(batch((1, "a")))
 
-    class Full:
-        def write_batch(self, _: object) -> None:
-            raise OSError(28, "No space left on device")
+    def full(*_: object) -> None:
+        raise GeneratorFault("cannot be written (No space left on device)")
 
-    monkeypatch.setattr(kept, "_opened", Full)
+    monkeypatch.setattr(JournalWriter, "append", full)
     kept.add(batch((2, "b")))
     monkeypatch.undo()
     kept.add(batch((3, "c")))
