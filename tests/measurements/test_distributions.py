@@ -15,6 +15,19 @@ SHARES = st.floats(1e-4, 1 - 1e-4)
 
 @given(n=COUNTS, p=SHARES, q=st.floats(1e-6, 1 - 1e-6))
 def test_binomial_quantile_is_the_smallest_count_that_holds_the_probability(n: int, p: float, q: float) -> None:
+    """Where the probability is met but for the last digits (n odd, p and q a half), two neighbours are both right."""
+    k = d.binomial_quantile(q, n, p)
+    assert stats.binom.cdf(k, n, p) >= q - 1e-9
+    assert stats.binom.cdf(k - 1, n, p) <= q + 1e-9
+    assert abs(k - int(stats.binom.ppf(q, n, p))) <= 1
+
+
+@given(
+    n=COUNTS,
+    q=st.sampled_from([0.01, 0.025, 0.05, 0.95, 0.975, 0.99]),
+    p=st.sampled_from([0.5, 0.9, 0.95, 0.99, 0.999]),
+)
+def test_the_ranks_of_intervals_are_those_of_scipy_stats(n: int, p: float, q: float) -> None:
     assert d.binomial_quantile(q, n, p) == int(stats.binom.ppf(q, n, p))
 
 
