@@ -67,9 +67,12 @@ def main() -> int:
     print("\n" + "\n\n".join("\n".join(part) for part in [*parts, [f"kept in {kept}"]] if part))
     if saved is None:
         return 0
+    whole, saved = len(saved.rows), comparison.chosen(saved, found, arguments.only)
     compared = comparison.compare(found, saved)
     against = comparison.objections(found, saved, compared)
     print("\n".join(["", *table.compared(compared), ""]))
+    if len(saved.rows) < whole:
+        print(f"left out: {whole - len(saved.rows)} rows of the saved set that '{arguments.only}' does not choose")
     print(
         "\n".join(f"NOT PASSED: {sentence}" for sentence in against)
         or "nothing takes longer or more memory than in the saved set"

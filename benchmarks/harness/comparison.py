@@ -5,7 +5,7 @@ median is past the tolerance and the middle halves of the two do not touch. Vers
 `plimsoll gate`, which is made for that.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from benchmarks.harness.results import SAME_MACHINE, Results, Row
 
@@ -31,6 +31,18 @@ def compare(now: Results, saved: Results, tolerance: float = TOLERANCE) -> list[
     found = [_compared(row, there[name], tolerance) for name, row in here.items() if name in there]
     found += [Compared(name, "missing", None, None) for name in there if name not in here]
     return found + [Compared(name, "new", None, None) for name in here if name not in there]
+
+
+def chosen(saved: Results, now: Results, words: str) -> Results:
+    """Of a saved set what a choice of benches (`words`) speaks of: the sizes of every bench measured now, and whatever has
+    the words in its name. Without words all of it."""
+    measured = {_bench(row.name) for row in now.rows}
+    kept = [row for row in saved.rows if not words or _bench(row.name) in measured or words in row.name]
+    return replace(saved, rows=kept)
+
+
+def _bench(name: str) -> str:
+    return name.partition("[")[0]
 
 
 def objections(now: Results, saved: Results, compared: list[Compared]) -> list[str]:

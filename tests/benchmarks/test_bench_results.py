@@ -59,6 +59,18 @@ def test_what_is_slower_missing_or_new_is_no_pass(now: list[Row], saved: list[Ro
     assert any(says in sentence for sentence in against(now, saved))
 
 
+def test_a_choice_of_benches_is_compared_with_its_own_rows_and_misses_none_of_them() -> None:
+    saved = Results(
+        MACHINE, [row("bm25_load[5]", 1), row("bm25_load[50]", 2), row("bm25_search[5]", 3), row("prompt[2]", 4)]
+    )
+    now = Results(MACHINE, [row("bm25_load[5]", 1)])
+    kept = comparison.chosen(saved, now, "bm25")
+    assert [one.name for one in kept.rows] == ["bm25_load[5]", "bm25_load[50]", "bm25_search[5]"]
+    said = comparison.objections(now, kept, comparison.compare(now, kept))
+    assert said == [f"bm25_{name} is in the saved set and was not measured now" for name in ("load[50]", "search[5]")]
+    assert comparison.chosen(saved, now, "") == saved
+
+
 @pytest.mark.parametrize(
     ("now", "says"),
     [
