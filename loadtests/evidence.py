@@ -23,7 +23,11 @@ VOLATILE = re.compile(r"(\bstatus \d{3}\b)|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\d
 
 
 class Evidence:
-    """`error` gives an id for a text; `wants` is asked on the hot path, `example` only when it said yes."""
+    """`error` gives an id for a text; `wants` is asked on the hot path, `example` only when it said yes.
+
+    Of the slowest, which are many as long as answers get slower, a body is looked at for secrets when all is over: that
+    takes milliseconds, which the requests of other users would wait for.
+    """
 
     def __init__(self, errors: Path, examples: Path, redact: Redactor) -> None:
         self.redact = redact
@@ -34,7 +38,7 @@ class Evidence:
         self._kinds: set[int] = set()
         self.first = [FIRST] * len(OUTCOMES)
         self.slow_ns = -1
-        self._slowest: list[tuple[int, int, dict[str, Any]]] = []
+        self._slowest: list[tuple[int, int, int, int, dict[str, Any], bytes]] = []
 
     def error(self, text: str) -> int:
         """The fingerprint of an error: numbers and addresses in the text do not tell errors apart."""
@@ -58,27 +62,31 @@ class Evidence:
         return response_ns > self.slow_ns or self.first[outcome] > 0
 
     def example(self, outcome: int, response_ns: int, document: dict[str, Any], body: bytes) -> None:
-        document = {
+        if self.first[outcome] > 0:
+            self.first[outcome] -= 1
+            self._write(f"first {FIRST} {OUTCOMES[outcome]}", outcome, document, body)
+        if response_ns > self.slow_ns:
+            kept = body[: 2 * EXCERPT_BYTES]
+            heapq.heappush(
+                self._slowest, (response_ns, document["seq"], document.get("step", 0), outcome, document, kept)
+            )
+            if len(self._slowest) > SLOWEST:
+                heapq.heappop(self._slowest)
+                self.slow_ns = self._slowest[0][0]
+
+    def _write(self, why: str, outcome: int, document: dict[str, Any], body: bytes) -> None:
+        shown = {
+            "why": why,
             **document,
             "outcome": OUTCOMES[outcome],
             "error": self.redact(plain(str(document.get("error", ""))[:LONGEST_ERROR])),
             "body": plain(self.redact.beginning(body, EXCERPT_BYTES))[:EXCERPT_BYTES],
         }
-        if self.first[outcome] > 0:
-            self.first[outcome] -= 1
-            self._write({"why": f"first {FIRST} {OUTCOMES[outcome]}", **document})
-        if response_ns > self.slow_ns:
-            heapq.heappush(self._slowest, (response_ns, document["seq"], document))
-            if len(self._slowest) > SLOWEST:
-                heapq.heappop(self._slowest)
-                self.slow_ns = self._slowest[0][0]
-
-    def _write(self, document: dict[str, Any]) -> None:
-        self._examples_file = _append(self._examples_file, self._examples_path, document)
+        self._examples_file = _append(self._examples_file, self._examples_path, shown)
 
     def close(self) -> None:
-        for _, _, document in sorted(self._slowest, key=lambda entry: -entry[0]):
-            self._write({"why": f"slowest {SLOWEST}", **document})
+        for *_, outcome, document, body in sorted(self._slowest, key=lambda entry: -entry[0]):
+            self._write(f"slowest {SLOWEST}", outcome, document, body)
         self._slowest.clear()
         for file in (self._errors_file, self._examples_file):
             if file is not None:

@@ -24,6 +24,7 @@ POOL = re.compile(
     r"|remaining connection slots",
     re.IGNORECASE,
 )
+NO_REFUSAL = {("upstream", 504), ("front", 502), ("front", 504)}  # too late, or gone
 FAULT = re.compile(r"database|disk|internal|exception|traceback|broken|locked", re.IGNORECASE)
 QUEUE = re.compile(r"queue|overload|busy|capacity|concurren|not done within|given up|waiting", re.IGNORECASE)
 CLIENT = re.compile(
@@ -120,11 +121,7 @@ def _kind(refusal: Refusal, limits: Limits) -> str | None:
     """Whose refusal it is; None for a 502 or 504 that no limit explains, as that of a proxy whose service has gone."""
     words, status = refusal.reason, refusal.status
     for kind, pattern in (("front", FRONT), ("pool", POOL), ("upstream", UPSTREAM)):
-        if (
-            pattern.search(words)
-            and not (kind == "upstream" and status == 504)
-            and not (kind == "front" and status in (502, 504))
-        ):
+        if pattern.search(words) and (kind, status) not in NO_REFUSAL:
             return kind
     if status in (502, 504):
         return "queue" if status == 504 and limits.queue and QUEUE.search(words) else None
@@ -205,7 +202,7 @@ def _full_engine(contract: Contract, load: Load, bound: set[str]) -> list[LimitF
     share = f"{engine.full_share * 100:.0f} % of the run"
     full = f"{engine.running} requests ran in it and up to {engine.waiting:,} waited for a place, in {share}"
     if contract.upstream is not None:
-        said = f"the upstream's engine binds, not the service: {full}; more of this service would only wait with them"
+        said = f"the upstream's engine was full: {full}; more of this service would only wait with them"
         return [LimitFound("all", "upstream", "upstream", True, 0, 0.0, said)]
     names = [name for name, q in queues.items() if name not in bound and engine.running >= 0.9 * q.max_concurrent]
     sentences = [f"queue {_queue_words(name, queues)} binds, refusing nothing: {full}" for name in names]

@@ -161,7 +161,7 @@ def test_an_engine_that_is_full_binds_although_it_refuses_nothing():
     full = Engine(running=64, waiting=36, full_share=0.41)
     found = first(ENCAR, Load(60, {"ask": 400}, clients=397, engine=full))
     assert (found.kind, found.binds, found.refused) == ("upstream", True, 0)
-    assert found.sentence.startswith("the upstream's engine binds, not the service: 64 requests ran in it and up to 36")
+    assert found.sentence.startswith("the upstream's engine was full: 64 requests ran in it and up to 36")
     assert "in 41 % of the run" in found.sentence
     itself = first(LLM, Load(60, {"chat": 400}, engine=full))
     assert (itself.limit, itself.kind) == ("chat", "queue")
