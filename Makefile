@@ -41,7 +41,7 @@ capacity: setup ## search its line, plan, try the plan (TARGET=kakao alaw encar 
 lint: setup ## ruff, mypy, layers
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet . && $(BIN)/mypy && $(BIN)/lint-imports --no-cache
 
-test: setup lint ## lint and tests (under 8 minutes on two cores)
+test: setup lint ## lint and tests (8 to 13 minutes on two cores)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile || { echo "tried once more, alone: a real process on a shared machine has bad seconds; what fails twice fails"; $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 prove: setup ## ground truth: prints a table of truth, measured, error, verdict
