@@ -151,4 +151,4 @@ def _mean_interval(values: np.ndarray) -> tuple[float, float] | None:
     means = values[: size * 10].reshape(10, size).mean(axis=1)
     half = 2.262 * float(means.std(ddof=1)) / 10**0.5  # t(0.975, 9)
     mean = float(values.mean())
-    return mean - half, mean + half
+    return max(mean - half, min(0.0, float(values.min()))), mean + half  # times have no mean below zero

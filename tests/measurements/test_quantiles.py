@@ -178,3 +178,9 @@ def test_whatever_the_samples_bounds_and_intervals_are_in_order(values: list[flo
             assert quantile.ci95[0] <= quantile.value <= quantile.ci95[1]
         if quantile.at_least is not None and quantile.at_most is not None:
             assert quantile.at_least <= quantile.at_most
+
+
+def test_the_interval_of_a_mean_time_does_not_reach_below_zero() -> None:
+    values = np.array([1.0] * 39 + [1_000.0])
+    low, high = distribution(values).mean_ci95 or (-1.0, -1.0)
+    assert low == 0.0 and high > values.mean()
