@@ -25,8 +25,8 @@ VOLATILE = re.compile(r"(\bstatus \d{3}\b)|0x[0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\d
 class Evidence:
     """`error` gives an id for a text; `wants` is asked on the hot path, `example` only when it said yes.
 
-    Of the slowest, which are many as long as answers get slower, a body is looked at for secrets when all is over: that
-    takes milliseconds, which the requests of other users would wait for.
+    Of the slowest, which are many as long as answers get slower, a body is looked at for secrets when all is over:
+    meanwhile the requests of other users would wait for it.
     """
 
     def __init__(self, errors: Path, examples: Path, redact: Redactor) -> None:
@@ -66,7 +66,7 @@ class Evidence:
             self.first[outcome] -= 1
             self._write(f"first {FIRST} {OUTCOMES[outcome]}", outcome, document, body)
         if response_ns > self.slow_ns:
-            kept = body[: 2 * EXCERPT_BYTES]
+            kept = body[:EXCERPT_BYTES]
             heapq.heappush(
                 self._slowest, (response_ns, document["seq"], document.get("step", 0), outcome, document, kept)
             )

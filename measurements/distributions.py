@@ -1,7 +1,7 @@
 """Quantiles and tails of the textbook distributions that every run needs.
 
-Straight from `scipy.special`: `scipy.stats` wraps the same functions and takes longer to import than a page takes to
-draw. What only some commands need (sign tests, Theil and Sen's slope) stays with `scipy.stats`, imported there.
+Straight from `scipy.special`: `scipy.stats` wraps the same functions and is slow to import. What only some commands need
+(sign tests, Theil and Sen's slope) stays with `scipy.stats`, imported there.
 """
 
 from math import ceil, nan

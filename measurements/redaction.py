@@ -37,7 +37,9 @@ class Redactor:
 
     def __call__(self, text: str) -> str:
         text = self.known(text)
-        folded = text.casefold()  # the pattern costs milliseconds a page, and most pages have none of its words
+        folded = (
+            text.casefold()
+        )  # most texts have none of the pattern's words, and looking for those takes a tenth of it
         return CREDENTIAL.sub(r"\1***", text) if any(word in folded for word in CREDENTIAL_WORDS) else text
 
     def known(self, text: str) -> str:

@@ -131,7 +131,7 @@ def _slope(served: np.ndarray, rss: np.ndarray, blocks: int, confidence: float) 
     y = np.array([np.median(rss[part]) for part in parts])
     if len(x) < 5 or x[-1] <= x[0]:
         return None
-    from scipy import stats  # a second to import, and only a profile wants it
+    from scipy import stats  # slow to import, and not every run wants it
 
     with np.errstate(invalid="ignore"):
         result = stats.theilslopes(y, x, alpha=confidence)
