@@ -52,8 +52,8 @@ class Case:
 
 
 CASES = (
-    Case("queue_llm", 85, 80),
-    Case("stream_llm", 56, 100),
+    Case("queue_llm", 85, 160),
+    Case("stream_llm", 56, 200),
     Case("upstream_encar", 16, 150),
     Case("engine_pool", 32, 150, engine=True),
     Case("engine_encar", 36, 150, engine=True),
