@@ -16,18 +16,22 @@ GIB, MIB = 2**30, 2**20
 
 @dataclass(frozen=True)
 class Breach:
-    """`value`: the worst of the windows that breached; `from_s`: when the first of them began."""
+    """`value`: the worst of the windows that breached; `from_s`: when the first of them began; `seen_s`: how long each
+    was, less than the rule's where the run was shorter."""
 
     rule: AlertRule
     value: float
     from_s: float
     windows: int
+    seen_s: float
 
     @property
     def sentence(self) -> str:
         limit, word = (self.rule.above, "above") if self.rule.above is not None else (self.rule.below, "below")
         running = f", {self.windows} windows running" if self.rule.times > 1 else ""
         over = f"over {self.rule.window_s:g} s{running}, from {self.from_s:.0f} s on"
+        if self.seen_s < self.rule.window_s:
+            over = f"over all its {self.seen_s:.0f} s (the rule looks at {self.rule.window_s:g} s)"
         return f"{self.rule.metric} {self.value:.4g} was {word} {limit:g} {over}"
 
 
@@ -65,7 +69,7 @@ def _breach(rule: AlertRule, measured: Measured) -> Breach | None:
         if running >= rule.times:
             inside = [v for v in values[k - running + 1 :] if v is not None]
             worst = max(inside) if rule.above is not None else min(inside)
-            return Breach(rule, float(worst), first, running)
+            return Breach(rule, float(worst), first, running, length_s)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,6 +57,12 @@ def test_errors_over_a_window_breach_where_they_are() -> None:
 def test_every_metric_of_the_teams_is_read(metric: str, side: dict[str, float], value: float) -> None:
     [found] = breaches([rule(metric, **side)], measured(slow_from_s=0))
     assert found.value == pytest.approx(value, rel=0.01)
+
+
+def test_a_run_that_is_shorter_than_the_window_says_how_long_it_was() -> None:
+    short = measured(errors_from_s=0)
+    [found] = breaches([rule("error_rate", above=0.10)], replace(short, duration_s=90.0))
+    assert found.sentence == "error_rate 0.2 was above 0.1 over all its 90 s (the rule looks at 300 s)"
 
 
 def test_so_many_windows_have_to_breach_running() -> None:
