@@ -8,6 +8,7 @@ Quantiles here come from log buckets of 1 % width (off by at most 0.5 %); the re
 
 from __future__ import annotations
 
+import os
 import time
 from collections import Counter
 from pathlib import Path
@@ -77,7 +78,7 @@ class LiveView:
             "in_flight": in_flight,
             "users": users,
             "cpu_cores": (cpu_s - self._cpu_s) / elapsed_s,
-            "fds": sum(1 for _ in FDS.iterdir()) if FDS.is_dir() else None,
+            "fds": len(os.listdir(FDS)) if FDS.is_dir() else None,  # noqa: PTH208  thousands of Paths take milliseconds
         }
         self._cpu_s, self._at_s = cpu_s, at_s
         return document

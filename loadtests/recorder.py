@@ -19,7 +19,7 @@ from measurements.rundir import RunDirectory
 from measurements.sample import NULL, PACKED
 
 CAPACITY = 8_192
-WRITTEN_AT_ONCE = 2_048
+WRITTEN_AT_ONCE = 1_024  # a part of a millisecond
 MOST_WAITING = 8  # full buffers; beyond them rows are kept at once, so that memory stays bounded
 MAX_NAMES = 2_000
 OTHER = "(more names)"
@@ -128,17 +128,19 @@ class Recorder:
 
     def _keep_one(self, buffer: bytearray, count: int) -> Iterator[None]:
         packed = np.frombuffer(buffer, dtype=PACKED, count=count)
-        for name in TIMES:
-            times = packed[name]
-            np.subtract(times, self.start_ns, out=times, where=times != NULL)
         for first in range(0, count, WRITTEN_AT_ONCE):
             yield
             some = packed[first : first + WRITTEN_AT_ONCE]
-            self._samples.append(sample.batch(some, self.worker, self.stages, self.endpoints))
-            self.arrivals += int(np.count_nonzero((some["seq"] >= 0) & (some["step"] == 0)))
-        for listener in self.listeners:
+            for name in TIMES:
+                times = some[name]
+                np.subtract(times, self.start_ns, out=times, where=times != NULL)
+            batch = sample.batch(some, self.worker, self.stages, self.endpoints)
             yield
-            listener(packed)
+            self._samples.append(batch)
+            self.arrivals += int(np.count_nonzero((some["seq"] >= 0) & (some["step"] == 0)))
+            for listener in self.listeners:
+                yield
+                listener(some)
         self._spare.append(buffer)
 
     def _flush_tokens(self) -> None:

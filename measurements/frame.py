@@ -41,8 +41,12 @@ class Frame:
         return len(self.seq)
 
     def where(self, chosen: np.ndarray) -> Frame:
-        """The rows where `chosen` (boolean, shape (n,)) holds."""
-        return replace(self, **{name: getattr(self, name)[chosen] for name in COLUMNS})
+        """The rows where `chosen` (boolean, shape (n,)) holds: a view where they lie together, as a stage's do."""
+        at: np.ndarray | slice = chosen
+        if chosen.any():
+            together = slice(int(chosen.argmax()), len(chosen) - int(chosen[::-1].argmax()))
+            at = together if chosen[together].all() else chosen
+        return replace(self, **{name: getattr(self, name)[at] for name in COLUMNS})
 
     def at_stage(self, name: str) -> Frame:
         return (

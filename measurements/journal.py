@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from measurements.errors import GeneratorFault
 
 SUFFIX = ".arrows"
+BATCH_BYTES = 1 << 20  # a batch goes to the file in one piece: each of its buffers alone is a call of the system
 
 
 class JournalWriter:
@@ -26,7 +27,9 @@ class JournalWriter:
         try:
             path.open("xb").close()  # never over what is there
             self._file = pa.OSFile(str(path), "wb")
-            self._stream = pa.ipc.new_stream(self._file, schema)
+            self._whole = pa.BufferedOutputStream(self._file, BATCH_BYTES)
+            self._stream = pa.ipc.new_stream(self._whole, schema)
+            self._whole.flush()
         except FileExistsError:
             raise
         except OSError as error:
@@ -35,6 +38,7 @@ class JournalWriter:
     def append(self, batch: pa.RecordBatch) -> None:
         try:
             self._stream.write_batch(batch)
+            self._whole.flush()
         except OSError as error:
             raise self._full(error) from error
         self.rows += batch.num_rows
@@ -50,6 +54,7 @@ class JournalWriter:
             return
         try:
             self._stream.close()
+            self._whole.flush()
         except OSError:
             pass  # a full disk: the end marker is missing, which readers know how to take
         finally:

@@ -42,8 +42,8 @@ class Reported:
     """What a generator says of its own run."""
 
     tokens_per_s: float
-    ttft_p50_ms: float
-    ttft_p95_ms: float
+    ttft_p50_ms: float | None  # None: held back, too few streams stand behind it
+    ttft_p95_ms: float | None
 
 
 @dataclass(frozen=True)
@@ -229,10 +229,15 @@ def cells(rows: list[Row]) -> list[list[str]]:
             str(row.streams),
             row.name,
             "no result" if row.reported is None else f"{row.reported.tokens_per_s:,.0f}",
-            "-" if row.reported is None else f"{row.reported.ttft_p50_ms:.2f} / {row.reported.ttft_p95_ms:.2f}",
+            "-" if row.reported is None else f"{_ms(row.reported.ttft_p50_ms)} / {_ms(row.reported.ttft_p95_ms)}",
             f"{row.stamped_p50_ms:.2f} / {row.stamped_p95_ms:.2f}",
             f"{row.cores:.2f}",
             f"{row.server_share:.0%}" + (" (it is the limit)" if row.server_share >= LIMITED else ""),
         ]
         for row in rows
     ]
+
+
+def _ms(value: float | None) -> str:
+    """A report may hold back a quantile that too few streams stand behind."""
+    return "held back" if value is None else f"{value:.2f}"

@@ -61,9 +61,9 @@ def test_rows_are_counted_and_flushed_when_the_buffer_is_full(tmp_path: Path) ->
     made.listeners.append(lambda packed: blocks.append(len(packed)))
     for seq in range(CAPACITY + 10):
         write(made, seq)
-    assert (made.rows, blocks) == (CAPACITY + 10, [CAPACITY])
+    assert (made.rows, sum(blocks)) == (CAPACITY + 10, CAPACITY)
     made.close()
-    assert blocks == [CAPACITY, 10]
+    assert sum(blocks[:-1]) == CAPACITY and blocks[-1] == 10
     assert run_of(made).table("samples", ["seq"])["seq"].to_pylist() == list(range(CAPACITY + 10))
 
 
