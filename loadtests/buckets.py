@@ -4,6 +4,7 @@ After DDSketch (Masson, Rim, Lee, PVLDB 12(12), 2019). Sums of two histograms ar
 """
 
 from collections.abc import Mapping
+from functools import cache
 from math import log
 
 import numpy as np
@@ -22,6 +23,7 @@ def bucket_value(index: np.ndarray | int) -> np.ndarray:
     return SMALLEST_MS * 2 * GAMMA ** np.asarray(index, dtype=np.float64) / (GAMMA + 1)
 
 
+@cache
 def shown_ms(bucket: int) -> float:
     """The time that stands for a bucket, as Locust's statistics keep it."""
     return float(f"{float(bucket_value(bucket)):.6g}")

@@ -159,7 +159,8 @@ class Recorder:
         ]
         self._token_key.clear()
         self._token_at, self._token_count = array("q"), array("i")
-        self._tokens.append(pa.RecordBatch.from_arrays([pa.array(column) for column in columns], schema=sample.TOKENS))
+        arrays = [sample.column(field.type, values) for field, values in zip(sample.TOKENS, columns, strict=True)]
+        self._tokens.append(pa.RecordBatch.from_arrays(arrays, schema=sample.TOKENS))
 
     def close(self) -> None:
         try:

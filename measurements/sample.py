@@ -119,19 +119,26 @@ NUMBERS = {field.name: np.dtype(str(field.type)) for field in SAMPLES if field.t
 def batch(packed: np.ndarray, worker: int, stages: list[str], endpoints: list[str]) -> pa.RecordBatch:
     """A structured array of `PACKED` (any length) as an Arrow batch of `SAMPLES`; -1 becomes null."""
     words = {"stage": stages, "endpoint": endpoints, "outcome": OUTCOMES, "tokens_source": TOKENS_SOURCES}
-    columns: list[pa.Array] = [_column(pa.int16(), np.full(len(packed), worker, dtype=np.int16))]
+    columns: list[pa.Array] = [column(pa.int16(), np.full(len(packed), worker, dtype=np.int16))]
     for field in list(SAMPLES)[1:]:
         name = field.name
         if name in words:
-            indices = _column(pa.int32(), packed[name].astype(np.int32))
-            columns.append(pa.DictionaryArray.from_arrays(indices, pa.array(words[name], pa.string())))
+            indices = column(pa.int32(), packed[name].astype(np.int32))
+            columns.append(pa.DictionaryArray.from_arrays(indices, _texts(words[name])))
             continue
         values = packed[name].astype(NUMBERS[name])
-        columns.append(_column(field.type, values, None if name in NEVER_NULL else values != NULL))
+        columns.append(column(field.type, values, None if name in NEVER_NULL else values != NULL))
     return pa.RecordBatch.from_arrays(columns, schema=SAMPLES)
 
 
-def _column(type_: pa.DataType, values: np.ndarray, known: np.ndarray | None = None) -> pa.Array:
-    """Contiguous numbers as an Arrow array, from their own memory: `pa.array` takes ten times as long for a small batch."""
+def column(type_: pa.DataType, values: np.ndarray, known: np.ndarray | None = None) -> pa.Array:
+    """Contiguous numbers as an Arrow array, from their own memory: `pa.array` takes ten times as long for a small batch,
+    and imports pandas, which a load process does without."""
     bits = None if known is None else pa.py_buffer(np.packbits(known, bitorder="little"))
     return pa.Array.from_buffers(type_, len(values), [bits, pa.py_buffer(values)])
+
+
+def _texts(words: list[str]) -> pa.StringArray:
+    written = [word.encode() for word in words]
+    ends = np.cumsum([0, *map(len, written)], dtype=np.int32)
+    return pa.StringArray.from_buffers(len(written), pa.py_buffer(ends), pa.py_buffer(b"".join(written)))

@@ -16,7 +16,7 @@ finite = st.floats(-1, 1, allow_nan=False).map(lambda x: round(x, 3))
 
 
 @given(st.lists(finite, min_size=1, max_size=9))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_the_sign_flip_counts_all_flips_ties_and_zeros_included(values: list[float]) -> None:
     d = np.array(values)
     ranks = rankdata(np.abs(d))
@@ -34,7 +34,7 @@ def test_without_ties_it_is_scipys_exact_signed_rank_test(blocks: int) -> None:
 
 
 @given(st.lists(finite, min_size=6, max_size=30), st.floats(-0.5, 0.5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_shift_of_all_blocks_shifts_estimate_and_interval(values: list[float], shift: float) -> None:
     d = np.array(values)
     here, there = compare(d), compare(d + shift)
@@ -46,7 +46,7 @@ def test_a_shift_of_all_blocks_shifts_estimate_and_interval(values: list[float],
 
 
 @given(st.lists(finite, min_size=6, max_size=20))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_swapping_the_versions_mirrors_everything(values: list[float]) -> None:
     one, other = compare(np.array(values)), compare(-np.array(values))
     assert one is not None and other is not None

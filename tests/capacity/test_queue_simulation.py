@@ -105,7 +105,7 @@ class TestTimeouts:
         assert thrice.quantile_s(0.95) > once.quantile_s(0.95)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(1, 4), st.one_of(st.none(), st.integers(0, 5)), st.sampled_from([inf, 0.5, 3.0]), st.booleans(),
     st.booleans(), st.integers(0, 2), st.integers(1, 4),

@@ -19,7 +19,7 @@ from targets.openapi.contract_lines import Place, lines
 from targets.openapi.document import OpenApi
 from targets.openapi.endpoints import found_in
 
-QUICK = settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=150, derandomize=True, suppress_health_check=list(HealthCheck))
 PLACE = Place(
     name="x",
     base_url="http://127.0.0.1:1",

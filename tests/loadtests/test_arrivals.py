@@ -35,7 +35,7 @@ some_stages = st.lists(
 processes = st.sampled_from([POISSON, CONSTANT, Process("gamma", 0.3), Process("gamma", 4.0)])
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(stages=some_stages, process=processes, seed=st.integers(0, 2**31))
 def test_arrivals_ascend_and_lie_inside_the_stage_that_they_are_given_to(
     stages: list[Stage], process: Process, seed: int
@@ -47,7 +47,7 @@ def test_arrivals_ascend_and_lie_inside_the_stage_that_they_are_given_to(
     assert all(stages[k].expected > 0 for k in np.unique(index))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(stages=some_stages, process=processes, seed=st.integers(0, 2**31))
 def test_the_number_of_arrivals_is_the_area_under_the_rate(stages: list[Stage], process: Process, seed: int) -> None:
     count, area = len(arrivals(stages, process, seed)[0]), sum(stage.expected for stage in stages)
@@ -57,7 +57,7 @@ def test_the_number_of_arrivals_is_the_area_under_the_rate(stages: list[Stage], 
         assert abs(count - area) <= 6 * process.cv * (area + 1) ** 0.5 + 6 * process.cv**2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(stages=some_stages, process=processes, seed=st.integers(0, 2**31))
 def test_the_same_seed_gives_the_same_times_to_the_last_bit(stages: list[Stage], process: Process, seed: int) -> None:
     first, again = arrivals(stages, process, seed), arrivals(stages, process, seed)

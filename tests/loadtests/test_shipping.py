@@ -34,7 +34,7 @@ def test_what_is_written_here_is_there_byte_for_byte(tmp_path: Path) -> None:
     assert all(store.has(*size) for size in shipper.sizes()) and len(shipper.sizes()) == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32), loss=st.sampled_from([0.0, 0.1, 0.5, 0.9]))
 def test_pieces_lost_doubled_and_out_of_order_still_give_the_same_file(
     seed: int, loss: float, tmp_path_factory: pytest.TempPathFactory

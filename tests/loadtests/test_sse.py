@@ -26,7 +26,7 @@ lines = st.text(st.characters(blacklist_characters="\r\n", codec="utf-8"), max_s
 events = st.tuples(st.one_of(st.just(""), lines), st.lists(lines, min_size=1, max_size=3))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(
     given_events=st.lists(events, max_size=5),
     ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\r"]), min_size=1, max_size=4),

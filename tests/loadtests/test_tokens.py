@@ -74,7 +74,7 @@ def test_reasoning_tokens_in_the_usage_are_not_spread_over_the_answer() -> None:
     assert hidden.counts() == (2, EVENTS, [1, 1])  # 700 tokens are not in eight characters
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(sizes=st.lists(st.integers(1, 500), min_size=1, max_size=60), factor=st.floats(0, 3))
 def test_several_tokens_in_one_event_are_spread_by_length_at_least_one_each_and_add_up(
     sizes: list[int], factor: float

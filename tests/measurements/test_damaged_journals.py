@@ -27,7 +27,7 @@ def numbers(path: Path) -> list[int]:
     return [n for batch in journal.batches(path, SCHEMA) for n in batch.column("n").to_pylist()]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(share=st.floats(0, 1))
 def test_a_cut_anywhere_leaves_whole_batches_from_the_start(share: float, tmp_path: Path) -> None:
     path = tmp_path / "worker-000.arrows"
@@ -38,7 +38,7 @@ def test_a_cut_anywhere_leaves_whole_batches_from_the_start(share: float, tmp_pa
     assert journal.is_whole(path) == (int(share * len(data)) == len(data))
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.lists(st.floats(0, 0.999999), min_size=1, max_size=8), value=st.integers(0, 255))
 def test_damage_anywhere_is_read_past_or_ends_the_reading(at: list[float], value: int, tmp_path: Path) -> None:
     path = tmp_path / "worker-000.arrows"

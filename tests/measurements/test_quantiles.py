@@ -35,7 +35,7 @@ def test_a_two_sided_interval_needs_as_many_samples_as_the_formula_says(p: float
     assert ranks(n, p) is not None
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([0.5, 0.9, 0.95, 0.99]), st.integers(6, 3_000))
 def test_the_ranks_hold_the_quantile_with_at_least_95_percent(p: float, n: int) -> None:
     found = ranks(n, p)
@@ -167,7 +167,7 @@ def test_the_mean_carries_an_interval_that_correlation_widens() -> None:
     assert distribution(series[:19]).mean_ci95 is None
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.floats(0, 1e6), min_size=1, max_size=500))
 def test_whatever_the_samples_bounds_and_intervals_are_in_order(values: list[float]) -> None:
     found = distribution(np.array(values), 10.0)

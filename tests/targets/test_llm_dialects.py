@@ -36,7 +36,7 @@ requests = st.dictionaries(st.sampled_from(KEYS), any_json).flatmap(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(requests, st.sampled_from([OpenAI("m"), Anthropic("m")]))
 def test_any_body_is_answered_or_refused(body: dict[str, Any], dialect: OpenAI | Anthropic) -> None:
     try:
@@ -55,7 +55,7 @@ def test_any_body_is_answered_or_refused(body: dict[str, Any], dialect: OpenAI |
     json.loads(dialect.whole(call, answer, 1, 0, Timing(1, 2, 3)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(["input", "dimensions", "encoding_format"]), any_json))
 def test_any_embedding_request_is_read_or_refused(body: dict[str, Any]) -> None:
     try:

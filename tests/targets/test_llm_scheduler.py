@@ -127,7 +127,7 @@ actions = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     actions=actions,
     mode=st.sampled_from(["lockstep", "independent"]),

@@ -265,7 +265,7 @@ def test_draws_are_uniform_and_neighbours_are_independent() -> None:
 words = st.text(st.characters(codec="utf-8"), max_size=40)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     value=words, seq=st.integers(0, 2**40), seed=st.integers(0, 2**63), nonce=st.text("abcdef0123456789", min_size=1)
 )

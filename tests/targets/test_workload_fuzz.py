@@ -54,7 +54,7 @@ any_block = st.lists(any_line, max_size=12).map(lambda found: b"".join(text + b"
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(block=any_block)
 def test_a_reader_accounts_for_every_line_of_any_block(name: str, block: bytes) -> None:
     columns = READERS[name](block, BURSTGPT)
@@ -69,13 +69,13 @@ def test_a_reader_accounts_for_every_line_of_any_block(name: str, block: bytes) 
     assert counted.second_counts.sum() <= n
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(block=any_block)
 def test_the_quick_way_through_an_nginx_block_gives_what_the_strict_one_gives(block: bytes) -> None:
     assert nginx.requests(block) == nginx.LINE.findall(block)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(block=any_block, gap=st.sampled_from([b"", b"\r\n", b"\x00" * 9_000 + b"\n"]))
 def test_any_file_gives_harmless_tables_and_a_loadable_contract_or_one_sentence(
     tmp_path: Path, block: bytes, gap: bytes
@@ -98,7 +98,7 @@ def test_any_file_gives_harmless_tables_and_a_loadable_contract_or_one_sentence(
         load(out)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(head=st.binary(max_size=200).map(lambda raw: b"GET /" + raw.replace(b"\n", b"")))
 def test_any_path_becomes_plain_ascii_without_braces(head: bytes) -> None:
     endpoint = Endpoints().of([head])[head]
