@@ -9,7 +9,7 @@ UV := uv==0.13.8
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-hosts prove-llm prove-capacity prove-faults rows soak audit report peers stall engine profile bench clean
+.PHONY: help setup loadtest capacity test lint gate prove prove-gate prove-hosts prove-s3 prove-llm prove-capacity prove-faults rows soak audit report peers stall engine profile bench clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -77,7 +77,15 @@ gate: setup ## compare two versions of the embedded service (PLANT=planted_delay
 
 prove-hosts: setup ## a master and three hosts in network namespaces: same figures as one process, faults (root, 12 minutes)
 	@$(BIN)/python -m tests.prove.hosts --write docs/distributed.md
+	@$(BIN)/python -m tests.prove.way_home --write docs/distributed.md
 	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts.py tests/plimsoll/test_failover_and_rollout.py
+
+S3 := .venv-s3/bin/moto_server
+$(S3): | setup
+	@$(PYTHON) -m venv .venv-s3 && $(BIN)/uv pip install --quiet --python .venv-s3/bin/python 'moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5
+
+prove-s3: setup $(S3) ## rows of hosts by way of a bucket, on a local server that speaks S3 (moto, set up apart, 110 MB; 3 minutes)
+	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts_s3.py
 
 rows: setup ## how long 50 million rows take to read in 1 GiB of memory, and the slope (5 minutes, 3 GB of disk)
 	@$(BIN)/python -P -m benchmarks.rows --write docs/distributed.md

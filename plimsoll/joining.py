@@ -82,10 +82,15 @@ def _work(joined: Joined, given: Assignment, run: RunDirectory, watcher: Watcher
         raise
     watcher.phase("handing the rows over")
     complete = joined.hand_over(account, account.stop_reason if signals.interrupted else "")
-    return _part(run, account, given, complete, signals.interrupted)
+    laid = (
+        f" They also lie at {given.rows_to}: plimsoll recover of the master's run brings them home."
+        if joined.all_laid
+        else ""
+    )
+    return _part(run, account, given, complete, signals.interrupted, laid)
 
 
-def _part(run: RunDirectory, account: Account, given: Assignment, complete: bool, interrupted: bool) -> Part:
+def _part(run: RunDirectory, account: Account, given: Assignment, complete: bool, interrupted: bool, laid: str) -> Part:
     rows = run.table("samples", ["seq"]).num_rows
     who = f"load processes {', '.join(map(str, given.ranks))} of run {given.plan.run}"
     if interrupted:
@@ -99,7 +104,7 @@ def _part(run: RunDirectory, account: Account, given: Assignment, complete: bool
     return Part(
         rows, run.path,
         f"{who}: the master is gone; the {rows:,} rows of this host are kept in {run.path}: finish them with "
-        f"plimsoll recover {run.path}",
+        f"plimsoll recover {run.path}{laid and '.'}{laid}",
         code,
     )  # fmt: skip
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from loadtests.hosts import address
-from loadtests.hosts.master import Hosts, Meeting
+from loadtests.hosts.master import Hosts
+from loadtests.hosts.meeting import Meeting
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks, Runner
 from loadtests.shapes import FINDING, INCIDENTS

@@ -63,6 +63,7 @@ def first_document(
         "health_checks": [one.as_json() for one in asked],
         "estimate": cost,
         "allow_degraded": spec.allow_degraded,
+        "rows_to": {"uri": spec.rows_to} if spec.rows_to else None,
         "workers": [],
         "ended": None,
         "exit_code": None,

@@ -54,6 +54,7 @@ class Spec:
     name: str | None = None
     command: str = ""
     bind: str | None = None  # lead load processes of other hosts, which join at HOST[:PORT]
+    rows_to: str | None = None  # and have them lay their rows at this shared place: a directory, or a URI for pyarrow
     pair: Pair | None = None  # a duet of two versions that run already; their requests come in pairs
 
     @property

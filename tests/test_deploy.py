@@ -49,6 +49,9 @@ def test_the_manifests_are_complete_and_fit_each_other() -> None:
     joined = JOBS["plimsoll-worker"]["spec"]
     assert master["workers"] == worker["workers"] * joined["parallelism"] == worker["workers"] * joined["completions"]
     assert master["master"] and master["bind"] == "0.0.0.0"
+    for name in JOBS:  # credentials of a bucket for rows reach both sides, where there are any
+        sources = pod(name)["containers"][0]["envFrom"]
+        assert sources == [{"secretRef": {"name": "plimsoll-place", "optional": True}}]
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
@@ -66,7 +69,10 @@ def test_a_pod_has_the_least_rights(name: str) -> None:
 def test_compose_leads_as_many_as_it_starts_and_asks_for_the_token() -> None:
     master, worker = COMPOSE["services"]["master"], COMPOSE["services"]["worker"]
     assert words(master["command"])["workers"] == 3 and words(worker["command"])["join"] == "master"
+    assert words(master["command"])["rows_to"] == "" and "${ROWS_TO:-}" in master["command"]  # empty: over the line
     assert worker["deploy"]["replicas"] == "${WORKERS:-3}"
     for service in (master, worker):
         assert service["environment"]["PLIMSOLL_TOKEN"].startswith("${PLIMSOLL_TOKEN:?")
+        keys = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"}
+        assert keys == {name for name, value in service["environment"].items() if value is None}
         assert service["cap_drop"] == ["ALL"] and service["read_only"] is True

@@ -4,4 +4,5 @@ A host that joins runs its load processes as one machine does (`loadtests.runner
 with Locust's WorkerRunner, sends what they have written. On the master `hub`, with Locust's MasterRunner, writes the same
 files into the run directory; `master.Hosts` gives out the plan and accounts for every arrival. Everything that must arrive
 lies in files that only grow and is sent by offset until it is acknowledged (`shipping`), so a broken line loses nothing.
+Rows can go by a place that all reach instead (`shared`): `carrier` lays them there for `link`, `fetcher` reads them for `hub`.
 """

@@ -21,24 +21,31 @@ from locust.env import Environment
 from locust.rpc import Message
 
 from loadtests.hosts import sockets
+from loadtests.hosts.fetcher import Fetcher
 from loadtests.hosts.messages import OURS
+from loadtests.hosts.shared import Laid
 from loadtests.hosts.shipping import KINDS, PIECE_BYTES, Piece, Store
 from loadtests.orders import Orders
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
 
 TELL_S = 1.0
-PASSED_ON = ("offer", "ready", "refused", "started")
+PASSED_ON = ("offer", "ready", "refused", "started", "place")
 
 
 class Hub:
-    def __init__(self, parent: Orders, environment: Environment, run: RunDirectory, host: str, port: int) -> None:
+    def __init__(
+        self, parent: Orders, environment: Environment, run: RunDirectory, host: str, port: int, place: str | None
+    ) -> None:  # fmt: skip
         self._parent = parent
         self._ranks: dict[str, set[int]] = {}
         self._heard_s: dict[str, float] = {}
         self._strays = 0
         self._full = False
         self.store = Store(run, self._news)
+        self._fetcher: Fetcher | None = None
+        if place is not None:
+            self._fetcher = Fetcher(place, run.identity, self.store, self._take, self._have, self._unread)
         self._runner = environment.create_master_runner(host, port)
         self._runner.register_message(OURS, self._hear)
         self.port: int = self._runner.server.port
@@ -61,6 +68,12 @@ class Hub:
             self._parent.tell(event="rtt", host=host, rtt_s=rtt_s)
         elif what == "bytes":
             self._write(host, said)
+        elif what == "laid" and self._fetcher is not None:
+            laid = Laid.of_message(said)
+            if laid.rank in self._ranks.get(host, ()):
+                self._fetcher.hear(host, laid)
+            else:
+                self._strays += 1
         elif what == "done":
             self._settle(host, said)
         elif what in PASSED_ON:
@@ -74,14 +87,26 @@ class Hub:
         if not known or not isinstance(offset, int) or not isinstance(data, bytes) or len(data) > PIECE_BYTES:
             self._strays += 1
             return
+        self._take(host, Piece(rank, kind, offset, data))
+
+    def _take(self, host: str, piece: Piece) -> bool:
+        """By whichever way it came."""
         try:
-            size = self.store.take(Piece(rank, kind, offset, data))
+            size = self.store.take(piece)
         except OSError as error:
             if not self._full:
                 self._full = True
-                self._parent.tell(event="full", sentence=f"rows of worker {rank} cannot be written ({error.strerror})")
-            return
+                sentence = f"rows of worker {piece.rank} cannot be written ({error.strerror})"
+                self._parent.tell(event="full", sentence=sentence)
+            return False
+        self._have(host, piece.rank, piece.kind, size)
+        return True
+
+    def _have(self, host: str, rank: int, kind: str, size: int) -> None:
         self._say(host, "have", rank=rank, kind=kind, size=size)
+
+    def _unread(self, host: str, laid: Laid, why: str) -> None:
+        self._say(host, "unread", rank=laid.rank, kind=laid.kind, sentence=why)
 
     def _news(self, rank: int, line: bytes) -> None:
         message = json.loads(line)
@@ -105,6 +130,16 @@ class Hub:
                 self._ranks[order["host"]] = set(order["ranks"])
             elif order["order"] == "ping":
                 self._say(order["host"], "ping", at=time.monotonic())
+            elif order["order"] == "bring" and self._fetcher is not None:
+                ranks = [
+                    rank for host in order["hosts"] for rank in self._ranks.pop(host, ())
+                ]  # who comes back is too late
+                self._brought(self._fetcher, self._fetcher.bring(ranks))
+            elif order["order"] == "remove" and self._fetcher is not None:
+                self._brought(self._fetcher, self._fetcher.remove())
+
+    def _brought(self, fetcher: Fetcher, sentence: str) -> None:
+        self._parent.tell(event="brought", sentence=sentence, objects=fetcher.objects, bytes=fetcher.bytes)
 
     def _say(self, host: str, say: str, **more: Any) -> None:
         self._runner.send_message(OURS, {"say": say, **more}, host)
@@ -129,7 +164,8 @@ def main(fd: int) -> int:
         return 1
     sockets.lock(first["token"])
     try:
-        hub = Hub(parent, Environment(), RunDirectory(Path(first["run_dir"])), first["host"], first["port"])
+        run = RunDirectory(Path(first["run_dir"]))
+        hub = Hub(parent, Environment(), run, first["host"], first["port"], first["place"])
     except UsageError as error:
         parent.tell(event="refused", sentence=str(error))
         return 2

@@ -29,6 +29,7 @@ from measurements.errors import (
 from measurements.rundir import RunDirectory
 
 VERSION = metadata.version("plimsoll")
+LAY_REST_S = 60.0
 ANSWER_S = 15.0  # a master that listens answers within a handshake
 GONE = "the master is gone"
 
@@ -40,6 +41,12 @@ class Assignment:
     plan: LoadPlan
     ranks: list[int]
     document: dict[str, Any]
+
+    @property
+    def rows_to(self) -> str | None:
+        """The shared place that rows are laid at; absent: they go over the line."""
+        found = self.document.get("rows_to")
+        return str(found["uri"]) if found else None
 
 
 class Joined:
@@ -55,12 +62,16 @@ class Joined:
         self._why_stop = ""
         self._at_once = False
         self._said: list[dict[str, Any]] = []
+        self._say_here: Callable[[str], None] = lambda sentence: None
+        self._place: dict[str, str] = {}
+        self._unlaid: int | None = None
 
     # ------------------------------------------------------------------ getting in
 
     def ask(self, processes: int, wait_s: float, say: Callable[[str], None]) -> Assignment:
         """Waits for the master to listen, to let us in, and to have a plan."""
         host, port = self._address
+        self._say_here = say
         say(f"waiting for a master at {self._where}")
         _wait_for_door(host, port, wait_s)
         self._line = line = Line("loadtests.hosts.link", self._folder / "link.log")
@@ -128,6 +139,8 @@ class Joined:
         try:
             runner.prepare()
             self._order("ship", run_dir=str(run.path), ranks=given.ranks)
+            if given.rows_to:
+                self._try_place(given, run, given.rows_to)
             self._say("ready")
             say("ready; waiting for the start")
             in_ns = self._start(hooks)
@@ -141,6 +154,16 @@ class Joined:
             runner.close()
             for file in news.values():
                 file.close()
+
+    def _try_place(self, given: Assignment, run: RunDirectory, uri: str) -> None:
+        self._say_here(f"trying {uri}")
+        self._order("carry", run_dir=str(run.path), ranks=given.ranks, place=uri, run=given.plan.run)
+        while "ready" not in self._place:
+            self._take_orders(self._listen(0.05))
+            if "refused" in self._place:
+                raise UsageError(self._place["refused"])
+            if self._why_stop or self._silent_s > self._patience_s:
+                raise InvalidMeasurement(f"{self._why_stop or GONE} before the load began")
 
     def _start(self, hooks: Hooks) -> int:
         while True:
@@ -168,7 +191,22 @@ class Joined:
                 if said["say"] == "goodbye":
                     return True
             if self._silent_s > self._patience_s:
+                self._lay_rest()
                 return False
+
+    def _lay_rest(self) -> None:
+        """The master is gone, the shared place perhaps not."""
+        if self._unlaid is None:
+            return
+        self._unlaid = 1  # until the line has looked at the last rows, too
+        until = time.monotonic() + LAY_REST_S
+        while self._unlaid and "fallen" not in self._place and time.monotonic() < until:
+            self._listen(0.2)
+
+    @property
+    def all_laid(self) -> bool:
+        """Every row of this host lies at the shared place."""
+        return self._unlaid == 0
 
     def close(self) -> None:
         if self._line is not None:
@@ -187,6 +225,11 @@ class Joined:
                 said.append(message["message"])
             elif message["event"] == "line":
                 self._silent_s, self._open_bytes = message["silent_s"], message["open_bytes"]
+                self._unlaid = message["unlaid_bytes"]
+            elif message["event"] == "place":
+                self._place = {message["how"]: message["sentence"]}
+                if message["how"] != "refused" and message["sentence"]:
+                    self._say_here(message["sentence"])
         return said
 
     def _order(self, order: str, **more: Any) -> None:

@@ -19,8 +19,10 @@ from locust.env import Environment
 from locust.rpc import Message
 
 from loadtests.hosts import sockets
+from loadtests.hosts.carrier import Carrier
 from loadtests.hosts.messages import OURS
-from loadtests.hosts.shipping import PIECE_BYTES, Shipper
+from loadtests.hosts.shared import TRIAL, Laid
+from loadtests.hosts.shipping import KINDS, PIECE_BYTES, Shipper
 from loadtests.orders import Orders
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
@@ -34,6 +36,7 @@ class Link:
     def __init__(self, parent: Orders, environment: Environment, host: str, port: int) -> None:
         self._parent = parent
         self._shipper: Shipper | None = None
+        self._carrier: Carrier | None = None
         self._finishing: dict[str, Any] | None = None
         self._asking: dict[str, Any] | None = None
         self._acknowledged_s = 0.0
@@ -46,8 +49,10 @@ class Link:
         said: dict[str, Any] = msg.data
         if said["say"] == "ping":
             self._say("pong", at=said["at"])
-        elif said["say"] == "have":
-            if self._shipper is not None:
+        elif said["say"] in ("have", "unread"):
+            if self._carrier is not None:
+                self._carrier.heard(said)
+            if self._shipper is not None and said["say"] == "have" and said["kind"] != TRIAL:
                 self._acknowledged_s = time.monotonic()
                 self._shipper.acknowledge(int(said["rank"]), str(said["kind"]), int(said["size"]))
         else:
@@ -69,8 +74,22 @@ class Link:
             elif order["order"] == "ship":
                 self._acknowledged_s = time.monotonic()
                 self._shipper = Shipper(RunDirectory(Path(order["run_dir"])), order["ranks"])
+            elif order["order"] == "carry":
+                run = RunDirectory(Path(order["run_dir"]))
+                self._carrier = Carrier(run, order["ranks"], order["place"], self._name, self._fares)
+                gevent.spawn(self._carrier.work, order["run"])
             elif order["order"] == "finish":
                 self._finishing = order["message"]
+                if self._carrier is not None:
+                    self._carrier.hurried = True
+
+    def _name(self, laid: Laid) -> None:
+        self._say("laid", **laid.as_message())
+
+    def _fares(self, how: str, sentence: str) -> None:
+        self._parent.tell(event="place", how=how, sentence=sentence)
+        if how in ("fallen", "back"):
+            self._say("place", sentence=sentence)
 
     # ------------------------------------------------------------------ of itself
 
@@ -82,8 +101,10 @@ class Link:
             if self._shipper is not None:
                 if self._shipper.open_bytes and at_s - self._acknowledged_s > QUIET_S:
                     self._shipper.again()
+                    if self._carrier is not None:
+                        self._carrier.laying.again()
                     self._acknowledged_s = at_s
-                for piece in self._shipper.due():
+                for piece in self._shipper.due(self._carrier.kinds_on_line if self._carrier else tuple(KINDS)):
                     self._say("bytes", rank=piece.rank, kind=piece.kind, offset=piece.offset, data=piece.data)
                     gevent.sleep(0)
             if at_s - asked_s >= ASK_S:
@@ -96,7 +117,13 @@ class Link:
                 told_s = at_s
                 silent_s = at_s - self._runner.client.heard_s
                 waiting = self._shipper.open_bytes if self._shipper else 0
-                self._parent.tell(event="line", silent_s=round(silent_s, 1), open_bytes=waiting)
+                self._parent.tell(
+                    event="line", silent_s=round(silent_s, 1), open_bytes=waiting, unlaid_bytes=self._unlaid
+                )
+
+    @property
+    def _unlaid(self) -> int | None:
+        return self._carrier.laying.unlaid_bytes if self._carrier else None
 
 
 def _knock(parent: Orders) -> None:

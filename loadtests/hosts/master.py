@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any
 
 from loadtests.accounting import write_lost
 from loadtests.children import Line, listen
 from loadtests.hosts import bundle
+from loadtests.hosts.meeting import Host, Meeting, short
 from loadtests.hosts.messages import patience_s
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks
@@ -23,33 +23,9 @@ from measurements.rundir import RunDirectory
 HUB_S = 60.0  # the hub imports Locust, on a busy machine
 READY_S = 120.0
 HEAD_START_NS = 1_500_000_000
+BROUGHT_S = 75.0  # what lost hosts had laid at the shared place is read for a minute at most
 PINGS = 5
 VERSION = metadata.version("plimsoll")
-
-
-@dataclass(frozen=True)
-class Meeting:
-    """Where hosts join, and how long is waited for them."""
-
-    host: str
-    port: int
-    token: str
-    wait_s: float = 600.0
-
-
-@dataclass
-class Host:
-    """One joined host; `ranks` are the load processes of the plan that it runs."""
-
-    name: str
-    ranks: list[int]
-    ready: bool = False
-    rtt_s: list[float] = field(default_factory=list)
-    silent_s: float = 0.0
-    asked_s: float = 0.0
-    answered_s: float | None = None
-    done: bool = False
-    left: str = ""
 
 
 class Hosts:
@@ -71,6 +47,8 @@ class Hosts:
         self._ended: set[int] = set()
         self._packed: dict[str, Any] = {}
         self._told_silent: set[str] = set()
+        self._rows_to: dict[str, Any] | None = document.get("rows_to")
+        self._brought = False
         self.account = Account()
 
     # ------------------------------------------------------------------ before
@@ -80,7 +58,8 @@ class Hosts:
         self._packed = bundle.pack(self._plan)
         self._hub = hub = Line("loadtests.hosts.hub", self._run.path / "hub.log")
         meeting = self._meeting
-        hub.tell(token=meeting.token, host=meeting.host, port=meeting.port, run_dir=str(self._run.path))
+        place = self._rows_to["uri"] if self._rows_to else None
+        hub.tell(token=meeting.token, host=meeting.host, port=meeting.port, run_dir=str(self._run.path), place=place)
         port = self._listening(hub)
         wanted = self._plan.workers
         self._say(f"waiting for {wanted} load processes; on each host: plimsoll run --join {meeting.host}:{port}")
@@ -120,7 +99,7 @@ class Hosts:
     def _forget_silent(self) -> None:
         """A host that went away before the start leaves its place to another."""
         for name in [name for name, host in self._hosts.items() if host.silent_s > 10]:
-            self._say(f"{_short(name)} has gone away before the start")
+            self._say(f"{short(name)} has gone away before the start")
             self._tell(expect=name, ranks=[])
             del self._hosts[name]
 
@@ -142,7 +121,7 @@ class Hosts:
                 return
             host = self._hosts[name] = Host(name, free[:offered])
             self._tell(expect=name, ranks=host.ranks)
-            self._say(f"{_short(name)} joined with {len(host.ranks)} load processes")
+            self._say(f"{short(name)} joined with {len(host.ranks)} load processes")
         self._order(name, say="plan", ranks=host.ranks, document=self._document, **self._packed)
 
     # ------------------------------------------------------------------ the run
@@ -162,6 +141,8 @@ class Hosts:
         account.workers = [self._workers[rank] for rank in sorted(self._workers)]
         hooks.before_start(account.workers, account.start_ns)
         self._attend(hub, hooks)
+        if self._rows_to:
+            self._clear_place(hub, self._rows_to)
         self._reckon()
         return account
 
@@ -204,16 +185,42 @@ class Hosts:
             if at_s > deadline_s:
                 return
 
+    def _clear_place(self, hub: Line, rows_to: dict[str, Any]) -> None:
+        """A complete run leaves nothing at the shared place. Of an incomplete one all of it stays there; what lost hosts had
+        laid, and could not say any more, is taken before their arrivals are counted as lost."""
+        missing = [host.name for host in self._hosts.values() if not host.done]
+        rows_to["kept"] = bool(missing)
+        self._run.write_json("run.json", self._document)  # `recover` must know that nothing is there any more
+        hub.tell(order="bring", hosts=missing) if missing else hub.tell(order="remove")
+        self._await_brought(hub)
+        if missing:
+            hub.end()  # nobody writes rows while the lost ones are counted
+            self._note(f"what hosts laid at {rows_to['uri']} for run {self._run.identity} is still there")
+
+    def _await_brought(self, hub: Line) -> None:
+        until = time.monotonic() + BROUGHT_S
+        while not self._brought and time.monotonic() < until:
+            for _, message in listen([hub], 0.2):
+                if message is None:
+                    return
+                self._hear(message, Hooks())
+
+    def _note(self, sentence: str) -> None:
+        """Said while the run goes on, and in its document."""
+        self._say(sentence)
+        if self._rows_to is not None:
+            self._rows_to.setdefault("said", []).append(sentence)
+
     def _name_silent(self, waiting: list[Host]) -> None:
         for host in waiting:
             if host.silent_s > 3 and host.name not in self._told_silent:
                 self._told_silent.add(host.name)
                 self._say(
-                    f"{_short(host.name)} is silent; its rows are missing if it stays so for {self._patience_s:g} s"
+                    f"{short(host.name)} is silent; its rows are missing if it stays so for {self._patience_s:g} s"
                 )
             elif host.silent_s <= 3 and host.name in self._told_silent:
                 self._told_silent.discard(host.name)
-                self._say(f"{_short(host.name)} is back")
+                self._say(f"{short(host.name)} is back")
 
     def _reckon(self) -> None:
         """Who is lost, who was late, and a row for each arrival that has none."""
@@ -223,18 +230,22 @@ class Hosts:
             answer_s = None if host.answered_s is None else host.answered_s - host.asked_s
             if answer_s is None or answer_s > HEAD_START_NS / 1e9:
                 took = "never" if answer_s is None else f"after {answer_s:.1f} s"
-                account.late.append({"host": _short(host.name), "said": f"answered the start {took}"})
+                account.late.append({"host": short(host.name), "said": f"answered the start {took}"})
             for rank in host.ranks:
                 if host.done and not host.left and rank not in self._died:
                     continue
-                said = self._died.get(rank) or host.left or f"{_short(host.name)} was not heard of any more"
+                said = self._died.get(rank) or host.left or f"{short(host.name)} was not heard of any more"
                 account.given.pop(rank, None)
                 rows, arrivals = write_lost(self._run, plan, rank, until_s)
                 account.lost.append({"worker": rank, "rows": rows, "arrivals": arrivals, "said": said})
 
     def close(self) -> None:
-        if self._hub is not None:
-            self._hub.end()
+        if self._hub is None:
+            return
+        if self._rows_to and not self.account.start_ns:  # trial objects of a run that did not begin
+            self._hub.tell(order="remove")
+            self._await_brought(self._hub)
+        self._hub.end()
 
     # ------------------------------------------------------------------ what is heard
 
@@ -252,6 +263,12 @@ class Hosts:
             for name, silent_s in message["silent_s"].items():
                 if name in self._hosts:
                     self._hosts[name].silent_s = silent_s
+        elif event == "brought":
+            self._brought = True
+            if self._rows_to is not None:
+                self._rows_to |= {"objects": message["objects"], "bytes": message["bytes"]}
+            if message["sentence"]:
+                self._note(message["sentence"])
         elif event == "full":
             self.account.faults.append(message["sentence"])
         elif event == "done" and message["host"] in self._hosts:
@@ -266,13 +283,15 @@ class Hosts:
         if said["say"] == "ready":
             host.ready = True
         elif said["say"] == "refused" and not self.account.start_ns:
-            raise UsageError(f"{_short(name)}: {str(said.get('sentence'))[:500]}")
+            raise UsageError(f"{short(name)}: {str(said.get('sentence'))[:500]}")
+        elif said["say"] == "place":
+            self._note(f"{short(name)}: {str(said.get('sentence'))[:500]}")
         elif said["say"] == "started" and host.answered_s is None:
             host.answered_s = time.monotonic()
             within_ms = (host.answered_s - host.asked_s) * 1e3 / 2
             for worker in said["workers"]:
                 if worker.get("worker") in host.ranks:
-                    entry = {**worker, "host": _short(name), "start_within_ms": round(within_ms, 3)}
+                    entry = {**worker, "host": short(name), "start_within_ms": round(within_ms, 3)}
                     self._workers[worker["worker"]] = entry
 
     def _news(self, rank: int, news: dict[str, Any], hooks: Hooks) -> None:
@@ -300,9 +319,3 @@ class Hosts:
     def _tell(self, expect: str, ranks: list[int]) -> None:
         assert self._hub is not None
         self._hub.tell(order="expect", host=expect, ranks=ranks)
-
-
-def _short(name: str) -> str:
-    """Locust's client id is a host name, an underscore and 32 digits: enough of it to tell two apart."""
-    host, _, digits = name.rpartition("_")
-    return "".join(c if c.isprintable() else "?" for c in f"{host}-{digits[:4]}")[:80]

@@ -45,14 +45,16 @@ class Shipper:
         self._sent = dict.fromkeys(self._paths, 0)
         self._there = dict.fromkeys(self._paths, 0)
 
-    def due(self) -> Iterator[Piece]:
+    def due(self, kinds: Collection[str] = tuple(KINDS)) -> Iterator[Piece]:
         """What has been written and not been sent yet, as far as the window allows; one piece of each file in turn."""
         more = True
         while more:
             more = False
             for key, path in self._paths.items():
+                if key[1] not in kinds:
+                    continue
                 offset = self._sent[key]
-                if offset - self._there[key] >= WINDOW_BYTES or _size(path) <= offset:
+                if offset - self._there[key] >= WINDOW_BYTES or size_of(path) <= offset:
                     continue
                 with path.open("rb") as file:
                     file.seek(offset)
@@ -64,7 +66,7 @@ class Shipper:
     def acknowledge(self, rank: int, kind: str, size: int) -> None:
         """The other side has `size` bytes of the file."""
         key = (rank, kind)
-        if key in self._there and self._there[key] < size <= _size(self._paths[key]):
+        if key in self._there and self._there[key] < size <= size_of(self._paths[key]):
             self._there[key] = size
             self._sent[key] = max(self._sent[key], size)
 
@@ -74,11 +76,11 @@ class Shipper:
 
     @property
     def open_bytes(self) -> int:
-        return sum(_size(path) - self._there[key] for key, path in self._paths.items())
+        return sum(size_of(path) - self._there[key] for key, path in self._paths.items())
 
     def sizes(self) -> list[tuple[int, str, int]]:
         """(rank, kind, bytes) of every file there is."""
-        return [(rank, kind, _size(path)) for (rank, kind), path in self._paths.items() if _size(path)]
+        return [(rank, kind, size_of(path)) for (rank, kind), path in self._paths.items() if size_of(path)]
 
 
 class Store:
@@ -108,8 +110,11 @@ class Store:
         self._size[key] = size + len(fresh)
         return self._size[key]
 
+    def size(self, rank: int, kind: str) -> int:
+        return self._size.get((rank, kind), 0)
+
     def has(self, rank: int, kind: str, size: int) -> bool:
-        return self._size.get((rank, kind), 0) == size
+        return self.size(rank, kind) == size
 
     def settle(self, ranks: Collection[int]) -> None:
         """What came from these load processes is on the disk."""
@@ -122,7 +127,7 @@ class Store:
             file.close()
 
 
-def _size(path: Path) -> int:
+def size_of(path: Path) -> int:
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -24,6 +24,7 @@ from measurements.summary import RunFacts, Window, summarise
 from measurements.validity import INVALID, Check, Circumstances
 from plimsoll import observed
 from plimsoll.finish import close, merge_evidence
+from plimsoll.homecoming import Homecoming
 from plimsoll.watch import FOLDER, RESOURCES_SPOOL, SERVER_SPOOL
 from profiles import derived, spool
 from profiles.resources import RESOURCES
@@ -32,11 +33,11 @@ from profiles.usage import per_window
 from targets.contract_file import ENV
 
 
-def recover(run_dir: Path, as_json: bool) -> None:
+def recover(run_dir: Path, without_place: bool, as_json: bool) -> None:
     run = RunDirectory.open(run_dir)
     run.take_over()
     try:
-        summary = _recovered(run)
+        summary = _recovered(run, without_place)
     finally:
         run.release()
     if as_json:
@@ -45,7 +46,7 @@ def recover(run_dir: Path, as_json: bool) -> None:
         print(f"recovered {summary['all']['count']:,} rows in {run.path}; the run is INVALID: it did not end by itself")
 
 
-def _recovered(run: RunDirectory) -> dict[str, Any]:
+def _recovered(run: RunDirectory, without_place: bool) -> dict[str, Any]:
     document = run.read_json("run.json")
     if _is_finished(run):
         raise UsageError(
@@ -54,7 +55,13 @@ def _recovered(run: RunDirectory) -> dict[str, Any]:
     named = ENV.findall(json.dumps(document.get("contract")))
     run.redact = Redactor([*of_environment(), *(os.environ[name] for name in named if name in os.environ)]).known
     run.redact_logs()
-    return finish_from_disk(run, document)
+    home = None if without_place else Homecoming.of(run, document)
+    if home is not None:
+        home.take()
+    summary = finish_from_disk(run, document)
+    if home is not None:
+        home.clear()
+    return summary
 
 
 def _is_finished(run: RunDirectory) -> bool:

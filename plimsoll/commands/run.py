@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests.arrivals import parse_process
+from loadtests.hosts import shared
 from measurements.errors import UsageError
 from plimsoll.display import watcher
 from plimsoll.measure import measure
@@ -45,6 +46,7 @@ class Words:
     ui_host: str
     master: bool
     bind: str | None
+    rows_to: str | None
     join: str | None
     out: Path
     lang: str
@@ -72,8 +74,8 @@ def _join(words: Words) -> None:
     """What is measured, the master says; here only how many load processes this machine gives."""
     from plimsoll.joining import join
 
-    if words.contract or words.locustfile or words.master:
-        raise UsageError("--join takes the contract, the rate and the seed from the master; give --workers alone")
+    if words.contract or words.locustfile or words.master or words.rows_to:
+        raise UsageError("--join takes contract, rate, seed and place of rows from the master; give --workers alone")
     assert words.join is not None
     part = join(words.join, words.workers, words.out, watcher(words.quiet or words.json))
     if words.json:
@@ -92,6 +94,8 @@ def spec_stages(document: dict) -> list[dict]:
 def spec_from(words: Words) -> Spec:
     if words.bind and not words.master:
         raise UsageError(f"--bind {words.bind} says where a master listens; add --master")
+    if words.rows_to and not words.master:
+        raise UsageError("--rows-to says where hosts that join lay their rows; add --master")
     return Spec(
         contract=load(words.contract) if words.contract else None,
         contract_path=words.contract,
@@ -115,6 +119,7 @@ def spec_from(words: Words) -> Spec:
         profile=words.profile,
         ui_host=words.ui_host if words.ui else None,
         bind=(words.bind or "127.0.0.1") if words.master else None,
+        rows_to=shared.parse(words.rows_to) if words.rows_to else None,
         out=words.out,
         command=shlex.join(["plimsoll", *sys.argv[1:]]),
     )

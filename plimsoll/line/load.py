@@ -50,6 +50,13 @@ def run(
     bind: Annotated[
         str | None, typer.Option(help="with --master: HOST[:PORT] to listen on; absent: 127.0.0.1:5557")
     ] = None,
+    rows_to: Annotated[
+        str | None,
+        typer.Option(
+            "--rows-to",
+            help="with --master: where hosts lay their rows, a directory that all have mounted or s3://…; absent: sent to it",
+        ),
+    ] = None,
     join: Annotated[
         str | None, typer.Option(help="HOST[:PORT] of a master that this machine's load processes work for")
     ] = None,

@@ -33,11 +33,18 @@ def report(
 
 
 @app.command(epilog=examples("plimsoll recover runs/latest", "plimsoll recover runs/latest --json"))
-def recover(run_dir: RunDir, json: Json = False) -> None:
+def recover(
+    run_dir: RunDir,
+    without_place: Annotated[
+        bool,
+        typer.Option("--without-place", help="leave what hosts laid at a shared place (run --rows-to) where it is"),
+    ] = False,
+    json: Json = False,
+) -> None:
     """Finish a run whose process was killed: what was measured becomes a run directory, marked INVALID."""
     from plimsoll.commands import recover as command
 
-    command.recover(run_dir, json)
+    command.recover(run_dir, without_place, json)
 
 
 @app.command(epilog=examples("plimsoll doctor", "plimsoll doctor --json"))

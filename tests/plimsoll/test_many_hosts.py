@@ -3,6 +3,7 @@ counted to the last arrival, and nobody gets in without the token."""
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,10 +84,12 @@ def rows(run: RunDirectory) -> list[dict[str, Any]]:
     return sorted(run.table("samples").to_pylist(), key=lambda row: row["seq"])
 
 
+@pytest.mark.parametrize("way", ["over the line", "by a shared place"])
 def test_two_hosts_make_the_arrivals_of_the_one_schedule_and_their_rows_are_all_there(
-    server: Scripted, tmp_path: Path
+    server: Scripted, tmp_path: Path, way: str
 ) -> None:
-    group = Group(tmp_path, server.url, 2, "--rate", 60, "--duration", 3, "--seed", 7)
+    words = ["--rows-to", tmp_path / "place"] if way == "by a shared place" else []
+    group = Group(tmp_path, server.url, 2, "--rate", 60, "--duration", 3, "--seed", 7, *words)
     try:
         summary, run, said = group.end()
     finally:
@@ -106,6 +109,11 @@ def test_two_hosts_make_the_arrivals_of_the_one_schedule_and_their_rows_are_all_
     for number in range(2):  # the master has every row, so a host keeps none
         assert list((tmp_path / f"host-{number}").iterdir()) == []
     assert all("the master has all" in out for _, out, _ in said)
+    if words:
+        rows_to = run.read_json("run.json")["rows_to"]
+        assert rows_to["uri"] == str(tmp_path / "place") and not rows_to["kept"] and "said" not in rows_to
+        assert rows_to["objects"] >= 2 and rows_to["bytes"] > 20 * len(found)  # that is how they came
+        assert list((tmp_path / "place").iterdir()) == []
 
 
 @pytest.mark.prove
@@ -189,6 +197,45 @@ def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scr
     summary = json.loads(out)
     assert recovered.returncode == 0 and summary["valid"] is False, err
     assert summary["all"]["outcomes"]["ok"] >= part.rows - 5
+
+
+@pytest.mark.prove
+def test_when_the_master_is_killed_and_the_hosts_disks_are_gone_the_rows_come_home_from_the_shared_place(
+    server: Scripted, tmp_path: Path
+) -> None:
+    group = Group(tmp_path, server.url, 2, "--rate", 40, "--duration", 12, "--seed", 7, "--rows-to", tmp_path / "place")
+    try:
+        run = group.until_rows(60)
+        group.master.kill()
+        said = [(host.communicate(timeout=120), host.returncode) for host in group.hosts]
+    finally:
+        group.close()
+    assert all(code == 3 and f"lie at {tmp_path / 'place'}" in out for (out, _), code in said), said
+    for number in range(2):
+        shutil.rmtree(tmp_path / f"host-{number}")
+    asked = len(server.asked)
+    at_home = run.table("samples", ["seq"]).num_rows
+    done = started("recover", run.path, "--json", cwd=tmp_path)
+    out, err = done.communicate(timeout=120)
+    assert done.returncode == 0, err
+    summary = json.loads(out)
+    assert at_home < asked and summary["all"]["outcomes"]["ok"] == asked and summary["valid"] is False
+    assert list((tmp_path / "place").iterdir()) == []
+
+
+@pytest.mark.prove
+def test_a_place_that_the_master_cannot_write_is_a_sentence_before_it_waits_for_hosts(
+    server: Scripted, tmp_path: Path
+) -> None:
+    group = Group(tmp_path, server.url, 1, "--rate", 40, "--rows-to", "/proc/nowhere")
+    try:
+        _, err = group.master.communicate(timeout=90)
+    finally:
+        group.close()
+    assert (
+        group.master.returncode == 2 and "--rows-to /proc/nowhere cannot be written" in err and "Traceback" not in err
+    )
+    assert not server.asked
 
 
 @pytest.mark.prove

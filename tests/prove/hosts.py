@@ -190,8 +190,8 @@ def killed(lab: Lab, situation: str, *words: str, expected: str) -> Line:
     return line(situation, expected, code, run, lab.folder)
 
 
-def cut(lab: Lab, situation: str, seconds: float | None, expected: str) -> Line:
-    lab.begin()
+def cut(lab: Lab, situation: str, seconds: float | None, expected: str, *words: object) -> Line:
+    lab.begin(*words)
     for host in lab.hosts:
         lab.join(host)
     lab.loaded(6)
@@ -207,6 +207,19 @@ def cut(lab: Lab, situation: str, seconds: float | None, expected: str) -> Line:
     if seconds is None and "are kept in" in words:
         note += " and keeps its rows"
     return line(situation, expected, code, run, lab.folder, note)
+
+
+def cut_off_from_the_master_alone(lab: Lab, situation: str) -> Line:
+    """All hosts' disks are one here, so the cut host still reaches the shared place: its rows come home, and it stays lost."""
+    found = cut(lab, situation, None, "INVALID", "--rows-to", lab.folder / "place")
+    late = [
+        row
+        for row in RunDirectory((lab.folder / "master" / "latest").resolve()).table("samples").to_pylist()
+        if row["outcome"] != "lost" and row["intended_ns"] > 8e9
+    ]  # two seconds after the cut and later
+    if len({row["worker"] for row in late}) < HOSTS:
+        found.note = f"WRONG: what the cut host had laid did not come home; {found.note}"
+    return found
 
 
 def masterless(lab: Lab, situation: str) -> Line:
@@ -276,6 +289,7 @@ SITUATIONS: list[tuple[str, Wire | None, Callable[[Lab, str], Line]]] = [
     ("one host cut off for 6 s, then back", None, lambda lab, s: cut(lab, s, 6.0, "valid")),
     ("one host cut off for 12 s over 25 ms and 1 % loss, then back", Wire(25.0, 0.01), lambda lab, s: cut(lab, s, 12.0, "valid")),
     ("one host cut off for good", None, lambda lab, s: cut(lab, s, None, "INVALID")),
+    ("one host cut off for good, rows by a shared place", None, cut_off_from_the_master_alone),
     ("the master killed (SIGKILL)", None, masterless),
     ("strangers in the same network", None, strangers),
 ]  # fmt: skip
