@@ -93,4 +93,9 @@ def _profile(profile: Document | None, words: Words) -> Document:
         for one in listed(profile or {}, "functions")[:MOST_FUNCTIONS]
     ]
     before, after = (q.number(cost) for cost in costs)
-    return {"note": words("gate.profile_note", before=before, after=after), "rows": rows}
+    return {
+        "note": words("gate.profile_note" if rows else "gate.profile_same", before=before, after=after),
+        "rows": rows,
+        "waits": gate_text.waits(profile or {}),
+        "waits_note": words("gate.waits_note", snapshots=" / ".join(map(str, (profile or {}).get("snapshots") or []))),
+    }

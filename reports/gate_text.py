@@ -13,6 +13,7 @@ from reports.wording import Words
 TONES = {"PASS": "good", "WARN": "warn", "FAIL": "bad", "INVALID": "bad", "BLIND": "warn", "INCONCLUSIVE": "warn"}
 ICONS = {"good": "✓", "warn": "!", "bad": "✕", "": "·"}
 MOST_REASONS, MOST_DEARER = 6, 3
+MOST_WAITS = 8
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,26 @@ def dearer(document: Document, words: Words) -> list[str]:
     ]
 
 
+def waits(profile: Document) -> list[list[str]]:
+    """Where threads of either version were found waiting: place, in how many snapshots of the baseline, of the candidate."""
+    found = []
+    for one in listed(profile, "waits")[:MOST_WAITS]:
+        place = f"{one.get('function')} ({Path(str(one.get('file'))).name}:{one.get('line')})"
+        found.append([place, str(one.get("before")), str(one.get("after"))])
+    return found
+
+
+def waiting(document: Document, words: Words) -> list[str]:
+    """Where the candidate was found waiting more often than the baseline, where a FAIL was profiled."""
+    found = section(document, "profile")
+    snapshots = found.get("snapshots") or []
+    return [
+        words("gate.waits_more", name=name, before=before, after=after, snapshots=max(snapshots, default=0))
+        for name, before, after in waits(found)
+        if int(after) > int(before)
+    ][:MOST_DEARER]
+
+
 def lines(document: Document, report: Path | str, lang: str = "en") -> list[str]:
     """For the terminal: the verdict, every primary, what was noticed beside, where the rest is."""
     words = Words(lang)
@@ -195,7 +216,9 @@ def lines(document: Document, report: Path | str, lang: str = "en") -> list[str]
     changed = [row for row in rows(document, words) if not row.primary and row.why == "changed"]
     found += [f"  {words('gate.also')} {row.what}: {row.change} [{row.interval}]" for row in changed[:MOST_REASONS]]
     found += [f"  {label}: {text}" for label, text in facts(document, words) if label == words("gate.attenuation")]
-    found += [f"  {line}" for line in [*accepted_lines(document, words), *dearer(document, words)]]
+    found += [
+        f"  {line}" for line in [*accepted_lines(document, words), *dearer(document, words), *waiting(document, words)]
+    ]
     found += [f"  {line}" for line in document.get("notes") or []]
     found.append(words("gate.report", path=report))
     return ["".join(c if c.isprintable() else " " for c in line) for line in found]

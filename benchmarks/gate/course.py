@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks.gate.blocks import SIDES, Block, series
 from benchmarks.gate.judging import Judgement, Verdict, judge
+from benchmarks.gate.metrics import spoken
 from benchmarks.gate.rules import Pair, Rules, looks
 
 MOST_VOID = 0.25
@@ -74,7 +75,7 @@ def run(fresh: Fresh, rules: Rules, endpoints: Sequence[str], planned: int, say:
     judged = first.judgements[-1]
     if judged.verdict is not Verdict.FAIL:
         return Outcome(judged.verdict, _why(judged), [first])
-    names = ", ".join(f"{endpoint} {metric}" for endpoint, metric in judged.failed())
+    names = ", ".join(spoken(*pair) for pair in judged.failed())
     say(f"slower in {names}; a second, fresh duet has to agree before this is a FAIL")
     second = Duet(2)
     with fresh(2) as record:

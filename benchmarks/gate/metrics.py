@@ -36,6 +36,20 @@ METRICS = {
 QUANTILES = {"mean": None, "p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
+WORDS = {
+    "cpu_s_per_request": "CPU per request",
+    "peak_memory_mib": "peak memory",
+    "leak_kib_per_request": "memory growth per request",
+    "error_rate": "errors",
+}
+
+
+def spoken(endpoint: str, metric: str) -> str:
+    """("search", "p50_ms") -> search p50."""
+    name = WORDS.get(metric) or metric.removesuffix("_ms").replace("_", " ")
+    return name if endpoint == "all" else f"{endpoint} {name}"
+
+
 def floor_of(metric: str, floor: float) -> float:
     """The floor in the unit of the differences: ln(1 + floor), or what is fixed for differences."""
     return log(1 + floor) if METRICS[metric].ratio else FLOORS[metric]

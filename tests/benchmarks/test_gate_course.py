@@ -81,13 +81,13 @@ def test_fail_needs_a_second_duet_that_agrees() -> None:
 def test_cpu_alone_is_seen() -> None:
     outcome = gate(Virtual(4, {"cpu_s_per_request": 0.2}))
     assert outcome.verdict is Verdict.FAIL
-    assert "all cpu_s_per_request" in outcome.reasons[0]
+    assert "CPU per request" in outcome.reasons[0]
 
 
 def test_more_failures_are_a_failure_even_when_they_are_fast() -> None:
     outcome = gate(Virtual(5, {"mean_ms": -0.3}, errors=(0.001, 0.05)))
     assert outcome.verdict is Verdict.FAIL
-    assert "error_rate" in outcome.reasons[0]
+    assert "errors" in outcome.reasons[0]
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,24 @@ def test_two_profiled_runs_are_compared_by_what_a_request_costs(tmp_path: Path) 
     assert "red costs more" in found["svg"]
 
 
+def test_waiting_that_only_the_second_version_does_comes_first(tmp_path: Path) -> None:
+    runs = [profiled(tmp_path / name, 20.0, 4.0) for name in ("a", "b")]
+    seen = [("query", "socket_read", 3, 3), ("send_later", "sleep", 0, 2), ("encode", "running", 1, 5)]
+    for at, run in enumerate(runs):
+        found = [
+            {"function": f, "file": "/srv/main.py", "line": 7, "class": c, "count": counts[at]}
+            for f, c, *counts in seen
+        ]
+        path = run / "profiles" / "profiles.json"
+        frames = {"snapshots": 10, "frames": [one for one in found if one["count"]]}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"frames": frames}))
+    found = compare(*runs)
+    assert found["snapshots"] == [10, 10] and found["functions"] == []
+    assert [(one["function"], one["before"], one["after"]) for one in found["waits"]] == [
+        ("send_later", 0, 2), ("query", 3, 3)
+    ]  # fmt: skip
+
+
 def test_a_run_without_a_cpu_profile_is_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--cpu"):
         compare(tmp_path, tmp_path)

@@ -54,6 +54,16 @@ def test_what_a_failed_candidate_spends_more_on_stands_in_terminal_and_comment()
     assert "profiles/difference.svg" in gate_page.page(found, [], PROFILE)
 
 
+def test_a_candidate_that_waits_and_does_not_compute_is_said_to_wait() -> None:
+    wait = {"function": "send_later", "file": "/srv/planted.py", "line": 37, "class": "sleep", "before": 0, "after": 2}
+    profile = {"cpu_ms_per_request": [9.8, 9.7], "functions": [], "snapshots": [10, 10], "waits": [wait]}
+    assert gate_text.waiting({"profile": profile}, Words("en")) == [
+        "waits more often: send_later (planted.py:37), in 2 of 10 snapshots against 0"
+    ]
+    page = gate_page.page(document(), [], profile)
+    assert "waiting may" in page and "send_later (planted.py:37)" in page and 'class="number">2<' in page
+
+
 def test_a_gate_without_a_single_block_still_has_a_page() -> None:
     page = gate_page.page(document(die_after=0, who_dies="baseline"))
     assert "INVALID" in page and "nothing to compare with" in page
