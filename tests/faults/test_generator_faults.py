@@ -136,7 +136,9 @@ def test_a_disk_that_fills_up_by_what_we_write_ourselves(size: str, tmp_path: Pa
             return
         assert "disk" in ended.err or "No space" in ended.err, ended.err
         subprocess.run(["mount", "-o", "remount,size=16m", str(disk)], check=True)
-        if course.run is None or course.run.has("summary.json"):  # a report that had no room leaves the verdict as it is
+        if course.run is None or course.run.has(
+            "summary.json"
+        ):  # a report that had no room leaves the verdict as it is
             survived("disk full by our own files", ended, exit={0, 2, 3}, no_run=True)
             return
         finished = recovered(course)
