@@ -11,7 +11,7 @@ from loadtests.buckets import quantile_ms
 from loadtests.plan import LoadPlan
 from measurements.plain import plain
 from measurements.rundir import RunDirectory
-from plimsoll.measure import Watcher
+from plimsoll.watcher import Watcher
 
 EVERY_S = 5.0
 

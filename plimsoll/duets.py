@@ -20,10 +20,11 @@ from loadtests.arrivals import Process, Stage
 from measurements.errors import Exit, Interrupted, TargetUnreachable
 from plimsoll import pair as pairs
 from plimsoll import sharing
-from plimsoll.measure import Run, Watcher, measure
+from plimsoll.measure import Run, measure
 from plimsoll.pair import Pair, Version
 from plimsoll.placement import place
 from plimsoll.spec import Spec
+from plimsoll.watcher import Watcher
 from profiles.rates import per_window
 from targets.contract import Contract
 

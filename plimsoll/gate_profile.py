@@ -9,9 +9,9 @@ from typing import Any
 from measurements.errors import PlimsollError
 from measurements.rundir import RunDirectory
 from plimsoll import pair as pairs
-from plimsoll.measure import Watcher
 from plimsoll.pair import SIDES, Version
 from plimsoll.placement import place
+from plimsoll.watcher import Watcher
 from targets.contract import Contract
 
 SECONDS = 12.0

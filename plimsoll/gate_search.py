@@ -9,11 +9,11 @@ from loadtests.search.course import Wishes
 from measurements.errors import PlimsollError
 from measurements.rundir import RunDirectory
 from plimsoll import pair as pairs
-from plimsoll.measure import Watcher
 from plimsoll.pair import SIDES, Version
 from plimsoll.placement import place
 from plimsoll.searching import search
 from plimsoll.spec import Spec
+from plimsoll.watcher import Watcher
 from targets.contract import Contract
 
 

@@ -13,9 +13,10 @@ from loadtests.runner import Account, Hooks
 from measurements.errors import Exit, GeneratorFault, Interrupted, PlimsollError
 from measurements.rundir import RunDirectory
 from plimsoll import permission
-from plimsoll.measure import Signals, Watcher, taking_signals
 from plimsoll.placement import place
+from plimsoll.signals import Signals, taking_signals
 from plimsoll.spec import open_files
+from plimsoll.watcher import Watcher
 from targets.urls import is_loopback
 
 WAIT_S = 600.0

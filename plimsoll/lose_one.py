@@ -19,10 +19,11 @@ from measurements.errors import Interrupted
 from measurements.interval import Interval
 from measurements.rundir import RunDirectory
 from plimsoll import observed
-from plimsoll.measure import Watcher, measure
+from plimsoll.measure import measure
 from plimsoll.placement import place
 from plimsoll.spec import Spec
 from plimsoll.trial import Bench
+from plimsoll.watcher import Watcher
 from targets.control import Deployment, free_port, wait_ready
 from targets.process import Process
 

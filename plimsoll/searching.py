@@ -16,10 +16,12 @@ from loadtests.search.verdict import Verdict
 from measurements import slo, validity
 from measurements.errors import Exit, Interrupted, UsageError
 from plimsoll import finish, money, permission
-from plimsoll.measure import Ready, Run, Watcher, ready
+from plimsoll.measure import Run
+from plimsoll.ready import Ready, ready
 from plimsoll.run_document import first_document
 from plimsoll.spec import Spec, checked, load_plan
 from plimsoll.trials import Trials, merged_plan
+from plimsoll.watcher import Watcher
 from targets.contract import Contract, Slo
 from targets.urls import is_private, resolve
 

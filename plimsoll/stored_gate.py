@@ -15,8 +15,9 @@ from benchmarks.history.store import Store, host_key
 from measurements import host
 from measurements.errors import Exit, Interrupted, PlimsollError, UsageError
 from measurements.rundir import RunDirectory
-from plimsoll.measure import Watcher, measure
+from plimsoll.measure import measure
 from plimsoll.spec import Spec
+from plimsoll.watcher import Watcher
 from targets.contract import Contract
 
 if TYPE_CHECKING:

@@ -17,8 +17,9 @@ from measurements.errors import Interrupted, UsageError
 from measurements.interval import Interval
 from measurements.rundir import RunDirectory
 from plimsoll import observed
-from plimsoll.measure import Watcher, measure
+from plimsoll.measure import measure
 from plimsoll.spec import Spec
+from plimsoll.watcher import Watcher
 from targets.contract import Contract, Queue
 from targets.contract_file import parse
 

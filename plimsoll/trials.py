@@ -22,7 +22,7 @@ from loadtests.search.answer import stage_name
 from loadtests.search.trial import Generator, Look, Request, Rows
 from measurements.rundir import RunDirectory
 from plimsoll import merge, permission
-from plimsoll.measure import Ready
+from plimsoll.ready import Ready
 from plimsoll.spec import load_plan, pool_cap, pool_needed
 from plimsoll.watch import Watch
 

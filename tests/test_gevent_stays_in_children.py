@@ -55,7 +55,8 @@ FIRST_REQUEST = """
 import sys, tempfile
 from pathlib import Path
 import plimsoll.commands.run
-from plimsoll.measure import Watcher, measure
+from plimsoll.measure import measure
+from plimsoll.watcher import Watcher
 from plimsoll.spec import Spec
 sys.path[:0] = ["tests", "tests/loadtests"]
 from real_runs import contract

@@ -24,9 +24,9 @@ from measurements.sample import SCHEMA_VERSION
 from plimsoll import money
 from plimsoll.display import watcher
 from plimsoll.duets import PILOT_RPS, WARMUP_S, LiveDuets, choose_rate, pilot_s, requests_per_block
-from plimsoll.measure import Watcher
 from plimsoll.pair import SIDES, Version, git, reachable
 from plimsoll.placement import place
+from plimsoll.watcher import Watcher
 from reports import wording
 from targets.contract import Contract
 from targets.contract_file import load, without_credentials

@@ -60,7 +60,7 @@ def test_an_answer_that_does_not_begin_ends_at_the_first_bytes_deadline_and_one_
 
 
 def test_a_connection_that_does_not_stand_ends_at_its_own_deadline(deaf: str, tmp_path: Path) -> None:
-    from plimsoll import measure as whole
+    from plimsoll import ready as whole
 
     endpoint = {"name": "deaf", "path": "/", "timeout_s": 5.0, "connect_timeout_s": 0.3}
     looked = whole._reachable

@@ -12,8 +12,9 @@ from real_runs import checks, contract, rows, run
 from servers import Scripted, answer, silent
 
 from loadtests.arrivals import Process
-from plimsoll.measure import Run, Watcher, measure
+from plimsoll.measure import Run, measure
 from plimsoll.spec import Spec
+from plimsoll.watcher import Watcher
 
 PLAIN = [{"name": "search", "path": "/search", "timeout_s": 5.0}]
 

@@ -16,8 +16,9 @@ from servers import Scripted, answer
 
 from loadtests import page_guard
 from loadtests.arrivals import Process, Stage
-from plimsoll.measure import Run, Watcher, measure
+from plimsoll.measure import Run, measure
 from plimsoll.spec import Spec
+from plimsoll.watcher import Watcher
 
 ENDPOINTS = [
     {"name": "search", "path": "/search", "weight": 3},

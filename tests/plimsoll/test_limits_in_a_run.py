@@ -187,7 +187,7 @@ def test_a_health_check_is_not_charged_with_what_other_traffic_moves(service: tu
 
 
 def test_a_paid_upstream_without_a_cap_is_not_probed(service: tuple[Limited, str], tmp_path: Path):
-    from plimsoll.measure import _ask_health
+    from plimsoll.ready import _ask_health
 
     limited, url = service
     paid = {"paid": True, "usd_per_1k_tokens_in": 1.0, "tokens_in": 100}

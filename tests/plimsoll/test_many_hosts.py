@@ -162,7 +162,7 @@ def test_with_allow_degraded_a_lost_host_leaves_a_marked_gap_in_a_valid_run(serv
 @pytest.mark.prove
 def test_when_the_master_is_killed_its_hosts_end_and_keep_their_rows(server: Scripted, tmp_path: Path) -> None:
     from plimsoll.joining import join
-    from plimsoll.measure import Watcher
+    from plimsoll.watcher import Watcher
 
     port = free_port()
     contract = written(tmp_path, server.url)
