@@ -84,7 +84,7 @@ S3 := .venv-s3/bin/moto_server
 $(S3): | setup
 	@$(PYTHON) -m venv .venv-s3 && $(BIN)/uv pip install --quiet --python .venv-s3/bin/python 'moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5
 
-prove-s3: setup $(S3) ## rows of hosts by way of a bucket, on a local server that speaks S3 (moto, set up apart, 110 MB; 3 minutes)
+prove-s3: setup $(S3) ## rows of hosts by way of a bucket, on a local server that speaks S3 (moto, set up apart, 110 MB; 2 minutes)
 	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts_s3.py
 
 rows: setup ## how long 50 million rows take to read in 1 GiB of memory, and the slope (5 minutes, 3 GB of disk)

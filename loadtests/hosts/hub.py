@@ -131,9 +131,8 @@ class Hub:
             elif order["order"] == "ping":
                 self._say(order["host"], "ping", at=time.monotonic())
             elif order["order"] == "bring" and self._fetcher is not None:
-                ranks = [
-                    rank for host in order["hosts"] for rank in self._ranks.pop(host, ())
-                ]  # who comes back is too late
+                late = [self._ranks.pop(host, set()) for host in order["hosts"]]  # who comes back now
+                ranks = set[int]().union(*late)
                 self._brought(self._fetcher, self._fetcher.bring(ranks))
             elif order["order"] == "remove" and self._fetcher is not None:
                 self._brought(self._fetcher, self._fetcher.remove())

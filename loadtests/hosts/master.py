@@ -193,6 +193,8 @@ class Hosts:
         self._run.write_json("run.json", self._document)  # `recover` must know that nothing is there any more
         hub.tell(order="bring", hosts=missing) if missing else hub.tell(order="remove")
         self._await_brought(hub)
+        if not self._brought:
+            self._note(f"what hosts laid at {rows_to['uri']} could neither be taken nor removed at the end of the run")
         if missing:
             hub.end()  # nobody writes rows while the lost ones are counted
             self._note(f"what hosts laid at {rows_to['uri']} for run {self._run.identity} is still there")
