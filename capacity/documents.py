@@ -223,7 +223,7 @@ def objections(runs: Sequence[RunDocuments]) -> list[Refusal]:
 def _invalid(run: RunDocuments) -> Refusal:
     failed = [check for check in run.validity.get("checks") or [] if check.get("state") == "invalid"]
     sentences = "; ".join(str(check.get("sentence") or check.get("check")) for check in failed[:3])
-    remedies = "; ".join(str(check["remedy"]) for check in failed[:2] if check.get("remedy"))
+    remedies = "; ".join(dict.fromkeys(str(check["remedy"]) for check in failed[:2] if check.get("remedy")))
     again = f"then: plimsoll run {run.contract_path} --shape breakpoint"
     return Refusal(
         "capacity_rps",

@@ -207,7 +207,7 @@ def upstream_stage(facts: Facts) -> Sign | None:
         return None
     said = (
         f"by the service's own metrics a call to the upstream took {figure(calm)} s at {figure(facts.calm.rate_rps)} rps "
-        f"and {figure(now)} s at the plateau, which is {now / max(slowest):.0%} of its slowest endpoint's time"
+        f"and {figure(now)} s at the plateau, which is {min(1.0, now / max(slowest)):.0%} of its slowest endpoint's time"
     )
     return Sign("upstream", 0.7, [said])
 

@@ -25,10 +25,9 @@ def publish(run: RunDirectory, document: dict[str, Any], contract: Contract, sto
     begins = [] if store.is_file() else [f"the history {store} begins with this gate: earlier ones are not known"]
     trends = _kept("history", lambda: _history(document, Store(store))) or []
     document["notes"] = _notes(trends) + begins + document.get("notes", [])
+    document["trends"] = trends
     run.write_json("verdict.json", document)
-    report = _kept(
-        "report", lambda: run.write_text("report.html", gate_page.page(document, trends, document.get("profile"), lang))
-    )
+    report = _kept("report", lambda: run.write_text("report.html", gate_page.page(document, lang)))
     _kept("JUnit file", lambda: run.write_text("junit.xml", gate_ci.junit(document, lang)))
     markdown = _kept("Markdown", lambda: gate_ci.markdown(document, lang)) or ""
     _kept("comment", lambda: run.write_text("comment.md", markdown))

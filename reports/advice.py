@@ -11,6 +11,7 @@ from typing import Any, Literal
 from reports import quantities as q
 from reports.documents import Document, listed, section, texts
 from reports.key_figures import Tone
+from reports.said import say
 from reports.wording import Words
 
 Kind = Literal["do_nothing", "scale_up", "scale_out"]
@@ -83,10 +84,10 @@ def recommend(plan: Document, words: Words) -> str:
         sentences.append(words("advice.workers", demand=demand, workers=q.interval(up["workers"], q.count)))
     if not sentences:
         refused = listed(plan, "refusals")
-        reason = str(refused[0].get("reason")) if refused else words("advice.nothing")
+        reason = say(str(refused[0].get("reason")), words.lang) if refused else words("advice.nothing")
         sentences.append(words("advice.refused", reason=reason))
         if refused and refused[0].get("remedy"):
-            sentences.append(words("advice.instead", remedy=refused[0]["remedy"]))
+            sentences.append(words("advice.instead", remedy=say(str(refused[0]["remedy"]), words.lang)))
     return " ".join(sentences)
 
 
@@ -115,7 +116,9 @@ def remedy(plan: Document, words: Words) -> str:
     out, up = _last(plan, "scale_out"), _last(plan, "scale_up")
     if q.is_number(out.get("recommended")) or q.is_interval(up.get("workers")) or not refused:
         return ""
-    return words("advice.instead", remedy=refused[0]["remedy"]) if refused[0].get("remedy") else ""
+    return (
+        words("advice.instead", remedy=say(str(refused[0]["remedy"]), words.lang)) if refused[0].get("remedy") else ""
+    )
 
 
 def _option(kind: Kind, plan: Document, words: Words) -> Option:
@@ -125,19 +128,34 @@ def _option(kind: Kind, plan: Document, words: Words) -> Option:
     ]
     if not found:
         return Option(kind, title, refusals=refusals[-1:] or [(unsaid(plan, words), "")])
-    headline, tone, notes = {"do_nothing": _nothing, "scale_up": _up, "scale_out": _out}[kind](found, words)
+    if kind == "do_nothing":
+        headline, tone, notes = _nothing(found, plan, words)
+    else:
+        headline, tone, notes = (_up if kind == "scale_up" else _out)(found, words)
+    if past(plan, found.get("order_by")):
+        found = found | {"order_by": words("dates.now")}
     facts = [fact for key, value in found.items() if key not in SAID for fact in _facts(key, value, words)]
     return Option(kind, title, headline, tone, notes, facts, texts(found.get("assumptions")))
 
 
-def _nothing(found: Document, words: Words) -> tuple[str, Tone, list[str]]:
+def past(plan: Document, day: object) -> bool:
+    """Whether a date of the plan was there already when the plan was made."""
+    made = plan.get("made_at")
+    return isinstance(day, str) and isinstance(made, str) and day <= made[: len(day)]
+
+
+def line_reached(plan: Document, day: str, words: Words) -> str:
+    return words("nothing.already") if past(plan, day) else words("nothing.breaks_on", day=day)
+
+
+def _nothing(found: Document, plan: Document, words: Words) -> tuple[str, Tone, list[str]]:
     state = str(found.get("state") or "unknown")
     demand = q.shown(found.get("demand_rps"), q.rate)
     notes = [words(f"nothing.{state}_note", demand=demand)] if state in NOTHING_TONES else []
     if q.is_interval(found.get("loss_share")):
         notes.append(words("nothing.loss", share=q.interval(found["loss_share"], q.share)))
-    if found.get("breaks_on"):
-        notes.append(words("nothing.breaks_on", day=found["breaks_on"]))
+    if isinstance(found.get("breaks_on"), str):
+        notes.append(line_reached(plan, found["breaks_on"], words))
     if state not in NOTHING_TONES and isinstance(found.get("sentence", found.get("text")), str):
         notes = [str(found.get("sentence", found.get("text")))]
     return words.known("nothing", state), NOTHING_TONES.get(state, "warn"), notes
@@ -198,7 +216,11 @@ def narrower(plan: Document, words: Words) -> str:
     now, after = (q.interval(found.get(key), q.count) for key in ("replicas_now", "replicas_after"))
     key = "option.narrower" if q.NOTHING not in (now, after) else "option.narrower_bare"
     return words(
-        key, what=found["measurement"], seconds=q.shown(found.get("load_seconds"), q.seconds), now=now, after=after
+        key,
+        what=say(found["measurement"], words.lang),
+        seconds=q.shown(found.get("load_seconds"), q.seconds),
+        now=now,
+        after=after,
     )
 
 

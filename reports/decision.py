@@ -1,13 +1,14 @@
 """The decision paper: what is asked for in one sentence, with its doubt, its price, its dates and what it rests on."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from reports import quantities as q
-from reports.advice import KINDS, NOTHING_TONES, Fact, Kind, unsaid
+from reports.advice import KINDS, NOTHING_TONES, Fact, Kind, line_reached, remedy, unsaid
+from reports.dates import dates
 from reports.documents import Document, Documents, listed, section, texts
 from reports.findings import unit
 from reports.key_figures import Tone
+from reports.said import say
 from reports.wording import Words
 
 
@@ -24,6 +25,7 @@ class Choice:
     outcome: str
     tone: Tone
     asked: bool = False
+    size: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def paper(read: Documents, words: Words) -> Paper | None:
         grade_reasons=texts(plan.get("grade_reasons")),
         choices=[_choice(one, read, one == kind and valid is not False, words) for one in KINDS],
         price_note=_price_note(plan, words),
-        dates=_dates(plan, words),
+        dates=dates(plan, words),
         measured_on=_measured_on(read, words),
     )
 
@@ -79,7 +81,7 @@ def _ask(read: Documents, kind: Kind | None, words: Words) -> tuple[str, Tone]:
     demand = q.shown(option.get("demand_rps"), q.number)
     if kind is None:
         refused = listed(plan, "refusals")
-        reason = str(refused[0].get("reason")) if refused else words("advice.nothing")
+        reason = say(str(refused[0].get("reason")), words.lang) if refused else words("advice.nothing")
         return words("ask.refused", reason=reason), "warn"
     letter = plan.get("evidence_grade")
     grade = (
@@ -120,7 +122,9 @@ def _doubt(option: Document, words: Words) -> str:
 
 def _because(plan: Document, kind: Kind | None, words: Words) -> list[str]:
     option = _last(plan, kind) if kind else {}
-    found = []
+    found = [] if kind or not (helps := remedy(plan, words)) else [f"{helps.rstrip('.')}."]
+    if kind and (tokens := _tokens(plan, words)):
+        found.append(tokens)
     if option.get("conditional"):
         found.append(words("ask.conditional"))
     if kind and section(plan, "demand").get("given") is False:
@@ -128,6 +132,16 @@ def _because(plan: Document, kind: Kind | None, words: Words) -> list[str]:
     if plan.get("indicative"):
         found.append(words("option.indicative"))
     return found
+
+
+def _tokens(plan: Document, words: Words) -> str:
+    """What the upstream takes beside the machines: often the larger sum, and no part of the one that is asked for."""
+    found = section(plan, "upstream_cost")
+    if not q.is_number(found.get("per_month")):
+        return ""
+    currency = str(found.get("currency"))
+    month, year = (q.shown_money(found.get(key), currency) for key in ("per_month", "per_year"))
+    return words("ask.tokens", month=month, year=year, model=found.get("model"))
 
 
 def _choice(kind: Kind, read: Documents, asked: bool, words: Words) -> Choice:
@@ -144,7 +158,7 @@ def _choice(kind: Kind, read: Documents, asked: bool, words: Words) -> Choice:
             state = "alone"
         return Choice(
             kind, name, _as_it_is(read, words), "", words("choice.nothing_more"), words("choice.nothing_more"),
-            _nothing(option, state, words), "warn" if state == "alone" else NOTHING_TONES.get(state, "warn"),
+            _nothing(option, read, state, words), "warn" if state == "alone" else NOTHING_TONES.get(state, "warn"),
         )  # fmt: skip
     if kind == "scale_up":
         got, doubt = _bigger(option, words)
@@ -152,11 +166,21 @@ def _choice(kind: Kind, read: Documents, asked: bool, words: Words) -> Choice:
     count = option.get("recommended")
     got = words("option.replica" if count == 1 else "option.replicas", count=q.shown(count, q.count))
     doubt = q.interval(option.get("replicas"), q.count) if q.is_interval(option.get("replicas")) else ""
+    size = _size(read, words)
     if option.get("conditional"):
-        return Choice(kind, name, got, doubt, month, year, words("choice.conditional"), "warn", asked)
+        return Choice(kind, name, got, doubt, month, year, words("choice.conditional"), "warn", asked, size)
     holds = option.get("survivors_hold")
     outcome = words("choice.survives" if holds else "choice.holds")
-    return Choice(kind, name, got, doubt, month, year, outcome, "good" if holds else "warn", asked)
+    return Choice(kind, name, got, doubt, month, year, outcome, "good" if holds else "warn", asked, size)
+
+
+def _size(read: Documents, words: Words) -> str:
+    """What one replica is, as the contract deploys it: that is what was priced."""
+    resources = section(read.run, "contract", "resources")
+    cpu, memory = resources.get("cpu"), resources.get("memory_mib")
+    parts = [words("choice.cores" if cpu != 1 else "choice.core", count=q.plain(cpu))] if q.is_number(cpu) else []
+    parts += [q.mebibytes(memory)] if q.is_number(memory) else []
+    return words("choice.each", size=", ".join(parts)) if parts else ""
 
 
 def _as_it_is(read: Documents, words: Words) -> str:
@@ -176,18 +200,18 @@ def _bigger(option: Document, words: Words) -> tuple[str, str]:
     ), ""
 
 
-def _nothing(option: Document, state: str, words: Words) -> str:
+def _nothing(option: Document, read: Documents, state: str, words: Words) -> str:
     found = [words.known("nothing", state)]
     if q.is_interval(option.get("loss_share")):
         found.append(words("nothing.loss", share=q.interval(option["loss_share"], q.share)))
     if isinstance(option.get("breaks_on"), str):
-        found.append(words("nothing.breaks_on", day=option["breaks_on"]))
+        found.append(line_reached(read.plan, option["breaks_on"], words))
     return ". ".join(part.rstrip(".") for part in found)
 
 
 def _why_not(kind: Kind, plan: Document, words: Words) -> str:
     refused = {str(r.get("field")): str(r.get("reason")) for r in listed(plan, "refusals")}
-    return refused.get(kind) or unsaid(plan, words)
+    return say(refused[kind], words.lang) if refused.get(kind) else unsaid(plan, words)
 
 
 def cheapest(option: Document) -> Document:
@@ -207,34 +231,11 @@ def _money(option: Document) -> tuple[str, str]:
 def _price_note(plan: Document, words: Words) -> str:
     price = next((p for kind in ("scale_out", "scale_up") if (p := cheapest(_last(plan, kind)))), {})
     if not price:
-        return words("choice.no_prices")
+        sized = _last(plan, "scale_out") or _last(plan, "scale_up")
+        return words("choice.no_prices" if sized else "choice.nothing_sized")
     return words(
         "choice.prices", machine=price.get("machine"), date=price.get("price_date"), source=price.get("price_source")
     )
-
-
-def _dates(plan: Document, words: Words) -> list[Fact]:
-    nothing, demand = _last(plan, "do_nothing"), section(plan, "demand")
-    today, share = demand.get("demand_rps"), nothing.get("today_share_of_line")
-    wanted = demand.get("planned_rps") or [None]
-    found: list[tuple[str, Any]] = [
-        ("today", q.rate(today) if q.is_number(today) else None),
-        ("headroom", words("dates.share_of_line", share=q.percent(share)) if q.is_number(share) else None),
-        (
-            "planned",
-            q.rate(wanted[-1]) if q.is_number(today) and q.is_number(wanted[-1]) and wanted[-1] != today else None,
-        ),
-        ("reached", nothing.get("breaks_on")),
-        (
-            "lead",
-            words("dates.days", days=q.plain(nothing["lead_time_days"]))
-            if q.is_number(nothing.get("lead_time_days"))
-            else None,
-        ),
-        ("order", nothing.get("order_by")),
-    ]
-    facts = [Fact(words(f"dates.{key}"), str(value)) for key, value in found if value]
-    return facts if nothing.get("breaks_on") else [*facts, Fact(words("dates.order"), words("dates.unknown"))]
 
 
 def _measured_on(read: Documents, words: Words) -> list[Fact]:

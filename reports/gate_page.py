@@ -9,15 +9,15 @@ from typing import Any
 from reports import gate_charts, gate_text
 from reports import quantities as q
 from reports.charts.chart import Chart
-from reports.documents import Document, listed
+from reports.documents import Document, listed, section
 from reports.page import page_of
 from reports.wording import Words
 
 MOST_FUNCTIONS = 12
 
 
-def page(document: Document, trends: Sequence[Document] = (), profile: Document | None = None, lang: str = "en") -> str:
-    """`trends` as `gate_charts.trend` takes them; `profile`: what profiles.compared says, or None."""
+def page(document: Document, lang: str = "en") -> str:
+    """Of a verdict alone: its `trends` are as `gate_charts.trend` takes them, its `profile` what profiles.compared says."""
     words = Words(lang)
     primaries = [one for one in listed(document, "comparisons") if one.get("primary")]
     drawings: list[Callable[[], Chart | None]] = [lambda: gate_charts.forest(document, words)]
@@ -40,8 +40,8 @@ def page(document: Document, trends: Sequence[Document] = (), profile: Document 
         charts=_drawn(drawings),
         sight=_sight(document, words),
         limits=_limits(document, words),
-        trends=_drawn([partial(gate_charts.trend, entry, words) for entry in trends]),
-        profile=_profile(profile, words),
+        trends=_drawn([partial(gate_charts.trend, entry, words) for entry in listed(document, "trends")]),
+        profile=_profile(section(document, "profile"), words),
         command=document.get("command"),
     )
 
@@ -82,15 +82,15 @@ def _limits(document: Document, words: Words) -> list[dict[str, Any]]:
     ]
 
 
-def _profile(profile: Document | None, words: Words) -> Document:
+def _profile(profile: Document, words: Words) -> Document:
     """The functions whose cost per request differs most."""
-    costs = (profile or {}).get("cpu_ms_per_request") or []
+    costs = profile.get("cpu_ms_per_request") or []
     if len(costs) != 2:
         return {}
     costs_ms = ("before_ms", "after_ms", "change_ms")
     rows = [
         [str(one.get("function")), *(q.shown(one.get(key), q.milliseconds) for key in costs_ms)]
-        for one in listed(profile or {}, "functions")[:MOST_FUNCTIONS]
+        for one in listed(profile, "functions")[:MOST_FUNCTIONS]
     ]
     before, after = (q.number(cost) for cost in costs)
     return {

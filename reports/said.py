@@ -43,3 +43,8 @@ def said(text: str, lang: str, deep: int = 0) -> str | None:
         if all(pieces):
             return "; ".join(piece for piece in pieces if piece)
     return None
+
+
+def say(text: str, lang: str) -> str:
+    """The same for a text that goes on into a sentence: it stays English where there are no other words for it."""
+    return text if lang == "en" else said(text, lang) or text

@@ -33,6 +33,8 @@ def _made(paths: Sequence[Path], form: str, baseline: Path | None, lang: str) ->
         if len(paths) != 1:
             raise UsageError(f"--as {form} is about one run; name one run directory, or take --as weekly for several")
         run = RunDirectory.open(paths[0])
+        if run.has("verdict.json") and form != "totals":
+            return _of_gate(run, form, lang)
         if form == "review":
             return render(run, lang), None
         if form == "totals":
@@ -45,6 +47,16 @@ def _made(paths: Sequence[Path], form: str, baseline: Path | None, lang: str) ->
         return render_quarter(runs, pinned, lang), None
     text = periodic.check(runs, form, lang, pinned)
     return runs[-1].write_text(f"{form}.md", text), text
+
+
+def _of_gate(run: RunDirectory, form: str, lang: str) -> tuple[Path, str | None]:
+    from reports import gate_ci, gate_page
+
+    document = run.read_json("verdict.json")
+    if form == "review":
+        return run.write_text("report.html", gate_page.page(document, lang)), None
+    text = gate_ci.markdown(document, lang) if form == "markdown" else gate_ci.junit(document, lang)
+    return run.write_text("comment.md" if form == "markdown" else "junit.xml", text), text
 
 
 def _totals(run: RunDirectory) -> tuple[Path, str]:

@@ -46,12 +46,13 @@ def resources(series: Series, contract: Document, stages: Sequence[Document], wo
     span_s = max(point[0] for panel in panels for line in panel.lines for point in line.points) + waiting.bin_s
 
     def paint(figure: Figure, narrow: bool) -> None:
-        rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False).ravel()
+        rows = figure.subplots(len(panels), 1, squeeze=False).ravel()
         for axes, panel in zip(rows, panels, strict=True):
             canvas.plain_axes(axes, "", panel.title)
             boundaries(axes, stages)
             _draw(axes, panel, span_s)
-            ticks.clock_axis(axes, span_s, 5 if narrow else 12)
+            ticks.unmarked(axes, span_s)
+        ticks.clock_axis(rows[-1], span_s, 5 if narrow else 12)
         rows[-1].set_xlabel(words(f"axis.time_{ticks.clock_unit(span_s)}"))
 
     title = words("chart.resources.title")

@@ -9,6 +9,7 @@ from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.documents import Document, amount, level_rps, listed, section
+from reports.units import counted
 from reports.wording import Words
 
 MOST_PANELS = 3
@@ -24,7 +25,7 @@ def breakdown(told: Document, stages: Sequence[Document], endpoints: Sequence[st
     parts = list(dict.fromkeys(part["name"] for name in names for part in listed(section(told, name), "parts")))
     colours = {part: canvas.SERIES[index % len(canvas.SERIES)] for index, part in enumerate(parts)}
     colours[OUTSIDE] = canvas.QUIET
-    levels = [_level(stage) for stage in stages]
+    levels, unit = [_level(stage) for stage in stages], counted(stages, words)
 
     def paint(figure: Figure, narrow: bool) -> None:
         grid = figure.subplots(*((len(shown), 1) if narrow else (1, len(shown))), squeeze=False).ravel()
@@ -35,7 +36,7 @@ def breakdown(told: Document, stages: Sequence[Document], endpoints: Sequence[st
                 if any(height):
                     axes.bar(range(len(stages)), height, bottom=base, color=colours[part], width=0.8, linewidth=0)
                     base = [low + more for low, more in zip(base, height, strict=True)]
-            canvas.plain_axes(axes, words("axis.offered"), words("profile.axis_part", name=name))
+            canvas.plain_axes(axes, words("axis.offered", unit=unit), words("profile.axis_part", name=name))
             ticks.value_axis(axes, 4)
             axes.set_ylim(0, max(base) * 1.05 or 1.0)
             axes.set_xlim(-0.6, max(len(stages), 4) - 0.4)

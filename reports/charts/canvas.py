@@ -5,10 +5,12 @@ Colours are drawn as the light values of `INK` … `SERIES`; on the way out each
 wide and narrow, because text that shrinks with a picture cannot be read on a phone.
 """
 
+import gc
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from xml.etree import ElementTree
 
@@ -16,9 +18,11 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FuncFormatter
 
 INK, MUTED, GRID, FACE = "#17202a", "#566270", "#e1e5ea", "#ffffff"
 GOOD, WARN, BAD, BLUE = "#1a7044", "#8f5a00", "#b3261e", "#1c5d99"
@@ -34,7 +38,7 @@ CLASSES = (
 )
 
 WIDE_PX, NARROW_PX = 880, 360
-LONGEST_LABEL = 80
+LONGEST_LABEL, LONGEST_MARK = 80, 30
 TIP = "tip:"
 SETTINGS: Any = {
     "svg.fonttype": "none",
@@ -45,6 +49,7 @@ SETTINGS: Any = {
     "axes.titlesize": 12.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.titley": 1.0,  # else each layout looks for a place above the marks, which are never on top here
     "axes.titlecolor": INK,
     "axes.labelsize": 12,
     "axes.labelcolor": MUTED,
@@ -79,9 +84,23 @@ def draw(
     paint: Paint, key: str, title: str, description: str, *, wide_px: int, narrow_px: int
 ) -> tuple[Markup, Markup]:
     """The same chart for a wide and for a narrow page; `*_px` are the two heights."""
-    wide = _svg(paint, f"{key}-w", title, description, size_px=(WIDE_PX, wide_px), narrow=False)
-    narrow = _svg(paint, f"{key}-n", title, description, size_px=(NARROW_PX, narrow_px), narrow=True)
+    with _uncollected():
+        wide = _svg(paint, f"{key}-w", title, description, size_px=(WIDE_PX, wide_px), narrow=False)
+        narrow = _svg(paint, f"{key}-n", title, description, size_px=(NARROW_PX, narrow_px), narrow=True)
     return wide, narrow
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """A figure makes objects by the hundred thousand, all of them alive until it is written: the collector would look
+    through them again and again, for more than a quarter of the time, and find nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _svg(paint: Paint, key: str, title: str, description: str, *, size_px: tuple[int, int], narrow: bool) -> Markup:
@@ -90,11 +109,24 @@ def _svg(paint: Paint, key: str, title: str, description: str, *, size_px: tuple
         figure = Figure(figsize=(size_px[0] / 72, size_px[1] / 72), dpi=72, layout="constrained")
         surface = FigureCanvasSVG(figure)
         paint(figure, narrow)
-        for text in figure.findobj(Text):
-            text.set_text(_label(text.get_text()))
+        _name_safely(figure)
         buffer = io.BytesIO()
         surface.print_svg(buffer, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     return Markup(_strict(buffer.getvalue(), key, title, description))
+
+
+def _name_safely(artist: Artist) -> None:
+    """Every text as `_label` has it. Marks of an axis are asked of its formatter: they are made again at each drawing."""
+    if isinstance(artist, Text):
+        artist.set_text(_label(artist.get_text()))
+    elif isinstance(artist, Axis):
+        _name_safely(artist.label)
+        formatter = artist.get_major_formatter()
+        if isinstance(formatter, FixedFormatter | FuncFormatter):
+            artist.set_major_formatter(FuncFormatter(lambda at, place: _label(formatter(at, place), LONGEST_MARK)))
+    else:
+        for child in artist.get_children():
+            _name_safely(child)
 
 
 def _strict(source: bytes, key: str, title: str, description: str) -> str:
@@ -109,7 +141,7 @@ def _strict(source: bytes, key: str, title: str, description: str) -> str:
         _present(element)
         if element.attrib.get("id", "").startswith(TIP):
             title_element = ElementTree.Element(f"{{{SVG}}}title")
-            title_element.text = _label(element.attrib.pop("id").removeprefix(TIP))
+            title_element.text = element.attrib.pop("id").removeprefix(TIP)
             element.insert(0, title_element)
         if "id" in element.attrib:
             identity = element.attrib.pop("id")
@@ -164,6 +196,7 @@ def plain_axes(axes: Axes, x: str, y: str) -> None:
     """Units on both axes, horizontal grid lines only, no ticks: the data is the darkest thing in the picture."""
     axes.set_xlabel(x)
     axes.set_title(y)
+    axes.yaxis.set_label_coords(0, 0.5)  # it has none, and a fixed place saves looking for one
     axes.grid(False, axis="x")
     axes.spines["left"].set_visible(False)
     axes.tick_params(length=0, pad=6)
@@ -171,7 +204,7 @@ def plain_axes(axes: Axes, x: str, y: str) -> None:
 
 def tip(artist: Artist, text: str) -> None:
     """What a pointer resting on it is told, by the browser itself."""
-    artist.set_gid(f"{TIP}{text}")
+    artist.set_gid(f"{TIP}{_label(text)}")
 
 
 def label(axes: Axes, text: str, at: tuple[float, float], colour: str, **where: Any) -> None:
@@ -179,7 +212,7 @@ def label(axes: Axes, text: str, at: tuple[float, float], colour: str, **where: 
     axes.annotate(text, at, color=colour, fontsize=12, annotation_clip=False, **({"va": "center"} | where))
 
 
-def _label(text: str) -> str:
+def _label(text: str, most: int = LONGEST_LABEL) -> str:
     """Names come from targets: no control characters (no XML could hold them), and no longer than a chart can."""
     printable = "".join(character for character in text if character.isprintable())
-    return printable if len(printable) <= LONGEST_LABEL else printable[: LONGEST_LABEL - 1] + "…"
+    return printable if len(printable) <= most else printable[: most - 1] + "…"

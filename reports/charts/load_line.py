@@ -10,6 +10,7 @@ from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.documents import Document, doubt, entry_of, level_rps, quantile, section, served_rps
 from reports.stages import limit_of, of_endpoint, state_of, within_slo
+from reports.units import counted
 from reports.wording import Words
 
 MOST_PANELS = 3
@@ -32,17 +33,19 @@ def load_line(
     offered = max((level_rps(stage) or 0.0 for stage in stages), default=0.0)
     demands = _demands(plan, max(served, offered, end))
 
+    unit = counted(stages, words)
+
     def paint(figure: Figure, narrow: bool) -> None:
         panels = len(shown) + 1
         grid = figure.subplots(*((panels, 1) if narrow else (1, panels)), squeeze=False).ravel()
         for axes, name in zip(grid, shown, strict=False):
-            _latency(axes, stages, name, slo, panels, words)
+            _latency(axes, stages, name, slo, panels, words, unit)
             ticks.level_axis(axes, 5, max([served, end, *demands.values()]))
             _capacity_band(axes, capacity, words, labelled=False)
-            _demand_lines(axes, demands, words, labelled=axes is grid[0])
-        _throughput(grid[-1], stages, slo, plan, words)
+            _demand_lines(axes, demands, words, labelled=False)
+        _throughput(grid[-1], stages, slo, plan, words, unit)
         ticks.level_axis(grid[-1], 5, max([offered, end, *demands.values()]))
-        _demand_lines(grid[-1], demands, words, labelled=False)
+        _demand_lines(grid[-1], demands, words, labelled=True)
         _capacity_band(grid[-1], capacity, words, labelled=True)
 
     title = words("chart.load_line.title")
@@ -105,7 +108,7 @@ def _headed(name: str, panels: int, words: Words) -> str:
 
 
 def _latency(
-    axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], panels: int, words: Words
+    axes: Axes, stages: Sequence[Document], name: str, slo: Sequence[Document], panels: int, words: Words, unit: str
 ) -> None:
     points = [(stage, *found) for stage in stages if (found := _p95(stage, name))]
     medians = [
@@ -131,7 +134,7 @@ def _latency(
         _point(axes, (rate, value), tip, missed, exact)
     limit = limit_of(slo, name, "p95_ms")
     ticks.log_times(axes, *ticks.bounds(seen + ([limit] if limit else [])))
-    canvas.plain_axes(axes, words("axis.throughput"), _headed(name, panels, words))
+    canvas.plain_axes(axes, words("axis.throughput", unit=unit), _headed(name, panels, words))
     if limit:
         axes.axhline(limit, color=canvas.WARN, linewidth=1.5, linestyle=(0, (5, 3)))
         text = words("mark.slo", limit=q.limit_ms(limit))
@@ -148,7 +151,9 @@ def _point(axes: Axes, at: tuple[float, float], tip: str, missed: bool, exact: b
     canvas.tip(drawn, tip)
 
 
-def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document], plan: Document, words: Words) -> None:
+def _throughput(
+    axes: Axes, stages: Sequence[Document], slo: Sequence[Document], plan: Document, words: Words, unit: str
+) -> None:
     """What was served against what was asked for: the bend is the end of the machine."""
     points = [
         (stage, level, rate)
@@ -161,7 +166,7 @@ def _throughput(axes: Axes, stages: Sequence[Document], slo: Sequence[Document],
     for stage, level, rate in points:
         tip = f"{stage.get('name')}: {q.rate(rate)} / {q.rate(level)}"
         _point(axes, (level, rate), tip, state_of(stage, slo, plan) == "missed")
-    canvas.plain_axes(axes, words("axis.offered"), words("axis.answered"))
+    canvas.plain_axes(axes, words("axis.offered", unit=unit), words("axis.answered", unit=unit))
     ticks.value_axis(axes)
     canvas.label(axes, words("mark.all_served"), (most * 0.3, most * 0.3), canvas.MUTED, xytext=(10, -4),
                  textcoords="offset points", ha="left", va="top")  # fmt: skip

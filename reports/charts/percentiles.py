@@ -41,7 +41,7 @@ def _chart(key: str, stages: Sequence[Document], panels: Sequence[Panel], words:
     def paint(figure: Figure, narrow: bool) -> None:
         grid = figure.subplots(*((len(shown), 1) if narrow else (1, len(shown))), squeeze=False).ravel()
         for axes, panel in zip(grid, shown, strict=True):
-            _panel(axes, stages, panel, words)
+            _panel(axes, stages, panel, words, alone=len(shown) == MOST_PANELS and not narrow)
         _levels(figure, stages, words, 8 if narrow else MOST_LEVELS)
 
     title = words(f"chart.{key}.title")
@@ -67,7 +67,8 @@ def _chart(key: str, stages: Sequence[Document], panels: Sequence[Panel], words:
     return Chart(identity, title, words(f"chart.{key}.note"), wide, slim, Table(tuple(columns), rows))
 
 
-def _panel(axes: Axes, stages: Sequence[Document], panel: Panel, words: Words) -> None:
+def _panel(axes: Axes, stages: Sequence[Document], panel: Panel, words: Words, alone: bool) -> None:
+    """`alone`: the heading is the endpoint's name, where beside others there is no room for more."""
     name, metric = panel
     seen: list[float] = []
     places = [ticks.nines(p) for p in ticks.NINES.values()]
@@ -86,7 +87,7 @@ def _panel(axes: Axes, stages: Sequence[Document], panel: Panel, words: Words) -
                 seen.append(least)
                 axes.plot(place, least, marker=CARETUPBASE, markersize=5, color=colour, linestyle="", zorder=3)
     ticks.log_times(axes, *ticks.bounds(seen))
-    canvas.plain_axes(axes, words("axis.percentile"), words(TITLES[metric], name=name))
+    canvas.plain_axes(axes, words("axis.percentile"), name if alone else words(TITLES[metric], name=name))
     ticks.nines_axis(axes)
 
 

@@ -9,6 +9,7 @@ from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.documents import Document, level_rps, quantile, section
+from reports.units import counted
 from reports.wording import Words
 
 LINES = (("response", canvas.BLUE, "o", 8), ("service", canvas.SERIES[2], "s", -8))
@@ -47,7 +48,11 @@ def response_service(stages: Sequence[Document], words: Words) -> Chart | None:
             canvas.label(axes, words(f"mark.{key}"), at, colour, xytext=where, textcoords="offset points")
         ticks.log_times(axes, *ticks.bounds(values["response"] + values["service"]))
         if chosen:
-            canvas.plain_axes(axes, words("axis.offered"), ticks.name_of(chosen))
+            canvas.plain_axes(
+                axes,
+                words("axis.offered", unit=counted(stages, words)),
+                words("axis.of_all", quantile=ticks.name_of(chosen)),
+            )
             ticks.level_axis(axes, 5 if narrow else 9, max(places))
         else:
             canvas.plain_axes(axes, words("axis.percentile"), words("axis.response"))
@@ -69,13 +74,15 @@ def response_service(stages: Sequence[Document], words: Words) -> Chart | None:
 
 
 def _over_stages(stages: Sequence[Document], name: str) -> list[_Pair]:
-    return [
+    """In the order of load, which is not that of time where chance gave a later step fewer arrivals."""
+    pairs = [
         _Pair(str(stage.get("name")), level, response, service, quantile(section(stage, "all"), "lateness_ms", name))
         for stage in stages
         if (level := level_rps(stage)) is not None
         and (response := quantile(section(stage, "all"), "response_ms", name))
         and (service := quantile(section(stage, "all"), "service_ms", name))
     ]
+    return sorted(pairs, key=lambda pair: pair.place)
 
 
 def _over_quantiles(stages: Sequence[Document]) -> list[_Pair]:

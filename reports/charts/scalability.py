@@ -43,7 +43,7 @@ def scalability(stages: Sequence[Document], words: Words) -> Chart | None:
                 level, rate, marker="o", markersize=8, color=canvas.BLUE, markeredgecolor=canvas.FACE, zorder=3
             )
             canvas.tip(dot, f"{name}: {q.number(level)}, {q.rate(rate)}")
-        canvas.plain_axes(axes, words("axis.in_flight_mean"), words("axis.answered"))
+        canvas.plain_axes(axes, words("axis.in_flight_mean"), words("axis.answered", unit=words("unit.short_requests")))
         ticks.value_axis(axes)
         axes.set_ylim(0, max([x.high for _, x in curve] + [p[2] for p in points]) * 1.12)
         ticks.log_levels(axes, levels[0] / 1.2, far * 1.02)

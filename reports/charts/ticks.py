@@ -50,6 +50,12 @@ def clock_axis(axes: Axes, span_s: float, most: int) -> None:
     axes.set_xlim(0, span_s)
 
 
+def unmarked(axes: Axes, span_s: float) -> None:
+    """The same time without marks, for a panel above others (shared axes would make the marks of each and hide them)."""
+    axes.xaxis.set_major_locator(NullLocator())
+    axes.set_xlim(0, span_s)
+
+
 def _clock(value_s: float, unit: str) -> str:
     if unit == "s":
         return quantities.plain(value_s)

@@ -9,6 +9,7 @@ from reports import quantities as q
 from reports.charts import canvas, ticks
 from reports.charts.chart import Chart, Column, Table
 from reports.documents import Document, amount, entry_of, level_rps, quantile
+from reports.units import counted
 from reports.wording import Words
 
 METRICS = ("ttft_ms", "itl_ms")
@@ -44,9 +45,11 @@ def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: W
         if (level := level_rps(stage)) and (rate := amount(entry_of(stage, name), "goodput_rps")) is not None
     ]
 
+    unit = counted(stages, words)
+
     def paint(figure: Figure, narrow: bool) -> None:
         grid = figure.subplots(*((3, 1) if narrow else (1, 3)), squeeze=False).ravel()
-        _goodput(grid[-1], good, highest, name, words)
+        _goodput(grid[-1], good, highest, unit, words("axis.goodput", name=name), words)
         for axes, metric in zip(grid, METRICS, strict=False):
             for line, colour in LINES.items():
                 points = found[metric, line]
@@ -56,7 +59,7 @@ def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: W
             values = [value for line in LINES for _, value in found[metric, line]]
             if values:
                 ticks.log_times(axes, *ticks.bounds(values))
-            canvas.plain_axes(axes, words("axis.offered"), words(f"axis.{metric}", name=name))
+            canvas.plain_axes(axes, words("axis.offered", unit=unit), words(f"axis.{metric}", name=name))
             ticks.level_axis(axes, 5, highest)
 
     title = words("chart.tokens.title")
@@ -76,9 +79,11 @@ def token_timings(stages: Sequence[Document], endpoints: Sequence[str], words: W
     return Chart("tokens", title, words("chart.tokens.note"), wide, slim, Table(tuple(columns), rows))
 
 
-def _goodput(axes: Axes, points: Sequence[tuple[float, float]], highest: float, name: str, words: Words) -> None:
+def _goodput(
+    axes: Axes, points: Sequence[tuple[float, float]], highest: float, unit: str, heading: str, words: Words
+) -> None:
     """Requests per second that were ok and kept every latency limit: where it bends down, more load gives less."""
     axes.plot([p[0] for p in points], [p[1] for p in points], color=canvas.BLUE, marker="o", markersize=5)
-    canvas.plain_axes(axes, words("axis.offered"), words("axis.goodput", name=name))
+    canvas.plain_axes(axes, words("axis.offered", unit=unit), heading)
     ticks.value_axis(axes)
     ticks.level_axis(axes, 5, highest)

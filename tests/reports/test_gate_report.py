@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -10,6 +11,8 @@ import pytest
 
 from benchmarks.gate import course
 from benchmarks.gate.document import verdict_document
+from measurements.rundir import RunDirectory
+from plimsoll.commands.report import report
 from reports import gate_ci, gate_page, gate_text
 from reports.wording import LANGUAGES, Words
 from tests.benchmarks.virtual_duets import RULES, Virtual
@@ -37,7 +40,7 @@ def document(by: float = 0.1, **words: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_the_page_shows_verdict_matrix_and_charts_without_network(lang: str) -> None:
-    page = gate_page.page(document(), TRENDS, PROFILE, lang)
+    page = gate_page.page(document() | {"trends": TRENDS, "profile": PROFILE}, lang)
     assert "FAIL" in page
     for chart in ("gate-forest", "gate-blocks-search-mean-ms", "gate-agreement", "gate-trend-search-mean-ms"):
         assert f'id="{chart}"' in page
@@ -51,7 +54,18 @@ def test_what_a_failed_candidate_spends_more_on_stands_in_terminal_and_comment()
     assert "1.00 to 3.00 ms a request" in gate_text.dearer(found, Words("en"))[0]
     assert any("costs more CPU" in line for line in gate_text.lines(found, "report.html"))
     assert "costs more CPU" in gate_ci.markdown(found) and HOSTILE not in gate_ci.markdown(found)
-    assert "profiles/difference.svg" in gate_page.page(found, [], PROFILE)
+    assert "profiles/difference.svg" in gate_page.page(found)
+
+
+def test_a_gate_is_shown_again_from_its_directory_in_the_other_language_too(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path)
+    run.write_json("run.json", {"kind": "gate", "schema": 1})
+    run.write_json("verdict.json", document() | {"trends": TRENDS, "profile": PROFILE})
+    report([tmp_path], "review", None, "ko", as_json=False)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "FAIL" in page and 'lang="ko"' in page and 'id="gate-trend-search-mean-ms"' in page
+    report([tmp_path], "markdown", None, "en", as_json=False)
+    assert "FAIL" in (tmp_path / "comment.md").read_text(encoding="utf-8")
 
 
 def test_a_candidate_that_waits_and_does_not_compute_is_said_to_wait() -> None:

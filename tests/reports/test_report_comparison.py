@@ -1,5 +1,6 @@
 """Two runs beside each other, and the same findings for CI."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -8,7 +9,9 @@ import synthetic_run
 
 from measurements.rundir import RunDirectory
 from reports import comparison
+from reports.charts import canvas, forest
 from reports.junit import junit
+from reports.wording import Words
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,14 @@ def test_junit_has_a_case_for_validity_and_for_every_limit(run: RunDirectory) ->
     assert failure is not None
     assert "the limit is 5 %" in failure.attrib["message"]
     assert int(suite.attrib["failures"]) == len(suite.findall("*/failure"))
+
+
+def test_a_name_that_no_picture_could_hold_costs_no_chart() -> None:
+    hostile = {"endpoint": "ask\x1b[2J" + "long " * 40, "metric": "p50_ms", "a": 10.0, "b": 12.0, "ratio": 1.2,
+               "range": [1.1, 1.3], "state": "higher"}  # fmt: skip
+    chart = forest.forest({"comparisons": [hostile]}, Words("en"))
+    assert chart is not None and "ask[2Jlong" in chart.wide
+    assert max(map(len, re.findall(r"<text[^>]*>([^<]*)", chart.wide))) <= canvas.LONGEST_MARK
 
 
 def test_junit_survives_what_a_target_may_be_called(tmp_path: Path) -> None:

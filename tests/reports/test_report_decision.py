@@ -58,7 +58,7 @@ def test_dates_and_what_it_was_measured_on_are_facts(documents: Documents) -> No
     dates = {fact.label: fact.value for fact in found.dates}
     assert dates == {
         "Demand today": "60.0/s",
-        "Headroom": "today is 156 % of what was shown to hold",
+        "Headroom": "none: today is 156 % of what was shown to hold",
         "Planned for": "120/s",
         "Line is reached": "2027-03-01",
         "Lead time": "28 days",
@@ -69,14 +69,36 @@ def test_dates_and_what_it_was_measured_on_are_facts(documents: Documents) -> No
 
 def test_without_prices_growth_or_a_sized_option_the_paper_says_so(documents: Documents) -> None:
     bare = [{k: v for k, v in option.items() if k != "cost"} for option in documents.plan["scale_out"]]
-    found = decision.paper(changed(documents, scale_out=bare, scale_up=[], do_nothing={"state": "unknown"}), EN)
+    still = {"demand_rps": 120.0, "given": True, "planned_rps": [120.0]}
+    unknown = {"scale_out": bare, "scale_up": [], "do_nothing": {"state": "unknown"}}
+    found = decision.paper(changed(documents, demand=still, **unknown), EN)
     assert found is not None and "US$" not in found.ask
     assert "No prices were given" in found.price_note
     assert [fact.value for fact in found.dates][-1] == "not dated, for no growth was given"
-    refusal = {"field": "capacity_rps", "reason": "two stages are too few", "remedy": "x"}
+    growing = decision.paper(changed(documents, **unknown), EN)
+    assert growing is not None and growing.dates[-1].value == "not dated, for no capacity was found"
+    refusal = {"field": "capacity_rps", "reason": "two stages are too few", "remedy": "drive more stages"}
     refused = decision.paper(changed(documents, scale_out=[], scale_up=[], refusals=[refusal]), EN)
     assert refused is not None and refused.ask == "Nothing is asked for yet: two stages are too few."
+    assert refused.because == ["What would help: drive more stages."]
+    assert refused.price_note == "Nothing was sized, so nothing is priced."
     assert [c.outcome for c in refused.choices if c.kind != "do_nothing"] == [EN("option.same_reason")] * 2
+
+
+def test_a_date_that_had_passed_when_the_plan_was_made_is_no_date(documents: Documents) -> None:
+    passed = documents.plan["do_nothing"] | {"breaks_on": "2026-11-20", "order_by": "2026-11-20"}
+    found = decision.paper(changed(documents, do_nothing=passed, made_at="2026-11-20T09:00:00+00:00"), EN)
+    assert found is not None
+    dates = {fact.label: fact.value for fact in found.dates}
+    assert (dates["Line is reached"], dates["Order by"]) == ("already, by today's demand", "now")
+    assert found.choices[0].outcome.endswith("Today's demand is already above what was shown to hold")
+
+
+def test_the_first_screen_says_what_tokens_take_beside_the_machines_and_what_a_replica_is(documents: Documents) -> None:
+    found = decision.paper(documents, EN)
+    assert found is not None
+    assert found.because == ["Beside the machines: US$51,234 a month (US$614,808 a year) for tokens of some-llm."]
+    assert found.choices[-1].size == "each 1 core, 2,048 MiB"
 
 
 def test_an_invalid_run_asks_for_nothing(documents: Documents) -> None:

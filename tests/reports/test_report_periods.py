@@ -65,7 +65,7 @@ def test_the_contracts_alerts_are_held_against_what_was_seen(folder: Path) -> No
 def test_a_daily_check_says_which_thresholds_are_met(folder: Path) -> None:
     text = periodic.check(periods.runs_in([folder]), "daily")
     assert text.startswith("## Daily check: kakao")
-    assert "thresholds are" in text and "| generate p95 |" in text
+    assert "thresholds m" in text and "| generate p95 |" in text
     assert "### Trend" not in text
 
 
