@@ -74,7 +74,7 @@ def test_a_candidate_that_waits_and_does_not_compute_is_said_to_wait() -> None:
     assert gate_text.waiting({"profile": profile}, Words("en")) == [
         "waits more often: send_later (planted.py:37), in 2 of 10 snapshots against 0"
     ]
-    page = gate_page.page(document(), [], profile)
+    page = gate_page.page(document() | {"profile": profile})
     assert "waiting may" in page and "send_later (planted.py:37)" in page and 'class="number">2<' in page
 
 
