@@ -137,7 +137,8 @@ def line(situation: str, expected: str, code: int, run: RunDirectory, folder: Pa
     if code != due:
         note = f"WRONG: exit {code}, not {due}"
     elif code == 1:
-        note = "exit 1: what was lost counts as failed, which is more than 5 %"
+        what = "was lost" if lost else "could not be asked"
+        note = f"exit 1: what {what} counts as failed, which is more than 5 %"
     return Line(situation, max(arrivals) + 1, len(rows), lost, verdict, expected, left(folder), note)
 
 
