@@ -105,7 +105,10 @@ class Client:
             tokens = None  # somebody who streams a download, as with requests
         if b"ookie:" in connection.head:
             self._keep_cookies(connection.head)
-        verdict = _verdict(connection, named.judge, tokens)
+        if connection.outcome is OK and connection.status < 400 and tokens is None and named.judge is None:
+            verdict = ALL_WELL
+        else:
+            verdict = _verdict(connection, named.judge, tokens)
         response = Response(url, connection, verdict, tokens)
         if not catch_response:
             self._idle.append(connection)

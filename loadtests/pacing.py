@@ -251,7 +251,11 @@ def _executor(pace: Pace, wait: Callable[[TaskSet], None]) -> Callable[[TaskSet]
             except BaseException as raised:
                 pace.finish_journey(user, journey, task, raised)
                 raise
-            pace.finish_journey(user, journey, task, None)
+            if journey.step:  # as nearly always: what finish_journey does then, without the call
+                journey.over = True
+                pace.journeys -= 1
+            else:
+                pace.finish_journey(user, journey, task, None)
             if queue or not one_after_another:
                 return
             wait(taskset)
