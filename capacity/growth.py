@@ -10,6 +10,7 @@ from math import log
 from measurements.errors import UsageError
 
 DAYS_PER_MONTH = 365.25 / 12
+MOST_PER_MONTH, MOST_MONTHS = 10.0, 120.0
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,10 @@ class Growth:
         share = float(rate[1]) / 100
         per_month = share if rate[2] == "month" else (1 + share) ** (1 / 12) - 1
         months = float(span[1]) * {"d": 1 / DAYS_PER_MONTH, "w": 7 / DAYS_PER_MONTH, "m": 1, "y": 12}[span[2]]
+        if per_month > MOST_PER_MONTH:
+            raise UsageError(f'--growth "{growth}" is more than ten times a month; write it like 10%/month or 80%/year')
+        if not 0 < months <= MOST_MONTHS:
+            raise UsageError(f'--horizon "{horizon}": give more than nothing and up to 10y, e.g. 12m')
         return cls(per_month, months, start)
 
     def at(self, demand_rps: float, months: float) -> float:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from measurements.errors import UsageError
 
 Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+Text = BeforeValidator(lambda given: given.isoformat() if isinstance(given, date) else given)  # without quotes, too
+Day = Annotated[str, Text, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
 Source = Annotated[str, Field(min_length=3)]
+FORMS = {  # by the key: what cannot be said by pydantic in plain words
+    "currency": "three capital letters, e.g. 'USD'",
+    "date": "the day that the price is of, e.g. '2025-01-01'",
+    "source": "where the price is from, in at least three characters",
+    "machine": "tables: write [[machine]]",
+    "tokens": "tables: write [[tokens]]",
+}
 HOURS_PER_MONTH = 365.25 * 24 / 12
 
 
@@ -60,8 +69,17 @@ class PriceBook(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            message = f"{path}, {place}: {first['msg'].lower()}; see capacity/prices.toml for the form"
+            message = f"{path}, {place}: {_wrong(first)}; see capacity/prices.toml for the form"
             raise UsageError(message) from error
 
     def tokens_of(self, model: str | None) -> TokenPrice | None:
         return next((price for price in self.tokens if price.model == model), None)
+
+
+def _wrong(finding: Any) -> str:
+    if finding["type"] == "extra_forbidden":
+        return "is no key that a prices file has"
+    if finding["type"] == "missing":
+        return "is missing"
+    form = FORMS.get(str(finding["loc"][-1]))
+    return f"should be {form}" if form else finding["msg"].lower().replace("input should", "it should")

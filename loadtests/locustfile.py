@@ -20,7 +20,9 @@ ROOMS = ("plimsoll", "targets", "loadtests", "profiles", "measurements", "benchm
 def user_classes(path: Path) -> list[type[User]]:
     """The user classes of a locustfile. UsageError when it cannot be imported or has none."""
     if not path.is_file():
-        raise UsageError(f"there is no locustfile {path}")
+        raise UsageError(f"there is no locustfile {path}; name a Python file with -f FILE")
+    if path.suffix != ".py":
+        raise UsageError(f"{path} is no locustfile: a locustfile is Python, and its name ends with .py")
     module = _import(path.resolve())
     found: list[Any] = [value for name, value in vars(module).items() if is_user_class(value)]
     if not found:

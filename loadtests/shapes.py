@@ -8,6 +8,7 @@ from measurements.errors import UsageError
 
 SHAPES = ("smoke", "load", "stress", "spike", "soak", "breakpoint", "ramp", "daily", "failover", "rollout")
 INCIDENTS = {"failover", "rollout"}  # something is done to the service meanwhile
+STAGED = {"stress", "spike", "breakpoint", "ramp", "daily"}  # several rates: an open loop's alone
 FINDING = {"breakpoint", "stress", "spike", "search"}  # a missed SLO is what these look for, not a failure
 
 

@@ -179,12 +179,19 @@ class RunDirectory:
         try:
             document = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError as error:
-            raise UsageError(f"{self.path} has no {name}; finish the run with: plimsoll recover {self.path}") from error
+            raise UsageError(f"{self.path} has no {name}; {self._missing(name)}") from error
+        except OSError as error:
+            raise UsageError(f"{self.path / name} cannot be read ({error.strerror}); mend that, then again") from error
         except (ValueError, RecursionError) as error:
             raise FormatError(f"{self.path / name} is damaged ({error}); {self._remedy(name)}") from error
         if not isinstance(document, dict):
             raise FormatError(f"{self.path / name} is damaged (not a JSON object); {self._remedy(name)}")
         return document
+
+    def _missing(self, name: str) -> str:
+        if name == "summary.json" and self.read_json("run.json").get("kind") == "profile":
+            return "it is a profile, which has none: name the directory of a run"
+        return f"finish the run with: plimsoll recover {self.path}"
 
     def _remedy(self, name: str) -> str:
         if name in FINISHING:

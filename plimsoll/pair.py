@@ -81,8 +81,8 @@ def running(
             )  # fmt: skip
             try:
                 stack.enter_context(deployment)
-            except TargetUnreachable as error:
-                raise TargetUnreachable(f"the {side} ({version.label}) did not start: {error}") from None
+            except (TargetUnreachable, UsageError) as error:
+                raise type(error)(f"the {side} ({version.label}) did not start: {error}") from None
             pair.urls.append(deployment.base_urls[0])
             pair.roots[side] = deployment.roots["target"]
             pair.needs |= {f"{side} {role}": pids for role, pids in deployment.roots.items() if role != "target"}

@@ -28,6 +28,7 @@ PRICES = Path(__file__).parents[1] / "capacity" / "prices.toml"
 LEDGER = "ledger.jsonl"
 FOLDER = "deploy"
 HORIZON = "12m"
+MOST_RPS, MOST_USERS, MOST_TO_MEAN, LONGEST_LEAD_DAYS = 1_000_000, 1_000_000_000, 1_000, 3_650
 TOOL_S = 60.0
 
 
@@ -165,16 +166,18 @@ def money_line(document: Mapping[str, Any]) -> str | None:
 
 
 def _growth(wish: Wish, today: date) -> Growth | None:
-    if wish.demand_rps is not None and wish.demand_rps <= 0:
-        raise UsageError(f"--demand {wish.demand_rps:g}: give requests per second above 0")
-    if wish.users is not None and wish.users < 1:
-        raise UsageError(f"--users {wish.users}: at least one user is needed")
+    if wish.demand_rps is not None and not 0 < wish.demand_rps <= MOST_RPS:
+        raise UsageError(f"--demand {wish.demand_rps:g}: give requests per second above 0 and up to {MOST_RPS:,}")
+    if wish.users is not None and not 1 <= wish.users <= MOST_USERS:
+        raise UsageError(f"--users {wish.users}: give a number of users from 1 to {MOST_USERS:,}")
     if wish.demand_rps is not None and wish.users is not None:
         raise UsageError("--demand (a rate) and --users (people) exclude each other; give one")
-    if wish.peak_to_mean < 1:
-        raise UsageError(f"--peak-to-mean {wish.peak_to_mean:g}: the peak is at least the mean, so give 1 or more")
-    if wish.lead_time_days < 0:
-        raise UsageError(f"--lead-time {wish.lead_time_days:g}: give days, 0 or more")
+    if not 1 <= wish.peak_to_mean <= MOST_TO_MEAN:
+        raise UsageError(
+            f"--peak-to-mean {wish.peak_to_mean:g}: the peak is at least the mean, so give 1 to {MOST_TO_MEAN:,}"
+        )
+    if not 0 <= wish.lead_time_days <= LONGEST_LEAD_DAYS:
+        raise UsageError(f"--lead-time {wish.lead_time_days:g}: give days from 0 to {LONGEST_LEAD_DAYS:,}")
     if wish.horizon is not None and wish.growth is None:
         raise UsageError(
             f"--horizon {wish.horizon} says how far to plan; say how demand grows too, e.g. --growth 10%/month"

@@ -158,9 +158,10 @@ def _reachable(urls: list[str], spec: Spec) -> None:
         try:
             socket.create_connection((address, port), timeout=5).close()
         except OSError as error:
-            start = " or let Plimsoll start it with --start" if spec.contract and spec.contract.target.control else ""
+            start = ", or let Plimsoll start it with --start" if spec.contract and spec.contract.target.control else ""
+            named = "--host" if spec.host else "base_url"
             raise TargetUnreachable(
-                f"{url} does not answer ({error.strerror or error}); start the service, correct base_url{start}"
+                f"{url} does not answer ({error.strerror or error}); start the service, or correct {named}{start}"
             ) from error
 
 

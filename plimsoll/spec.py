@@ -10,13 +10,14 @@ from pathlib import Path
 
 from loadtests.arrivals import Process, Stage
 from loadtests.plan import LoadPlan
-from loadtests.shapes import INCIDENTS, SHAPES, stages
+from loadtests.shapes import INCIDENTS, SHAPES, STAGED, stages
 from measurements.errors import UsageError
 from plimsoll.pair import Pair
 from targets.contract import Contract, Slo
 from targets.urls import base_url, is_loopback, resolve
 
 MAX_WORKERS = 256
+MAX_USERS = 1_000_000
 SPARE_FDS = 200
 USUAL_S = 60.0
 STEPS, LONGEST_S = 10, 120.0  # of a breakpoint whose length nobody gave
@@ -113,14 +114,18 @@ def checked(spec: Spec) -> Spec:
     """Refuses what cannot be, with the remedy; narrows the contract to --endpoint."""
     if spec.rate_rps is not None and spec.users is not None:
         raise UsageError("--rate (open loop) and --users (closed loop) exclude each other; give one")
-    if spec.users is not None and spec.users < 1:
-        raise UsageError(f"--users {spec.users}: at least one user is needed")
+    if spec.users is not None and not 1 <= spec.users <= MAX_USERS:
+        raise UsageError(f"--users {spec.users}: give a number of users from 1 to {MAX_USERS:,}")
     if spec.rate_rps is not None and not 0 < spec.rate_rps <= 1_000_000:
         raise UsageError(f"--rate {spec.rate_rps:g}: give a rate above 0 and up to 1,000,000 per second")
     if not 0 < spec.duration_s <= 604_800:
         raise UsageError(f"--duration {spec.duration_s:g}: give seconds above 0 and up to a week")
     if spec.shape not in SHAPES:
         raise UsageError(f"--shape {spec.shape}: known shapes are {', '.join(SHAPES)}")
+    if spec.users is not None and spec.shape in STAGED:
+        raise UsageError(
+            f"--shape {spec.shape} is made of rates, and with --users the service's answers set the rate; give --rate"
+        )
     if not 0 <= spec.warmup_s <= 604_800:
         raise UsageError(f"--warmup {spec.warmup_s:g}: give seconds from 0 up to a week")
     if not 1 <= spec.workers <= MAX_WORKERS:
@@ -147,12 +152,14 @@ def checked(spec: Spec) -> Spec:
             raise UsageError(
                 f"--ui-host {spec.ui_host}: give an address of this machine, as 127.0.0.1 or 0.0.0.0"
             ) from None
-    if spec.endpoint and spec.contract is None:
+    if spec.endpoint is not None and spec.contract is None:
         raise UsageError(
             f"--endpoint {spec.endpoint} chooses from a contract; a locustfile alone has tasks and weights"
         )
-    if spec.endpoint and spec.contract:
+    if spec.endpoint is not None and spec.contract:
         spec = replace(spec, contract=_only(spec.contract, spec.endpoint))
+    if spec.locustfile is not None and not spec.locustfile.is_file():
+        raise UsageError(f"there is no locustfile {spec.locustfile}; name a Python file with -f FILE")
     if spec.shape in INCIDENTS and not spec.start:
         raise UsageError(
             f"--shape {spec.shape} kills and replaces processes of the service, so it starts them itself: add --start"

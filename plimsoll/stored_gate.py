@@ -19,21 +19,40 @@ from plimsoll.measure import measure
 from plimsoll.spec import Spec
 from plimsoll.watcher import Watcher
 from targets.contract import Contract
+from targets.urls import base_url
 
 if TYPE_CHECKING:
     from plimsoll.commands.gate import Words
 
 
-def against_stored(words: Words, contract: Contract, rules: Rules, run: RunDirectory, look: Watcher) -> dict[str, Any]:
-    """verdict.json of two stored runs, or of a stored one and a URL that is loaded now with its schedule."""
+def opened(words: Words) -> tuple[Stored, Stored | None]:
+    """The baseline, and the candidate where it is a stored run too; refuses what cannot be, before anything is written."""
     if words.baseline is None or not (Path(words.baseline) / "run.json").is_file():
-        raise UsageError("against stored runs the baseline is one: name its run directory with --baseline")
+        given = "is not given" if words.baseline is None else f"{words.baseline} is no run directory"
+        raise UsageError(f"--baseline {given}; the candidate is a stored run, so the baseline must be one")
     base = _stored(RunDirectory.open(Path(words.baseline)))
     if words.candidate is None:
         raise UsageError("name the candidate too: a run directory, or the URL of the version that shall be loaded now")
     if (Path(words.candidate) / "run.json").is_file():
-        new = _stored(RunDirectory.open(Path(words.candidate)))
-    else:
+        return base, _stored(RunDirectory.open(Path(words.candidate)))
+    try:
+        base_url(words.candidate)
+    except ValueError:
+        raise UsageError(
+            f"--candidate {words.candidate} is neither a run directory nor a URL; against a stored baseline it is one of both"
+        ) from None
+    if base.run["schedule"]["loop"] != "open":
+        raise UsageError(
+            "the stored baseline is a closed loop, whose load depends on the service; store an open one with --rate"
+        )
+    return base, None
+
+
+def against_stored(
+    words: Words, contract: Contract, rules: Rules, run: RunDirectory, look: Watcher, base: Stored, new: Stored | None
+) -> dict[str, Any]:
+    """verdict.json of two stored runs, or of a stored one and a URL that is loaded now with its schedule."""
+    if new is None:
         new = _stored(_loaded(words, contract, base, run, look))
     wrong = mismatches(base, new)
     comparisons: list[dict[str, Any]] = []
@@ -76,10 +95,6 @@ def _loaded(words: Words, contract: Contract, base: Stored, run: RunDirectory, l
     from loadtests.arrivals import Process, Stage
 
     schedule = base.run["schedule"]
-    if schedule["loop"] != "open":
-        raise UsageError(
-            "the stored baseline is a closed loop, whose load depends on the service; store an open one with --rate"
-        )
     spec = Spec(
         contract=contract, out=run.path, name="candidate", host=words.candidate, seed=words.seed, duration_s=1.0,
         rate_rps=schedule["stages"][-1]["end_rps"], process=Process(schedule["process"].partition(":")[0], schedule["cv"]),

@@ -43,12 +43,14 @@ def profile(
     want_memory: bool = True,
     endpoint: str | None = None,
     load: Load | None = None,
+    begin: Callable[[], object] = lambda: None,
     say: Say = lambda line: None,
 ) -> dict[str, Any]:
     """Runs the passes and returns the document for profiles.json; graphs and captures go to `run`/profiles.
 
     Without `pid` and `command` the service is found by the port of its base_url. `endpoint`: load only that one
-    (absent: the contract's mix). `load`: another load than the simple one. UsageError and TargetUnreachable are
+    (absent: the contract's mix). `load`: another load than the simple one. `begin` is called when the service stands,
+    before the first request. UsageError and TargetUnreachable are
     sentences; what a profiler may not do becomes `why_not` and `notes` in its part of the document. KeyboardInterrupt
     ends what was started and returns what there is, with `interrupted`.
     """
@@ -62,6 +64,7 @@ def profile(
     document |= {"passes": [], "interrupted": False}
     try:
         with bench.service(command, pid, tracing_environment(folder)) as service:
+            begin()
             plain = bench.plain(service, document)
             if want_cpu:
                 _tried(document, "frames", lambda: bench.frames(service, document, plain))

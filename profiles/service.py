@@ -34,10 +34,11 @@ def running(command: str, contract: Contract, log: Path, environment: Mapping[st
     filled = command.replace("{port}", str(parts.port or 80)).replace("{workers}", str(contract.resources.workers))
     if ports.listening(contract.target.base_urls[0]).roots:
         raise UsageError(f"port {parts.port} is in use already; stop what listens there, or profile it with --pid")
+    words = _words(filled)
     with log.open("ab") as output:
         try:
             process = subprocess.Popen(
-                shlex.split(filled),
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -45,8 +46,10 @@ def running(command: str, contract: Contract, log: Path, environment: Mapping[st
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
+            log.unlink()
+            why = f"{words[0]}: {error.strerror}" if isinstance(error, OSError) else error
             raise UsageError(
-                f"--command {filled!r} cannot be started ({error}); check it by typing it yourself"
+                f"--command {filled!r} cannot be started ({why}); check it by typing it yourself"
             ) from error
     try:
         _wait_until_ready(process, contract, filled, log)
@@ -54,6 +57,16 @@ def running(command: str, contract: Contract, log: Path, environment: Mapping[st
         yield process.pid
     finally:
         _end(process)
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise UsageError(f"--command {command!r} cannot be started ({error}); check its quotes") from error
+    if not words:
+        raise UsageError("--command is empty; give the words that start the service, as you would type them")
+    return words
 
 
 def _control_environment(contract: Contract) -> dict[str, str]:

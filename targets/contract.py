@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, Strict, model_validator
 
 from targets.sources import DataField
 from targets.urls import base_url
@@ -26,7 +26,7 @@ Path_ = Annotated[str, Field(pattern=r"^/[^\s\x00-\x1f]*$")]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Need(Section):
@@ -119,7 +119,7 @@ class Endpoint(Section):
     json_: Any = Field(None, alias="json", description="body; {{field}} from [data]")
     body: str | None = Field(None, description="body as text, instead of json")
     header: Header = {}
-    weight: Annotated[float, Field(ge=0)] = 1
+    weight: Annotated[float, Field(ge=0, le=1_000_000)] = 1
     timeout_s: Seconds = 30
     first_byte_timeout_s: Seconds | None = Field(None, description="until the answer begins; absent: timeout_s")
     connect_timeout_s: Seconds | None = Field(None, description="until the connection stands; absent: timeout_s")
@@ -138,6 +138,10 @@ class Endpoint(Section):
     def _one_body(self) -> Self:
         if self.json_ is not None and self.body is not None:
             raise ValueError("json and body exclude each other; keep one")
+        try:
+            json.dumps(self.json_, allow_nan=False)
+        except (TypeError, ValueError):
+            raise ValueError("json holds a date, a time, inf or nan, which JSON has not; write it in quotes") from None
         return self
 
 
@@ -161,7 +165,9 @@ class Slo(Section):
 
 
 class Users(Section):
-    think_time_s: NotNegative | tuple[NotNegative, NotNegative] = Field(0, description="or [low, high], uniform")
+    think_time_s: NotNegative | Annotated[tuple[NotNegative, NotNegative], Strict(False)] = Field(
+        0, description="or [low, high], uniform"
+    )
     session_length: Annotated[int, Field(ge=1)] | None = Field(None, description="journeys before a user starts afresh")
     identities: Annotated[int, Field(ge=1, le=1_000_000)] = Field(1, description="clients that the load is spread over")
     header: Header = Field({}, description="per identity; {{identity}} is its number")
@@ -169,6 +175,12 @@ class Users(Section):
     addresses: Annotated[str, Field(pattern=r"^127\.\d+\.\d+\.\d+(/\d+)?$")] | None = Field(
         None, description="loopback network to send from, an address per identity, e.g. 127.0.1.0/24"
     )
+
+    @model_validator(mode="after")
+    def _low_to_high(self) -> Self:
+        if isinstance(self.think_time_s, tuple) and self.think_time_s[0] > self.think_time_s[1]:
+            raise ValueError(f"think_time_s is [low, high]; {list(self.think_time_s)} is the wrong way round")
+        return self
 
     @model_validator(mode="after")
     def _network(self) -> Self:
@@ -196,7 +208,9 @@ class Front(Section):
 class Limits(Section):
     per_client: list[Rate] = Field([], description='e.g. ["10/minute", "100/hour"]')
     per_client_scope: Literal["process", "service"] = "service"
-    client_key: str = Field("address", description='what a client is: "address", or "header:NAME"')
+    client_key: Annotated[str, Field(pattern=r"^(address|header:[!#$%&'*+.^_`|~0-9A-Za-z-]+)$")] = Field(
+        "address", description='what a client is: "address", or "header:NAME"'
+    )
     queue: dict[str, Queue] = {}
     front: Front | None = None
     replicas: Annotated[int, Field(ge=1)] | None = None
@@ -236,7 +250,20 @@ class Gate(Section):
 
 
 class AlertRule(Section):
-    metric: str
+    metric: Literal[
+        "response_ms",
+        "response_mean_ms",
+        "response_p50_ms",
+        "response_p95_ms",
+        "response_p99_ms",
+        "error_rate",
+        "health_failed",
+        "cpu_percent",
+        "memory_percent",
+        "memory_mib",
+        "disk_percent",
+        "disk_free_gib",
+    ]
     above: float | None = None
     below: float | None = None
     window_s: Seconds = 60
@@ -260,7 +287,7 @@ class Alert(Section):
 class Data(BaseModel):
     """`repeat` and `seed`, and a table per {{field}}."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, allow_inf_nan=False)
     __pydantic_extra__: dict[str, DataField]
 
     repeat: Share = Field(0, description="share of requests that repeat an earlier one to the letter")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
@@ -13,7 +14,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from measurements.errors import ContractError, UsageError
-from targets.contract import Contract
+from targets.contract import Contract, Slo
 from targets.sources import DataField
 
 CREDENTIAL_NAME = re.compile(r"(?i)authorization|cookie|token|secret|api[-_]?key|passw|credential")
@@ -26,6 +27,7 @@ FORMS = {  # by the key's last part: what a string there must look like
     "rate": "write COUNT/UNIT, e.g. 10/second or 100/60 seconds",
     "json_path": "write $ and steps, e.g. $.choices[0].text",
     "header": "a header holds no line break, its name no space or colon",
+    "client_key": "write address, or header:NAME, e.g. header:X-Api-Key",
     "addresses": "write a loopback network, e.g. 127.0.1.0/24",
 }
 ENV = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -41,14 +43,27 @@ def load(path: Path) -> Contract:
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UsageError(f"there is no contract {path}; write one with: plimsoll init URL -o {path.name}") from error
+        raise UsageError(_no_contract(path)) from error
     except IsADirectoryError as error:
         raise UsageError(f"{path} is a folder; name the contract file in it") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error}); it must be a UTF-8 text file in TOML") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is no text in UTF-8 (at byte {error.start}); a contract is a text file in TOML"
+        ) from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); give yourself the right to read it") from error
     except tomllib.TOMLDecodeError as error:
         raise ContractError([f"{path}: not TOML: {error}"]) from error
     return parse(raw, path)
+
+
+def _no_contract(path: Path) -> str:
+    if path.parts[0] in ("http:", "https:"):
+        return f"{path} is a URL, and a contract is a file; write one with: plimsoll init URL -o plimsoll.toml"
+    beside = [file.name for file in path.parent.glob("*.toml")]
+    if close := difflib.get_close_matches(path.name, beside, n=1):
+        return f"there is no contract {path}; did you mean {path.with_name(close[0])}?"
+    return f"there is no contract {path}; write one with: plimsoll init URL -o {path.with_suffix('.toml').name}"
 
 
 def _shipped(path: Path) -> Path:
@@ -135,10 +150,17 @@ def _files(contract: Contract) -> list[str]:
     }
     named |= {"target.locustfile": contract.target.locustfile, "users.tokens": contract.users.tokens}
     return [
-        f"{key}: there is no file {name!r} beside the contract ({contract.folder}) or in the current folder"
+        f"{key}: there is no file {_short(name)} beside the contract ({contract.folder}) or in the current folder"
         for key, name in named.items()
-        if name and not contract.beside(name).is_file()
+        if name is not None and not _is_file(contract, name)
     ]
+
+
+def _is_file(contract: Contract, name: str) -> bool:
+    try:
+        return contract.beside(name).is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _sentences(path: Path, raw: dict[str, Any], error: ValidationError) -> list[str]:
@@ -149,7 +171,7 @@ def _sentences(path: Path, raw: dict[str, Any], error: ValidationError) -> list[
     both = list(zip(places, findings, strict=True))
     misspelt = [[*place[:-1], _nearest(place)] for place, finding in both if _is_unknown(place, finding)]
     found: dict[str, str] = {}
-    for place, finding in both:
+    for place, finding in sorted(both, key=lambda one: one[1]["type"] != "too_long"):  # it got as far as a list
         tagged = len(place) < len(finding["loc"])
         further = any(len(other) > len(place) and other[: len(place)] == place for other in places)
         if (tagged and further) or (finding["type"] == "missing" and place in misspelt):
@@ -163,7 +185,7 @@ def _sentence(path: Path, raw: dict[str, Any], location: list[Any], finding: Any
     kind, context, given = finding["type"], finding.get("ctx") or {}, finding.get("input")
     if _is_unknown(location, finding):
         known, close = _known_keys(location[:-1]), _nearest(location)
-        hint = f"; did you mean {close}?" if close else f"; known here: {', '.join(known)}"
+        hint = f"; did you mean {close}?" if close else f"; known here: {', '.join(known)}" if known else ""
         return f"{path}: unknown key {key}{hint}"
     if kind == "missing":
         return f"{path}: {key} is missing; it is required"
@@ -173,23 +195,33 @@ def _sentence(path: Path, raw: dict[str, Any], location: list[Any], finding: Any
         expected = [word.strip(" '") for word in re.split(r",| or ", str(context["expected"]))]
         nearest = difflib.get_close_matches(str(given), expected, n=1)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        return f"{path}: {key} is {given!r}; allowed: {context['expected']}{hint}"
+        return f"{path}: {key} is {_short(given)}; allowed: {context['expected']}{hint}"
     if kind in ("model_type", "dict_type"):
+        if location[0] == "slo" and location[-1] in Slo.model_fields:
+            return f"{path}: {key} stands in no endpoint's table; write [slo.all], or [slo.NAME] for one endpoint"
         return f"{path}: {key} is {_short(given)}; it should be a table"
     if kind == "string_pattern_mismatch" or (kind.startswith("string_too") and given is not None):
         form = next(
             (FORMS[part] for part in reversed(location) if part in FORMS), f"it must match {context.get('pattern')}"
         )
-        if location[-3:-2] == ["needs"]:
+        if location[-3:-2] == ["needs"] and location[-1] == "name":
             form = "it becomes {NAME_url}: write lower-case letters, digits and _, e.g. llm"
         return f"{path}: {key} is {_short(given)}; {form}"
+    if kind in ("tuple_type", "too_long", "missing_argument"):
+        return f"{path}: {key} is {_short(given)}; it should be [low, high]"
     message = finding["msg"][0].lower() + finding["msg"][1:]
+    message = message.replace("a valid integer", "a whole number").replace("a valid boolean", "true or false")
     return f"{path}: {key} is {_short(given)}; {message.replace('input should', 'it should')}"
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    """As it stands in the file, not as Python writes it."""
+    text = repr(value) if isinstance(value, str | float | int) and not isinstance(value, bool) else _toml(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _location(parts: tuple[Any, ...], raw: Any) -> list[Any]:

@@ -18,6 +18,7 @@ import psutil
 
 from measurements.errors import UsageError
 
+CHECK = "check the command that starts it, in [target.control] of the contract or on the command line"
 STOP_PATIENCE_S = 10.0
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform.startswith("linux") else None
@@ -59,9 +60,7 @@ class Process:
             )
         except OSError as error:
             self._out.close()
-            raise UsageError(
-                f"{name} cannot be started: {words[0]!r}: {error.strerror}; check [target.control] start in the contract"
-            ) from error
+            raise UsageError(f"{name} cannot be started: {words[0]!r}: {error.strerror}; {CHECK}") from error
         if cpus and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(self._popen.pid, cpus)
 
@@ -109,11 +108,9 @@ def _words(name: str, command: str) -> list[str]:
     try:
         words = shlex.split(command)
     except ValueError as error:
-        raise UsageError(
-            f"{name} cannot be started: {command!r}: {error}; check [target.control] in the contract"
-        ) from error
+        raise UsageError(f"{name} cannot be started: {command!r}: {error}; {CHECK}") from error
     if not words:
-        raise UsageError(f"{name} cannot be started: its command is empty; check [target.control] in the contract")
+        raise UsageError(f"{name} cannot be started: its command is empty; {CHECK}")
     return words
 
 

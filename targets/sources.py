@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
 
 SOURCES = ("jsonl", "csv", "choice", "integer", "text")
 
@@ -12,7 +12,7 @@ SOURCES = ("jsonl", "csv", "choice", "integer", "text")
 class Length(BaseModel):
     """How long a text is, in characters: lognormal around `median` with shape `sigma`, cut to [min, max]."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     median: Annotated[float, Field(gt=0)] = 80
     sigma: Annotated[float, Field(ge=0, le=3)] = 0.5
@@ -29,13 +29,15 @@ class Length(BaseModel):
 class DataField(BaseModel):
     """One {{field}}: exactly one of the sources jsonl, csv, choice, integer, text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     jsonl: str | None = Field(None, description="file beside the contract, an object per line")
     csv: str | None = Field(None, description="file beside the contract, with a header line")
     key: str | None = Field(None, description="key or column to take; absent: the field's own name")
     choice: list[str | int | float | bool] | None = None
-    integer: tuple[int, int] | None = Field(None, description="[low, high], uniform, both included")
+    integer: Annotated[tuple[int, int], Strict(False)] | None = Field(
+        None, description="[low, high], uniform, both included"
+    )
     text: Literal["ko", "en", "mixed"] | None = Field(None, description="generated text in that language")
     length: Length = Length()
     nonce: bool | None = Field(None, description="add the run's nonce, so that caches miss; default: texts and files")

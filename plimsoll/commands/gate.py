@@ -80,13 +80,19 @@ def gate(words: Words) -> None:
     for side, version in zip(SIDES, versions, strict=False):
         if version.url is not None:
             reachable(side, version.url)
+    if versions and versions[0].url is not None and versions[0].url == versions[1].url:
+        raise UsageError(
+            f"baseline and candidate are both {versions[0].url}; start two versions, on ports of their own"
+        )
     _afford(contract, words)
-    run = _directory(words, contract)
     if stored:
-        from plimsoll.stored_gate import against_stored
+        from plimsoll import stored_gate
 
-        document = against_stored(words, contract, rules, run, look)
+        known = stored_gate.opened(words)
+        run = _directory(words, contract)
+        document = stored_gate.against_stored(words, contract, rules, run, look, *known)
     else:
+        run = _directory(words, contract)
         document = _paired(words, contract, rules, accepted, run, look, versions)
     run.write_json("verdict.json", document)
     if words.allocations and not stored and document["verdict"] != "INVALID":
@@ -148,13 +154,12 @@ def accept(run_dir: Path | None, reason: str | None, until: str | None, as_json:
 
 
 def _contract(words: Words) -> Contract:
-    contract = load(words.contract)
-    if words.endpoint is None:
-        return contract
     from plimsoll.spec import Spec, checked
 
-    narrowed = checked(Spec(contract=contract, endpoint=words.endpoint)).contract
-    assert narrowed is not None
+    contract = load(words.contract)
+    narrowed = checked(Spec(contract, rate_rps=words.rate, endpoint=words.endpoint, seed=words.seed)).contract
+    if words.endpoint is None or narrowed is None:
+        return contract
     kept = [text for text in contract.gate.primaries if text.rpartition(":")[0] in (words.endpoint, "all")]
     changed = narrowed.model_copy(update={"gate": contract.gate.model_copy(update={"primaries": kept})})
     changed._folder = contract.folder
@@ -302,6 +307,8 @@ def _version(words: Words, side: str) -> Version:
         except ValueError as error:
             raise UsageError(f"--{side}: {error}") from error
         return Version(named, url=named)
+    if ref and named:
+        raise UsageError(f"--{side} {named} and --{side}-ref {ref} both name a version; give one")
     ref = ref or named
     if ref:
         commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
@@ -309,7 +316,7 @@ def _version(words: Words, side: str) -> Version:
     if start:
         return Version(start, start=start)
     if side == "candidate":
-        return Version(f"the files as they are ({(host.git_commit(Path.cwd()) or 'no revision')[:10]})")
+        return Version(f"the files as they are ({(host.git_commit(Path.cwd()) or '')[:10] or 'no revision'})")
     try:
         tag = git("describe", "--tags", "--abbrev=0")
     except UsageError:

@@ -21,8 +21,8 @@ def ledger(words: list[str], runs: Path, window_s: float, as_json: bool) -> None
     elif words[0] != "observe" or len(words) < 3:
         raise UsageError(f"plimsoll ledger {' '.join(words)} is not understood; write {USAGE}")
     else:
-        if window_s < 1:
-            raise UsageError(f"--window {window_s:g}: give seconds, 1 or more")
+        if not 1 <= window_s <= 86_400:
+            raise UsageError(f"--window {window_s:g}: give seconds, from 1 to a day")
         observe(Path(words[1]), [Path(word) for word in words[2:]], window_s, as_json)
 
 

@@ -18,6 +18,7 @@ from reports import wording
 from targets.contract_file import load
 
 SMOKE_S = 10.0
+UI_HOST = "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,11 @@ def spec_from(words: Words) -> Spec:
         raise UsageError(f"--bind {words.bind} says where a master listens; add --master")
     if words.rows_to and not words.master:
         raise UsageError("--rows-to says where hosts that join lay their rows; add --master")
+    if words.ui_host != UI_HOST and not words.ui:
+        raise UsageError(f"--ui-host {words.ui_host} says where the web UI listens; add --ui")
+    if not words.start and (words.replicas != 1 or words.service_workers is not None):
+        option = "--replicas" if words.replicas != 1 else "--service-workers"
+        raise UsageError(f"{option} says how many are started; add --start")
     return Spec(
         contract=load(words.contract) if words.contract else None,
         contract_path=words.contract,

@@ -7,9 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from measurements.errors import Exit, FormatError, UsageError
+from measurements.errors import Exit, FormatError, InvalidMeasurement, UsageError
 from measurements.rundir import RunDirectory
 from plimsoll import planning
+from reports import wording
+
+MOST_S = 86_400.0
 
 if TYPE_CHECKING:
     from plimsoll.tryout import Frozen
@@ -20,9 +23,14 @@ def verify(plan_dir: Path, budget_s: float, seed: int, only: str | None, lang: s
     from plimsoll.tryout import LEAST_S, now, try_out
     from reports.render import render
 
+    wording.Words(lang)
+    if not LEAST_S <= budget_s <= MOST_S:
+        raise UsageError(
+            f"--budget {budget_s:g}: a trial takes {LEAST_S:g} s of load, so give that or more, up to a day"
+        )
+    if not 0 <= seed < 2**63:
+        raise UsageError(f"--seed {seed}: give a whole number from 0 to 2^63 - 1")
     frozen = freeze(plan_dir)
-    if budget_s < LEAST_S:
-        raise UsageError(f"--budget {budget_s:g}: a trial takes {LEAST_S:g} s of load, so give that or more")
     tried = try_out(frozen, budget_s, seed, quiet or as_json, only)
     document = judgement.verification(frozen.sha256, tried.tests) | {"at": now(), "seed": seed}
     for folder in {frozen.folder.resolve(), frozen.home.path.resolve()}:
@@ -45,12 +53,21 @@ def freeze(plan_dir: Path) -> Frozen:
     path = plan_dir / "plan.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
+        home = plan_dir if plan_dir.is_dir() else "review"
         raise UsageError(
-            f"{plan_dir} has no plan.json; make one with: plimsoll plan RUN_DIR --demand RPS --out {plan_dir}"
+            f"{plan_dir} has no plan.json; make one with: plimsoll plan RUN_DIR --demand RPS --out {home}"
         ) from error
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror}); mend that, then again") from error
+    except ValueError as error:
         raise FormatError(f"{path} is damaged ({error}); plan again") from error
+    if not isinstance(document, dict):
+        raise FormatError(f"{path} is damaged (not a JSON object); plan again")
+    if "predictions" not in document and (refusals := document.get("refusals")):
+        raise InvalidMeasurement(
+            f"{path} predicts nothing that could be tried: {refusals[0]['reason']}; {refusals[0]['remedy']}"
+        )
     rests_on = document.get("rests_on") or []
     if not rests_on or "predictions" not in document:
         raise UsageError(

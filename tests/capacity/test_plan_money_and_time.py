@@ -104,18 +104,23 @@ class TestMoney:
     @pytest.mark.parametrize(
         ("text", "place"),
         [
-            ("[[machine]]\nname = 'x'", "machine.0.currency"),
+            ("[[machine]]\nname = 'x'", "machine.0.currency: is missing"),
             (
                 "[[machine]]\nname='x'\ncurrency='won'\ndate='2025-01-01'\nsource='abc'\nper_vcpu_hour=1\nper_gib_hour=1",
-                "currency",
+                "currency: should be three capital letters",
             ),
             ("[machine", "no TOML"),
-            ("[[machines]]", "machines"),
+            ("[[machines]]", "machines: is no key that a prices file has"),
+            ("[machine]", r"machine: should be tables: write \[\[machine\]\]"),
         ],
     )
     def test_a_wrong_prices_file_is_refused_with_the_place(self, text: str, place: str) -> None:
         with pytest.raises(UsageError, match=place):
             PriceBook.parse(text, "mine.toml")
+
+    def test_a_date_may_stand_without_quotes(self) -> None:
+        price = "name='x'\ncurrency='KRW'\ndate=2025-01-01\nsource='abc'\nper_vcpu_hour=1\nper_gib_hour=1"
+        assert PriceBook.parse(f"[[machine]]\n{price}", "mine.toml").machine[0].date == "2025-01-01"
 
 
 class TestNextBestMeasurement:

@@ -362,15 +362,18 @@ for path in sys.argv[1:]:
 def test_a_locustfile_that_cannot_be_used_is_one_sentence_with_its_line(tmp_path: Path) -> None:
     for name, (code, _) in UNUSABLE.items():
         (tmp_path / f"{name}.py").write_text(code)
+    (tmp_path / "text.toml").write_text("x = 1\n")
     done = subprocess.run(
-        [sys.executable, "-c", ASK_EACH, *(tmp_path / f"{name}.py" for name in UNUSABLE), tmp_path / "absent.py"],
+        [sys.executable, "-c", ASK_EACH, *(tmp_path / f"{name}.py" for name in UNUSABLE), tmp_path / "absent.py",
+         tmp_path / "text.toml"],
         cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    *sentences, absent = done.stdout.splitlines()
+    *sentences, absent, text = done.stdout.splitlines()
     assert len(sentences) == len(UNUSABLE), done.stderr
     for (name, (_, part)), sentence in zip(UNUSABLE.items(), sentences, strict=True):
         assert str(tmp_path / f"{name}.py") in sentence and part in sentence
-    assert absent == f"there is no locustfile {tmp_path / 'absent.py'}"
+    assert absent == f"there is no locustfile {tmp_path / 'absent.py'}; name a Python file with -f FILE"
+    assert text == f"{tmp_path / 'text.toml'} is no locustfile: a locustfile is Python, and its name ends with .py"
 
 
 LEAN = """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from measurements.errors import Exit, PlimsollError
+from measurements.errors import Exit, PlimsollError, UsageError
 from plimsoll.commands.gate import Words, _version, gate
 from plimsoll.pair import halves
 
@@ -44,6 +46,15 @@ def words(tmp_path: Path, extra: str = "", **given: object) -> Words:
         ({"budget": 5.0}, Exit.USAGE, "give seconds from 30"),
         ({"baseline": "http://127.0.0.1:1", "baseline_start": "x"}, Exit.USAGE, "it is not started"),
         ({"baseline": "http://127.0.0.1:0"}, Exit.USAGE, "no usable port"),
+        ({"baseline_start": "x", "candidate_start": "x", "rate": 0.0}, Exit.USAGE, "--rate 0: give a rate above 0"),
+        ({"baseline_start": "x", "candidate_start": "x", "rate": float("nan")}, Exit.USAGE, "--rate nan"),
+        ({"baseline_start": "x", "candidate_start": "x", "seed": -1}, Exit.USAGE, "--seed -1"),
+        ({"baseline": "a", "baseline_ref": "b"}, Exit.USAGE, "both name a version; give one"),
+        (
+            {"baseline_start": "no-such", "candidate_start": "x"},
+            Exit.USAGE,
+            "the baseline (no-such) did not start: s cannot be started: 'no-such'",
+        ),
         ({"baseline": "no-such-revision"}, Exit.USAGE, "no-such-revision"),
         ({"baseline_start": "x", "candidate_start": "x", "endpoint": "gone"}, Exit.USAGE, "the contract has ask"),
         ({"baseline_start": "true", "candidate_start": "true"}, Exit.UNREACHABLE, "the baseline (true) did not start"),
@@ -60,6 +71,47 @@ def test_what_is_refused_leaves_no_run_behind(tmp_path: Path) -> None:
         gate(words(tmp_path, baseline="http://127.0.0.1:9", candidate="http://127.0.0.1:9"))
     assert found.value.exit_code == Exit.UNREACHABLE
     assert "the baseline http://127.0.0.1:9 does not answer" in str(found.value)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_one_url_for_both_versions_is_refused_before_any_load(tmp_path: Path) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UsageError, match=f"both {url}; start two versions, on ports of their own"):
+            gate(words(tmp_path, baseline=url, candidate=url))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_without_a_commit_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert _version(words(tmp_path), "candidate").label == "the files as they are (no revision)"
+
+
+def stored(tmp_path: Path, name: str) -> str:
+    folder = tmp_path / name
+    folder.mkdir()
+    for document in ("run.json", "summary.json"):
+        (folder / document).write_text('{"schema": 1, "schedule": {"loop": "open"}}', encoding="utf-8")
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    ("baseline", "candidate", "said"),
+    [
+        ("elsewhere", "STORED", "--baseline elsewhere is no run directory; the candidate is a stored run"),
+        (None, "STORED", "--baseline is not given; the candidate is a stored run"),
+        ("STORED", None, "name the candidate too"),
+        ("STORED", "elsewhere", "--candidate elsewhere is neither a run directory nor a URL"),
+    ],
+)
+def test_a_side_that_is_no_stored_run_is_named_and_no_run_begun(
+    tmp_path: Path, baseline: str | None, candidate: str | None, said: str
+) -> None:
+    run = stored(tmp_path, "kept")
+    sides = {"baseline": baseline, "candidate": candidate}
+    given = {side: run if name == "STORED" else name for side, name in sides.items()}
+    with pytest.raises(UsageError, match=said):
+        gate(words(tmp_path, **given))
     assert not (tmp_path / "runs").exists()
 
 

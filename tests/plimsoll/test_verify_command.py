@@ -81,8 +81,39 @@ def test_a_plan_without_its_run_or_from_another_version_says_so(
 ) -> None:
     (tmp_path / "plan.json").write_text('{"schema": 1}')
     assert "does not say which run it rests on" in said(capsys, "verify", tmp_path).sentence
-    (tmp_path / "plan.json").write_text("{")
-    assert "is damaged" in said(capsys, "verify", tmp_path).sentence
+    for damaged in ("{", "[]"):
+        (tmp_path / "plan.json").write_text(damaged)
+        answer = said(capsys, "verify", tmp_path)
+        assert answer.code == 2 and "is damaged" in answer.sentence
+
+
+def test_a_plan_of_refusals_alone_has_nothing_to_try(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    refused = {"capacity_rps": None, "refusals": [{"reason": "the run is INVALID", "remedy": "run it again"}]}
+    (tmp_path / "plan.json").write_text(json.dumps(refused))
+    answer = said(capsys, "verify", tmp_path)
+    assert answer.code == 3
+    assert "predicts nothing that could be tried: the run is INVALID; run it again" in answer.sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--budget", "nan"), "--budget nan: a trial takes"),
+        (("--budget", 5), "--budget 5: a trial takes"),
+        (("--seed", -1), "--seed -1: give a whole number"),
+        (("--lang", "xx"), "there is no report in language 'xx'"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused_before_the_plan_is_read(
+    tmp_path: Path, words: tuple[object, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = said(capsys, "verify", tmp_path, *words)
+    assert answer.code == 2 and sentence in answer.sentence
+
+
+def test_a_file_in_the_place_of_a_plans_folder_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plan.toml").write_text("")
+    assert "has no plan.json; make one with" in said(capsys, "verify", tmp_path / "plan.toml").sentence
 
 
 def test_one_prediction_alone_can_be_asked_for_and_an_unknown_one_is_told_what_there_is(

@@ -70,7 +70,7 @@ def test_an_unknown_key_names_the_nearest_valid_spelling(tmp_path: Path, line: s
          "max_concurrent"),
         ("[target.control]\nstrat = 'x'\nstart = 'y'", "target.control.strat", "start"),
         ("[upstream]\nmax_dollar = 1", "upstream.max_dollar", "max_usd"),
-        ("[[alert.rule]]\nmetric = 'x'\nabove = 1.0\nseverty = 'low'", "alert.rule[0].severty", "severity"),
+        ("[[alert.rule]]\nmetric = 'error_rate'\nabove = 1.0\nseverty = 'low'", "alert.rule[0].severty", "severity"),
     ],
 )  # fmt: skip
 def test_an_unknown_key_in_any_section_is_named_with_its_path(
@@ -118,11 +118,52 @@ def test_a_wrong_type_or_an_impossible_value_is_named_with_what_is_allowed(
         ("[slo]\nsearch = 5", "slo.search is 5; it should be a table"),
         ("[users]\nthink_time_s = [1.0, 'x']", "users.think_time_s[1] is 'x'; it should be a valid number"),
         ("[limits]\nper_client = ['10/min']", "limits.per_client[0] is '10/min'; write COUNT/UNIT, e.g. 10/minute"),
+        ("[users]\nthink_time_s = [1, 2, 3]", "users.think_time_s is [1, 2, 3]; it should be [low, high]"),
+        ("[users]\nthink_time_s = [2, 1]", "users: think_time_s is [low, high]; [2.0, 1.0] is the wrong way round"),
+        ("[users]\nidentities = 2026-01-01", 'users.identities is "2026-01-01"; it should be a whole number'),
+        ("[users]\nidentities = true", "users.identities is true; it should be a whole number"),
+        ("[slo.all]\np95_ms = '300'", "slo.all.p95_ms is '300'; it should be a valid number"),
+        ("[slo.all]\np95_ms = inf", "slo.all.p95_ms is inf; it should be a finite number"),
+        ("[slo]\np95_ms = 300", "slo.p95_ms stands in no endpoint's table; write [slo.all], or [slo.NAME]"),
+        ("[limits]\nclient_key = 'adress'", "limits.client_key is 'adress'; write address, or header:NAME"),
+        (
+            "[[alert.rule]]\nmetric = 'reponse_ms'\nabove = 1",
+            "alert.rule[0].metric is 'reponse_ms'; allowed: 'response_ms'",
+        ),
+        ("[users]\ntokens = ''", "users.tokens: there is no file '' beside the contract"),
+        (f"[users]\ntokens = '{'x' * 300}'", "users.tokens: there is no file 'xxx"),
+        (
+            "[target.control]\nstart = 'x'\nneeds = [{ name = 'llm', start = 'y', ready = '' }]",
+            "target.control.needs[0] \"llm\".ready is ''; it starts with /",
+        ),
         ("[users]\naddresses = '10.0.0.0/8'", "users.addresses is '10.0.0.0/8'; write a loopback network"),
     ],
 )
 def test_forms_and_shapes_are_told_in_words(tmp_path: Path, text: str, sentence: str) -> None:
     assert finding(tmp_path, f"{MINIMAL}\n{text}\n").startswith(sentence)
+
+
+@pytest.mark.parametrize("value", ["2026-01-01", "inf", "{ when = [12:00:00] }"])
+def test_a_body_that_json_cannot_hold_is_refused_in_words(tmp_path: Path, value: str) -> None:
+    text = MINIMAL.replace('path = "/search"', f'path = "/search"\njson = {value}')
+    assert 'endpoint[0] "search": json holds a date, a time, inf or nan' in finding(tmp_path, text)
+
+
+def test_a_file_name_nearly_right_gets_the_right_one(tmp_path: Path) -> None:
+    written(tmp_path, MINIMAL)
+    with pytest.raises(UsageError, match=r"no contract .*mine\.tml; did you mean .*mine\.toml\?"):
+        load(tmp_path / "mine.tml")
+
+
+def test_a_url_in_the_place_of_a_contract_is_told_from_a_file() -> None:
+    with pytest.raises(UsageError, match="is a URL, and a contract is a file; write one with: plimsoll init"):
+        load(Path("https://example.com"))
+
+
+def test_a_binary_file_is_no_contract_in_plain_words(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_bytes(b"\x00\xff\xfe")
+    with pytest.raises(UsageError, match="is no text in UTF-8 \\(at byte 1\\); a contract is a text file in TOML"):
+        load(tmp_path / "mine.toml")
 
 
 def test_a_section_with_a_dash_in_its_name_is_named_in_full(tmp_path: Path) -> None:
@@ -168,7 +209,7 @@ def test_two_endpoints_of_one_name_are_refused(tmp_path: Path) -> None:
         (MINIMAL + "\n[data.q]\nchoice = []\n", "choice is empty"),
         (MINIMAL + "\n[data.q]\ninteger = [5, 1]\n", "wrong way round"),
         (MINIMAL + "\n[data.q]\ntext = 'ko'\nlength = { median = 5, min = 10 }\n", "min <= median <= max"),
-        (MINIMAL + "\n[[alert.rule]]\nmetric = 'x'\n", "give one of above and below"),
+        (MINIMAL + "\n[[alert.rule]]\nmetric = 'error_rate'\n", "give one of above and below"),
         (MINIMAL + "\n[users]\naddresses = '127.0.1.999/24'\n", "write a loopback network, e.g. 127.0.1.0/24"),
     ],
 )  # fmt: skip
