@@ -29,11 +29,15 @@ def allow(host: str, max_rps: float) -> dict[str, Any]:
         not host
         or "/" in host
         or any(character.isspace() for character in host)
-        or (":" in host and not _is_ipv6(host))
+        or (":" in host and not _is_address(host))
     ):
         raise UsageError(
             f"{host!r} is not a host name; write it without scheme, port and path, e.g. staging.example.com"
         )
+    if "*" in host:
+        raise UsageError(f"{host} names many hosts; allow each by its own name")
+    if _is_address(host) and is_never(host):
+        raise Refused(f"{host} is link-local, a metadata service's or no single host's; load never goes there")
     if not 0 < max_rps <= 1_000_000:
         raise UsageError(f"--max-rate {max_rps:g}: give requests per second above 0 and up to 1,000,000")
     entry = {
@@ -131,8 +135,9 @@ def _entries() -> list[dict[str, Any]]:
         raise UsageError(f"{record_path()} is damaged ({error}); mend or remove the line") from error
 
 
-def _is_ipv6(host: str) -> bool:
+def _is_address(host: str) -> bool:
     try:
-        return ip_address(host).version == 6
+        ip_address(host)
     except ValueError:
         return False
+    return True

@@ -176,9 +176,14 @@ class Store:
         if "'" in str(path):
             raise UsageError(f"--export {path}: a path without quotation marks, please")
         with self._open(read_only=True) as connection:
-            connection.execute(
-                f"copy (select * from entries join figures using (run) order by ended, run) to '{path}' (format parquet)"
-            )
+            try:
+                connection.execute(
+                    f"copy (select * from entries join figures using (run) order by ended, run) to '{path}' (format parquet)"
+                )
+            except duckdb.IOException:
+                raise UsageError(
+                    f"--export {path} cannot be written; name a file in a folder that you may write to"
+                ) from None
             row = connection.execute("select count(*) from figures").fetchone()
         return int(row[0]) if row else 0
 

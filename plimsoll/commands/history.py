@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.history.store import Store
 from benchmarks.history.trend import Trend, alarms, trends, weekly
-from measurements.errors import UsageError
+from measurements.errors import FormatError, UsageError
 from measurements.rundir import RunDirectory
 
 MOST_CHANGES = 20
@@ -54,8 +54,12 @@ def add_run(store: Store, run: RunDirectory) -> None:
     if run.has("verdict.json"):
         store.add_gate({"git_commit": document.get("git_commit")} | run.read_json("verdict.json"))
         return
-    at = datetime.strptime(run.identity[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    store.add_run(document, run.read_json("summary.json"), at)
+    summary = run.read_json("summary.json")
+    try:
+        at = datetime.strptime(str(document["run"])[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except (KeyError, ValueError):
+        raise FormatError(f"{run.path}/run.json has no run with a time in its name; restore it from a copy") from None
+    store.add_run(document, summary, at)
 
 
 def _target(store: Store, wanted: str | None) -> str:

@@ -35,6 +35,8 @@ from targets.contract_file import ENV
 
 def recover(run_dir: Path, without_place: bool, as_json: bool) -> None:
     run = RunDirectory.open(run_dir)
+    if (kind := run.read_json("run.json").get("kind")) in ("gate", "profile"):
+        raise UsageError(f"{run.path} is a {kind}'s directory, and only a run can be finished; start the {kind} again")
     run.take_over()
     try:
         summary = _recovered(run, without_place)

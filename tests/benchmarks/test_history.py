@@ -93,6 +93,12 @@ def test_three_unsure_nights_are_counted(tmp_path: Path) -> None:
     assert found.unsure_streak("s") == 0
 
 
+def test_figures_that_cannot_be_written_are_told(store: Store, tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "no" / "all.parquet"):
+        with pytest.raises(UsageError, match="cannot be written; name a file in a folder"):
+            store.export(place)
+
+
 def test_figures_leave_as_parquet(store: Store, tmp_path: Path) -> None:
     assert store.export(tmp_path / "all.parquet") == 24
     assert duckdb.sql(f"select count(*) from '{tmp_path / 'all.parquet'}'").fetchall() == [(24,)]

@@ -110,6 +110,28 @@ def test_a_mistake_is_one_sentence_with_the_documented_exit_code(
     assert not list((tmp_path / "runs").glob("*")) if (tmp_path / "runs").exists() else True
 
 
+@pytest.mark.parametrize(
+    ("words", "document", "part"),
+    [
+        (["recover", "RUN"], {"kind": "gate"}, "is a gate's directory, and only a run can be finished; start the gate"),
+        (["recover", "RUN"], {"kind": "profile"}, "is a profile's directory"),
+        (["plan", "RUN", "--demand", "5"], {"kind": "profile"}, "it is a profile, which has none"),
+        (["history", "--add", "RUN", "--kind", "run"], {"run": "mine"}, "has no run with a time in its name"),
+    ],
+)
+def test_a_directory_of_another_kind_is_told_from_a_run(
+    words: list[str], document: dict[str, str], part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "run.json").write_text(json.dumps({"schema": 1} | document))
+    if words[0] == "history":
+        (tmp_path / "kept" / "summary.json").write_text('{"schema": 1}')
+    done = said(capsys, *("kept" if word == "RUN" else word for word in words))
+    assert done.code == 2 and part in done.sentence, done.err
+
+
 @pytest.mark.parametrize("words", [["rnu"], ["run", "--raet", "5"], ["check"], ["run", "x.toml", "--rate", "fast"]])
 def test_words_that_nobody_knows_are_usage_errors(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     done = said(capsys, *words)

@@ -103,6 +103,18 @@ def test_a_rate_that_cannot_be_is_refused(rate: float, home: Path) -> None:
     assert not home.exists()
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "fe80::1", "0.0.0.0"])
+def test_what_load_never_goes_to_cannot_be_put_on_record(host: str, home: Path) -> None:
+    with pytest.raises(Refused, match="load never goes there"):
+        permission.allow(host, 5.0)
+    assert not home.exists()
+
+
+def test_a_pattern_of_hosts_is_refused_because_none_would_match(home: Path) -> None:
+    with pytest.raises(UsageError, match="allow each by its own name"):
+        permission.allow("*.example.com", 5.0)
+
+
 def test_an_address_in_ipv6_can_be_allowed() -> None:
     permission.allow("2606:4700::1111", 5.0)
     permission.check("http://[2606:4700::1111]:80", "2606:4700::1111", 5.0)
