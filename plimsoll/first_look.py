@@ -46,7 +46,7 @@ def look(base: str) -> Look:
         try:
             found, path = _description(client)
         except httpx.TransportError as error:
-            return Look(False, str(error) or type(error).__name__)
+            return Look(False, pinned.in_words(error))
         health = next((path for path in HEALTH if _answers(client, path)), "")
         prometheus, metrics = _metrics(client)
     return Look(True, "", found, path, health, prometheus, metrics, *_process(base))

@@ -8,6 +8,7 @@ from math import ceil
 from urllib.parse import urlsplit
 
 from targets.contract import FIELD, Contract
+from targets.contract_file import tokens
 from targets.limits import amount_and_window, in_words, rate_rps
 
 
@@ -61,9 +62,9 @@ def _by_header(contract: Contract, name: str) -> Spread:
         return Spread(1, f"every identity sends the same {name}; put {{{{token}}}} or {{{{identity}}}} into it")
     if not users.tokens:
         return Spread(1, f"{name} takes {{{{token}}}}, and [users] tokens names no file")
-    tokens = len(set(contract.beside(users.tokens).read_text(encoding="utf-8").split()))
-    if tokens < users.identities:
-        return Spread(tokens, f"{users.tokens} holds {tokens} tokens for {users.identities} identities")
+    held = len(set(tokens(contract)))
+    if held < users.identities:
+        return Spread(held, f"{users.tokens} holds {held} tokens for {users.identities} identities")
     return Spread(users.identities)
 
 

@@ -102,9 +102,7 @@ def secret_values(contract: Contract) -> list[str]:
     control = contract.target.control
     for env in [control.env, *(need.env for need in control.needs)] if control else []:
         found += [text for name, text in env.items() if _is_literal_credential(name, text)]
-    if contract.users.tokens:
-        found += contract.beside(contract.users.tokens).read_text(encoding="utf-8").split()
-    return found
+    return found + tokens(contract)
 
 
 def without_credentials(document: Any) -> Any:
@@ -149,11 +147,27 @@ def _files(contract: Contract) -> list[str]:
         for kind in ("jsonl", "csv")
     }
     named |= {"target.locustfile": contract.target.locustfile, "users.tokens": contract.users.tokens}
-    return [
+    named |= {f"endpoint {e.name}: tokenizer": e.tokenizer for e in contract.endpoint if e.enabled}
+    findings = [
         f"{key}: there is no file {_short(name)} beside the contract ({contract.folder}) or in the current folder"
         for key, name in named.items()
         if name is not None and not _is_file(contract, name)
     ]
+    locustfile = contract.target.locustfile
+    if locustfile and not findings and not locustfile.endswith(".py"):
+        findings.append(f"target.locustfile is {_short(locustfile)}; it is a Python file, whose name ends with .py")
+    if not findings:
+        try:
+            tokens(contract)
+        except UnicodeDecodeError as error:
+            findings.append(f"users.tokens: {contract.users.tokens} is no text in UTF-8 (at byte {error.start})")
+    return findings
+
+
+def tokens(contract: Contract) -> list[str]:
+    """Of the identities; none where the contract names no file of them."""
+    named = contract.users.tokens
+    return contract.beside(named).read_text(encoding="utf-8").split() if named else []
 
 
 def _is_file(contract: Contract, name: str) -> bool:

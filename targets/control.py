@@ -14,6 +14,7 @@ from types import TracebackType
 import httpx
 
 from measurements.errors import ContractError, TargetUnreachable, UsageError
+from targets import pinned
 from targets.confinement import Confinement, confine
 from targets.contract import Contract
 from targets.process import STOP_PATIENCE_S, Process, describe_exit
@@ -32,9 +33,9 @@ def free_port(host: str = "127.0.0.1") -> int:
 
 def wait_ready(process: Process, url: str, path: str, timeout_s: float) -> None:
     """Until `path` answers 2xx. TargetUnreachable says whether it died, answers otherwise, or stays silent."""
-    until, last = time.monotonic() + timeout_s, "no answer"
+    until = time.monotonic() + timeout_s
     with httpx.Client(timeout=2.0, trust_env=False) as client:
-        while time.monotonic() < until:
+        while True:
             if process.exit_code is not None:
                 raise TargetUnreachable(
                     f"{process.name} {describe_exit(process.exit_code)} before it was ready; it said: "
@@ -46,7 +47,9 @@ def wait_ready(process: Process, url: str, path: str, timeout_s: float) -> None:
                     return
                 last = f"status {status}"
             except httpx.HTTPError as error:
-                last = type(error).__name__
+                last = f"no answer ({pinned.in_words(error)})"
+            if time.monotonic() > until:
+                break
             time.sleep(0.05)
     raise TargetUnreachable(
         f"{process.name} was not ready within {timeout_s:g} s: {url}{path} gave {last}; see {process.log}, "

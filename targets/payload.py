@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from measurements.errors import ContractError
 from targets.contract import FIELD, Contract, Endpoint
-from targets.contract_file import secrets_filled
+from targets.contract_file import secrets_filled, tokens
 from targets.sources import DataField
 from targets.words import texts
 
@@ -62,8 +62,7 @@ class Payloads:
             name: _Pool(name, field, contract, draw(contract.data.seed, index))
             for index, (name, field) in enumerate(sorted(contract.data.fields.items()))
         }
-        tokens = contract.users.tokens
-        self._tokens = contract.beside(tokens).read_text(encoding="utf-8").split() if tokens else []
+        self._tokens = tokens(contract)
         self._identity_header = contract.users.header
         self._endpoints = [endpoint for endpoint in contract.endpoint if endpoint.enabled and endpoint.weight > 0]
         self._weights = _cumulative([endpoint.weight for endpoint in self._endpoints])
@@ -174,6 +173,8 @@ def _rows(name: str, field: DataField, contract: Contract) -> list[Any]:
         raise ContractError(
             [f"{path}: a row has no {key!r}; set data.{name}.key to a key that every row has"]
         ) from error
+    except UnicodeDecodeError as error:
+        raise ContractError([f"{path}: is no text in UTF-8 (at byte {error.start}); save it as that"]) from error
     except (ValueError, OSError, csv.Error) as error:
         raise ContractError(
             [f"{path}: cannot be read as {'JSON lines' if field.jsonl else 'CSV'} ({error})"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 
 import httpx
@@ -46,6 +47,18 @@ def client(url: str, timeout_s: float, verify: ssl.SSLContext | bool = True) -> 
         base_url="http://localhost" if unix else url, transport=transport(url, verify=verify), timeout=timeout_s,
         trust_env=False, follow_redirects=False, headers={"Accept-Encoding": "identity"},
     )  # fmt: skip
+
+
+def in_words(error: httpx.HTTPError) -> str:
+    """What went wrong on the way to an answer, without the names that Python and OpenSSL have for it."""
+    said = re.sub(r"^\[Errno -?\d+\] |\s*\(_ssl\.c:\d+\)", "", str(error))
+    if "WRONG_VERSION_NUMBER" in said:
+        return "it speaks HTTP without TLS there: write http:// in the place of https://"
+    if "CERTIFICATE_VERIFY_FAILED" in said:
+        return f"its certificate is not trusted: {said.rpartition(': ')[2]}; verify_tls = false in [target] takes any"
+    if isinstance(error, httpx.TimeoutException):
+        return "it took too long"
+    return said or "the connection broke"
 
 
 class TooMuch(httpx.HTTPError):

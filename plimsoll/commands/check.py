@@ -76,11 +76,15 @@ def _ask(
             body = pinned.bounded(answer, MAX_BODY_BYTES, time.monotonic() + endpoint.timeout_s)
     except httpx.ConnectError as error:
         start = ", or let a run start it: plimsoll run … --start" if contract.target.control else ""
-        raise TargetUnreachable(f"{url} does not answer ({error}); start the service{start}") from error
+        raise TargetUnreachable(
+            f"{url} does not answer ({pinned.in_words(error)}); start the service{start}"
+        ) from error
     except pinned.TooMuch as error:
         return _entry(endpoint, url, answer.status_code, began, str(error))
     except httpx.HTTPError as error:
-        return _entry(endpoint, url, None, began, f"{type(error).__name__} within {endpoint.timeout_s:g} s")
+        timed_out = isinstance(error, httpx.TimeoutException)
+        why = f"no answer within {endpoint.timeout_s:g} s" if timed_out else f"no answer: {pinned.in_words(error)}"
+        return _entry(endpoint, url, None, began, why)
     tokens = body.count(b"data:") if endpoint.stream else 0
     outcome, why = Judge(endpoint.expect)(answer.status_code, b"", [body], tokens)
     if answer.next_request is not None or answer.is_redirect:

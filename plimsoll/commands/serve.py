@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import ModuleType
 
 from measurements.errors import UsageError
+from targets.urls import base_url
 
 NAMES = ("kakao", "alaw", "encar", "saju", "llm")
 
@@ -17,6 +18,10 @@ NAMES = ("kakao", "alaw", "encar", "saju", "llm")
 def serve(name: str, port: int, workers: int, words: Mapping[str, object], settings: list[str]) -> None:
     """Hands over to the service's own `serve`, with those of our words that it knows."""
     module = _service(name)
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"--port {port}: ports are 1 to 65535, and 0 takes a free one")
+    if words.get("upstream"):
+        _url(str(words["upstream"]))
     accepted = inspect.signature(module.serve).parameters
     words = {**words, "options": dict(_pair(text) for text in settings)}
     given = {key: value for key, value in words.items() if value or (value == 0.0 and value is not False)}
@@ -27,6 +32,13 @@ def serve(name: str, port: int, workers: int, words: Mapping[str, object], setti
         module.serve(port, workers, **given)
     except ModuleNotFoundError as error:
         raise _missing(name, error) from error
+
+
+def _url(upstream: str) -> None:
+    try:
+        base_url(upstream)
+    except ValueError as error:
+        raise UsageError(f"--upstream: {error}") from None
 
 
 def show(name: str, listed: bool, as_json: bool) -> None:

@@ -91,6 +91,8 @@ def test_help_ends_with_two_examples_whose_words_the_command_knows(name: str) ->
         (["serve", "kakoa"], 2, "did you mean kakao?"),
         (["serve", "llm", "--set", "x"], 2, "write NAME=VALUE"),
         (["serve", "kakao", "--record", "http://127.0.0.1:9"], 2, "kakao takes no --record"),
+        (["serve", "kakao", "--port", "99999"], 2, "--port 99999: ports are 1 to 65535, and 0 takes a free one"),
+        (["serve", "kakao", "--upstream", "banana"], 2, "--upstream: 'banana' is not a base URL"),
         (["serve", "alaw", "--max-usd", "0"], 2, "alaw takes no --max-usd"),
         (["allow", "http://x"], 2, "is not a host name"),
         (["allow", "x", "--max-rate", "0"], 2, "--max-rate 0"),

@@ -166,6 +166,26 @@ def test_a_binary_file_is_no_contract_in_plain_words(tmp_path: Path) -> None:
         load(tmp_path / "mine.toml")
 
 
+def test_a_tokens_file_that_is_no_text_is_told_before_any_request(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_bytes(b"abc\xff")
+    assert "users.tokens: tokens is no text in UTF-8 (at byte 3)" in finding(
+        tmp_path, f"{MINIMAL}\n[users]\ntokens = 'tokens'\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "line", "sentence"),
+    [
+        ("[target]", 'locustfile = "mine.toml"', "target.locustfile is 'mine.toml'; it is a Python file"),
+        ("[[endpoint]]", 'tokenizer = "no.json"', "endpoint search: tokenizer: there is no file 'no.json'"),
+    ],
+)
+def test_a_file_that_cannot_be_the_one_is_told_before_any_request(
+    tmp_path: Path, old: str, line: str, sentence: str
+) -> None:
+    assert sentence in finding(tmp_path, MINIMAL.replace(old, f"{old}\n{line}"))
+
+
 def test_a_section_with_a_dash_in_its_name_is_named_in_full(tmp_path: Path) -> None:
     text = MINIMAL.replace('name = "search"', 'name = "search-v2"') + "\n[slo.search-v2]\np95_ms = -5\n"
     assert finding(tmp_path, text).startswith("slo.search-v2.p95_ms is -5; ")

@@ -2,9 +2,11 @@
 
 import socket
 
+import httpx
 import pytest
 
 from measurements.errors import TargetUnreachable
+from targets import pinned
 from targets.urls import base_url, is_loopback, is_private, resolve
 
 
@@ -76,3 +78,28 @@ def test_ipv4_is_preferred_where_a_name_has_both(monkeypatch: pytest.MonkeyPatch
     found = [(socket.AF_INET6, 1, 6, "", ("::1", 80, 0, 0)), (socket.AF_INET, 1, 6, "", ("127.0.0.1", 80))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     assert resolve("http://localhost") == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (httpx.ConnectError("[Errno 111] Connection refused"), "Connection refused"),
+        (
+            httpx.ConnectError("[SSL: WRONG_VERSION_NUMBER] wrong version number (_ssl.c:1006)"),
+            "write http:// in the place",
+        ),
+        (
+            httpx.ConnectError(
+                "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate (_ssl.c:1)"
+            ),
+            "its certificate is not trusted: self-signed certificate; verify_tls = false",
+        ),
+        (httpx.ReadTimeout(""), "it took too long"),
+        (httpx.RemoteProtocolError(""), "the connection broke"),
+    ],
+)
+def test_what_went_wrong_on_the_way_is_told_without_pythons_and_openssls_names(
+    error: httpx.HTTPError, said: str
+) -> None:
+    words = pinned.in_words(error)
+    assert said in words and "Errno" not in words and "_ssl" not in words

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,6 +14,8 @@ from targets.reference.llm.recording import RecordingError, read
 from targets.reference.llm.scheduler import make
 from targets.reference.llm.server import Running, listen, refuse, run, url
 from targets.reference.llm.service import Service
+
+Usd = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Options(BaseModel):
@@ -26,7 +28,7 @@ class Options(BaseModel):
     seed: int = 1
     record: str | None = None
     record_to: Path | None = None
-    price: tuple[float, float] | None = None
+    price: tuple[Usd, Usd] | None = None
     max_usd: float | None = Field(None, gt=0)
     replay: Path | None = None
     emulate_unrecorded: bool = False
