@@ -9,6 +9,8 @@ from math import log
 
 import numpy as np
 
+from measurements.quantiles import needed
+
 GAMMA = 1.01
 SMALLEST_MS = 1e-3
 
@@ -42,3 +44,8 @@ def quantile_ms(counts: Mapping[int, int], q: float) -> float | None:
         if upto >= q * total:
             return float(bucket_value(bucket))
     return None
+
+
+def supported_ms(counts: Mapping[int, int], q: float) -> float | None:
+    """The same where so many were counted that an interval could stand beside it; else None."""
+    return quantile_ms(counts, q) if sum(counts.values()) >= needed(q) else None

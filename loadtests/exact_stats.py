@@ -35,7 +35,8 @@ def _percentile_fields(csv: StatsCSV, entry: StatsEntry, use_current: bool = Fal
 
 def _to_dict(own: Any) -> Any:
     def to_dict(entry: StatsEntry, escape_string_values: bool = False) -> dict[str, Any]:
-        exact = {"min_response_time": entry.min_response_time or 0, "max_response_time": entry.max_response_time}
+        ends = {"min_response_time": entry.min_response_time or 0, "max_response_time": entry.max_response_time}
+        exact = {name: round(ms, 2) for name, ms in ends.items()}  # as Locust's page shows the percentiles beside them
         return {**own(entry, escape_string_values), **exact}
 
     return to_dict

@@ -22,7 +22,7 @@ from locust.runners import STATE_RUNNING, STATE_STOPPED, LocalRunner
 from locust.web import WebUI
 
 from loadtests import page_guard
-from loadtests.buckets import quantile_ms
+from loadtests.buckets import supported_ms
 from loadtests.exact_stats import without_rounding
 from loadtests.locust_stats import Added, feed
 from loadtests.orders import Orders
@@ -54,7 +54,7 @@ class Elsewhere(LocalRunner):
 
 
 class Stages:
-    """What each stage of the plan came to so far; percentiles over the same rows as the report's."""
+    """What each stage of the plan came to so far; percentiles over the same rows as the report's, where they are enough."""
 
     def __init__(self, plan: LoadPlan) -> None:
         self._plan = plan
@@ -72,7 +72,7 @@ class Stages:
     def _row(self, k: int) -> dict[str, Any]:
         stage, outcomes = self._plan.stages[k], self._outcomes[k]
         offered = "-" if self._plan.loop == "closed" else f"{(stage.start_rps + stage.end_rps) / 2:g}"
-        found = {f"p{100 * q:g}": quantile_ms(self._timed[k], q) for q in (0.5, 0.95, 0.99)}
+        found = {f"p{100 * q:g}": supported_ms(self._timed[k], q) for q in (0.5, 0.95, 0.99)}
         return {
             "stage": stage.name, "offered": offered, "ended": outcomes.total(),
             "failed": outcomes.total() - outcomes["ok"], "dropped": outcomes["dropped"],

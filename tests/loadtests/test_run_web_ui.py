@@ -116,7 +116,8 @@ def test_stages_have_a_tab_of_their_own(visited: tuple[Run, dict[str, Any]]) -> 
     assert low["ended"] == len(ended) == 80 and low["dropped"] == 0
     failed = sum(row["outcome"] != "ok" for row in rows(made.directory) if row["stage"] == "low")
     assert low["failed"] == failed
-    assert 4 <= float(low["p50"]) <= float(low["p95"]) <= float(low["p99"])
+    assert float(low["p50"]) >= 4
+    assert low["p99"] == "-", "80 requests carry no p99"
 
 
 def test_it_cannot_start_a_load_and_its_stop_ends_the_run_gracefully(visited: tuple[Run, dict[str, Any]]) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadtests.arrivals import Stage
-from loadtests.buckets import bucket_index, bucket_value, bucketed
+from loadtests.buckets import bucket_index, bucket_value, bucketed, quantile_ms, supported_ms
 from loadtests.clock import StageClock
 from loadtests.origin import Origin
 from loadtests.response import Headers, Response, ResponseError
@@ -168,3 +168,10 @@ def test_a_bug_in_a_with_block_is_recorded_and_raised() -> None:
     with pytest.raises(KeyError), made:
         made.json()["b"]
     assert reported == [(Outcome.unexpected_body, "the with-block raised KeyError: 'b'")]
+
+
+def test_a_quantile_of_too_few_is_withheld_and_of_enough_is_the_histograms() -> None:
+    few, enough = {10: 71}, {10: 72}
+    assert supported_ms(few, 0.95) is None and quantile_ms(few, 0.95) is not None
+    assert supported_ms(enough, 0.95) == quantile_ms(enough, 0.95)
+    assert supported_ms({}, 0.5) is None
