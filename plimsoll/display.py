@@ -98,6 +98,7 @@ class Live(Watcher):
 
     def _draw(self) -> None:
         from rich.console import Group
+        from rich.padding import Padding
         from rich.progress_bar import ProgressBar
         from rich.table import Table
         from rich.text import Text
@@ -112,33 +113,34 @@ class Live(Watcher):
         total_s = sum(s.duration_s for s in self._plan.stages)
         spent_s = time.monotonic() - self._began
         offered = offered_now(self._plan, spent_s)
-        table = Table(box=None, show_header=True, header_style="dim", pad_edge=False)
+        table = Table(box=None, show_header=True, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
         for heading in (
             "stage",
             "offered",
-            "done rps",
+            "done\nrps",
             "p50",
             "p95",
-            "p95 now",
+            "p95\nnow",
             "failed",
-            "in flight",
+            "in\nflight",
             "users",
-            "generator",
+            "gen.\nCPU",
+            "gen.\nlate",
             "left",
         ):
-            table.add_column(heading, justify="right", min_width=8)
+            table.add_column(heading, justify="right", no_wrap=True)
         lateness = merged["lateness_p99_ms"]
-        health = f"{merged['cpu_cores']:.0%}" + (f" late {lateness:.1f} ms" if lateness and lateness > 1 else "")
+        late = _ms(lateness) if lateness and lateness > 1 else "-"
         rate = "-" if offered is None else f"{offered:.1f}"
         table.add_row(
             stage_now(self._plan, spent_s) or "-", rate, f"{merged['done_rps']:.1f}", _ms(merged["p50_ms"]), _ms(merged["p95_ms"]),
-            _ms(merged["recent_p95_ms"]), str(merged["failed"]), str(merged["in_flight"]), str(merged["users"]), health,
-            left(self._plan, spent_s),
+            _ms(merged["recent_p95_ms"]), str(merged["failed"]), str(merged["in_flight"]), str(merged["users"]),
+            f"{merged['cpu_cores']:.0%}", late, f"{max(0.0, total_s - spent_s):.0f} s",
         )  # fmt: skip
         self._live.update(
             Group(
-                Text(self._phase, style="dim"),
-                ProgressBar(total=total_s, completed=min(spent_s, total_s), width=80),
+                Text(self._phase if spent_s < total_s else f"{self._phase}; {left(self._plan, spent_s)}", style="dim"),
+                Padding(ProgressBar(total=total_s, completed=min(spent_s, total_s)), 0),  # a bar alone ends no line
                 table,
             )
         )

@@ -52,14 +52,13 @@ class Series:
             rows = run.table("samples")  # journals of a run that was not finished
             source = self._database.from_arrow(rows)
         source.create_view("rows")
-        self._database.execute("CREATE TABLE shift (worker SMALLINT, shift_s DOUBLE)")
-        for worker, shift_s in _shifts(document).items():
-            self._database.execute("INSERT INTO shift VALUES (?, ?)", [worker, shift_s])
-        self._database.execute("""
-            CREATE VIEW samples AS
-            SELECT r.*, r.intended_ns / 1e9 + coalesce(s.shift_s, 0) AS intended_s,
-                   (r.done_ns - r.intended_ns) / 1e6 AS response_ms
-            FROM rows r LEFT JOIN shift s ON r.worker = s.worker""")
+        late = [f"WHEN {worker:d} THEN {shift_s!r}" for worker, shift_s in _shifts(document).items() if shift_s]
+        shift = f"CASE worker {' '.join(late)} ELSE 0.0 END" if late else "0.0"  # a join would cost more than the count
+        self._database.execute(
+            f"CREATE VIEW samples AS SELECT *, intended_ns / 1e9 + {shift} AS intended_s, "
+            "(done_ns - intended_ns) / 1e6 AS response_ms FROM rows"
+        )
+        self._counted: set[str] = set()
 
     def close(self) -> None:
         self._database.close()
@@ -74,9 +73,8 @@ class Series:
         """(start_s, outcome, requests): every intended request by its outcome, in the bin it was intended in."""
         bin_s = bin_width_s(self.span_s, most_bins)
         rows = self._database.execute(
-            "SELECT floor(intended_s / ?) * ? AS start_s, outcome::VARCHAR, count(*) FROM samples "
-            "GROUP BY ALL ORDER BY ALL",
-            [bin_s, bin_s],
+            f"SELECT bin * ?, outcome::VARCHAR, sum(n)::BIGINT FROM {self._by_class(bin_s, 8)} GROUP BY ALL ORDER BY ALL",
+            [bin_s],
         ).fetchall()
         return Binned(bin_s, ("start_s", "outcome", "requests"), rows)
 
@@ -84,10 +82,9 @@ class Series:
         """(start_s, from_ms, to_ms, requests): ok, timeout and abandoned by logarithmic response class."""
         bin_s = bin_width_s(self.span_s, most_bins)
         rows = self._database.execute(
-            "SELECT floor(intended_s / ?) * ? AS start_s, floor(log10(greatest(response_ms, 0.01)) * ?) AS class, "
-            "count(*) FROM samples WHERE outcome::VARCHAR IN ('ok', 'timeout', 'abandoned') "
-            "AND done_ns IS NOT NULL GROUP BY ALL ORDER BY ALL",
-            [bin_s, bin_s, per_decade],
+            f"SELECT bin * ?, class, sum(n)::BIGINT FROM {self._by_class(bin_s, per_decade)} "
+            "WHERE outcome::VARCHAR IN ('ok', 'timeout', 'abandoned') AND class IS NOT NULL GROUP BY ALL ORDER BY ALL",
+            [bin_s],
         ).fetchall()
         classed = [
             (start, 10 ** (bucket / per_decade), 10 ** ((bucket + 1) / per_decade), n) for start, bucket, n in rows
@@ -112,13 +109,11 @@ class Series:
         """(start_s, in_flight): requests that were due and not yet answered, at the end of each bin."""
         bin_s = bin_width_s(self.span_s, most_bins)
         rows = self._database.execute(
-            """
+            f"""
             WITH edges AS (
-              SELECT floor(intended_s / $bin) AS bin, count(*) AS moved FROM samples
-              WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY bin
+              SELECT due AS bin, sum(n) AS moved FROM {self._by_ends(bin_s)} GROUP BY bin
               UNION ALL
-              SELECT floor((intended_s + response_ms / 1e3) / $bin) AS bin, -count(*) AS moved FROM samples
-              WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY bin)
+              SELECT done AS bin, -sum(n) AS moved FROM {self._by_ends(bin_s)} GROUP BY bin)
             SELECT bin * $bin, sum(sum(moved)) OVER (ORDER BY bin) FROM edges GROUP BY bin ORDER BY bin""",
             {"bin": bin_s},
         ).fetchall()
@@ -157,23 +152,45 @@ class Series:
         if not source.is_file():
             return Binned(1.0, columns, [])
         self._open(source)
-        bin_s = max(1.0, bin_width_s(self.span_s, most_bins))
+        fine_s = bin_width_s(self.span_s, most_bins)
+        bin_s = max(1.0, fine_s)
         rows = self._database.execute(
-            """
+            f"""
             WITH memory AS (
               SELECT floor(at_ns / 1e9 / $bin) AS bin, avg(rss_mib) AS memory_mib FROM (
                 SELECT at_ns, sum(rss_bytes) / 1048576 AS rss_mib FROM observed
                 WHERE role::VARCHAR = 'target' AND at_ns >= 0 AND rss_bytes IS NOT NULL GROUP BY at_ns)
               GROUP BY bin),
             answered AS (
-              SELECT floor((intended_s + response_ms / 1e3) / $bin) AS bin, count(*) AS requests FROM samples
-              WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY bin),
+              SELECT floor(done * $fine / $bin) AS bin, sum(n) AS requests FROM {self._by_ends(fine_s)} GROUP BY bin),
             so_far AS (SELECT bin, sum(requests) OVER (ORDER BY bin) AS requests FROM answered)
             SELECT coalesce(s.requests, 0)::DOUBLE, m.memory_mib
             FROM memory m ASOF LEFT JOIN so_far s ON m.bin >= s.bin ORDER BY m.bin""",
-            {"bin": bin_s},
+            {"bin": bin_s, "fine": fine_s},
         ).fetchall()
         return Binned(bin_s, columns, rows)
+
+    def _by_class(self, bin_s: float, per_decade: int) -> str:
+        """Name of a table (bin, outcome, class, n): all requests, counted in one pass for whoever asks."""
+        return self._once(
+            f"by_class_{round(bin_s * 10)}_{per_decade}",
+            f"SELECT floor(intended_s / {bin_s}) AS bin, outcome, "
+            f"floor(log10(greatest(response_ms, 0.01)) * {per_decade}) AS class, count(*) AS n FROM samples GROUP BY ALL",
+        )
+
+    def _by_ends(self, bin_s: float) -> str:
+        """Name of a table (due, done, n): answered requests by the bins of their beginning and end."""
+        return self._once(
+            f"by_ends_{round(bin_s * 10)}",
+            f"SELECT floor(intended_s / {bin_s}) AS due, floor((intended_s + response_ms / 1e3) / {bin_s}) AS done, "
+            "count(*) AS n FROM samples WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY ALL",
+        )
+
+    def _once(self, name: str, query: str) -> str:
+        if name not in self._counted:
+            self._database.execute(f"CREATE TEMP TABLE {name} AS {query}")
+            self._counted.add(name)
+        return name
 
     def server(self, most_bins: int = 150) -> Binned:
         """(start_s, name, kind, labels, value): what the service said about itself, as far as it moved.

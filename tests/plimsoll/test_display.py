@@ -61,15 +61,16 @@ def test_on_a_terminal_the_table_holds_the_same(monkeypatch: pytest.MonkeyPatch)
     from rich.console import Console
 
     live = display.Live()
-    seen = Console(file=io.StringIO(), width=140, force_terminal=True)
+    seen = Console(file=io.StringIO(), width=80, force_terminal=True)
     live._live.console = seen  # type: ignore[misc]
     try:
         live.begin(plan(), SimpleNamespace(path=Path("runs/x")))  # type: ignore[arg-type]
         live.progress(0, NEWS)
-        shown = Console(file=io.StringIO(), width=140)
+        shown = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
         shown.print(live._live.renderable)
         text = shown.file.getvalue()  # type: ignore[attr-defined]
     finally:
         live.end()
-    for part in ("offered", "done rps", "p95 now", "300 ms", "20% late 2.5 ms", "generator"):
+    assert len(text.splitlines()) == 5, "sentence, bar, headings on two lines, figures: nothing wraps"
+    for part in ("offered", "done", "now", "300 ms", "20%", "2.5 ms", "20 s"):
         assert part in text
