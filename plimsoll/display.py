@@ -131,6 +131,7 @@ class Live(Watcher):
             table.add_column(heading, justify="right", no_wrap=True)
         lateness = merged["lateness_p99_ms"]
         late = _ms(lateness) if lateness and lateness > 1 else "-"
+        draining = f"; {left(self._plan, spent_s)}" if spent_s >= total_s and merged["in_flight"] else ""
         rate = "-" if offered is None else f"{offered:.1f}"
         table.add_row(
             stage_now(self._plan, spent_s) or "-", rate, f"{merged['done_rps']:.1f}", _ms(merged["p50_ms"]), _ms(merged["p95_ms"]),
@@ -139,7 +140,7 @@ class Live(Watcher):
         )  # fmt: skip
         self._live.update(
             Group(
-                Text(self._phase if spent_s < total_s else f"{self._phase}; {left(self._plan, spent_s)}", style="dim"),
+                Text(self._phase + draining, style="dim"),
                 Padding(ProgressBar(total=total_s, completed=min(spent_s, total_s)), 0),  # a bar alone ends no line
                 table,
             )

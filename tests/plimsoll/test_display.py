@@ -66,9 +66,9 @@ def test_on_a_terminal_the_table_holds_the_same(monkeypatch: pytest.MonkeyPatch)
     try:
         live.begin(plan(), SimpleNamespace(path=Path("runs/x")))  # type: ignore[arg-type]
         live.progress(0, NEWS)
-        shown = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+        shown = Console(file=io.StringIO(), width=80, force_terminal=True, color_system="standard", record=True)
         shown.print(live._live.renderable)
-        text = shown.file.getvalue()  # type: ignore[attr-defined]
+        text = shown.export_text()
     finally:
         live.end()
     assert len(text.splitlines()) == 5, "sentence, bar, headings on two lines, figures: nothing wraps"
