@@ -71,7 +71,7 @@ ENDPOINT ?= search
 PLANT ?= planted_delay_ms=0
 BUDGET ?= 180
 gate: setup ## compare two versions of the embedded service (PLANT=planted_delay_ms=10 shows a FAIL)
-	@$(BIN)/plimsoll gate targets/kakao.toml --endpoint $(ENDPOINT) --budget $(BUDGET) \
+	@$(BIN)/plimsoll gate targets/kakao.toml --endpoint '$(ENDPOINT)' --budget '$(BUDGET)' \
 	  --baseline-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set planted_delay_ms=0' \
 	  --candidate-start 'plimsoll serve kakao --port {port} --upstream {llm_url} --set $(PLANT)'
 

@@ -27,6 +27,11 @@ def user_classes(path: Path) -> list[type[User]]:
     found: list[Any] = [value for name, value in vars(module).items() if is_user_class(value)]
     if not found:
         raise UsageError(f"{path} has no user class with tasks; write class Visitor(PlimsollUser) with an @task")
+    for user in found:
+        if not user.tasks:
+            raise UsageError(
+                f"{path}: class {user.__name__} has no tasks; write @task above one of its methods, or abstract = True"
+            )
     return found
 
 

@@ -26,7 +26,11 @@ class PlainStream:
         self.unfiltered = getattr(stream, "unfiltered", stream)
 
     def write(self, text: str) -> int:
-        self.unfiltered.write(plain(text))
+        shown = plain(text)
+        try:
+            self.unfiltered.write(shown)
+        except UnicodeEncodeError:  # a terminal of ASCII: its codes rather than nothing
+            self.unfiltered.write(shown.encode("ascii", "backslashreplace").decode("ascii"))
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
 from typing import Any
 
 import typer
 
-from measurements.errors import Exit, PlimsollError
+from measurements.errors import Exit, PlimsollError, UsageError
 from measurements.plain import PlainStream
 from plimsoll.line import app
 
@@ -16,15 +19,18 @@ from plimsoll.line import app
 def main(arguments: list[str] | None = None) -> Any:
     """The console script: every mistake of a user is one sentence on standard error and an exit code; with --json it is
     also the document on standard output."""
-    from contextlib import redirect_stderr, redirect_stdout
-
-    with redirect_stdout(PlainStream(sys.stdout)), redirect_stderr(PlainStream(sys.stderr)):
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as closed,  # what a shell's >&- leaves is no stream at all
+        redirect_stdout(PlainStream(sys.stdout or closed)),
+        redirect_stderr(PlainStream(sys.stderr or closed)),
+    ):
         return _told(arguments)
 
 
 def _told(arguments: list[str] | None) -> Any:
     as_json = "--json" in (sys.argv[1:] if arguments is None else arguments)
     try:
+        _stands_somewhere()
         code = app(args=arguments, prog_name="plimsoll", standalone_mode=False)
     except PlimsollError as error:
         raise _failed(str(error), error.exit_code, as_json) from None
@@ -45,11 +51,19 @@ def _told(arguments: list[str] | None) -> Any:
         raise SystemExit(code)
 
 
+def _stands_somewhere() -> None:
+    try:
+        Path.cwd()
+    except OSError:
+        raise UsageError("the current folder is gone; go to one that is there: cd") from None
+
+
 def _failed(sentence: str, code: Exit, as_json: bool, shown: bool = False) -> SystemExit:
-    if not shown:
-        print(f"plimsoll: {sentence}", file=sys.stderr)
-    if as_json:
-        print(json.dumps({"error": sentence, "exit_code": int(code)}, ensure_ascii=False))
+    with suppress(OSError):  # nothing more can be said to an output that takes nothing
+        if not shown:
+            print(f"plimsoll: {sentence}", file=sys.stderr)
+        if as_json:
+            print(json.dumps({"error": sentence, "exit_code": int(code)}, ensure_ascii=False))
     return SystemExit(int(code))
 
 

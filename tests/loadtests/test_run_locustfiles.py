@@ -343,6 +343,7 @@ UNUSABLE = {
     "raises": ("x = 1\ny = x / 0\n", "(line 2) cannot be imported: ZeroDivisionError"),
     "no_python": ("def f(:\n", "cannot be imported: SyntaxError"),
     "no_user": ("x = 1\n", "has no user class with tasks"),
+    "idle": ("from locust import HttpUser\nclass Idle(HttpUser): pass\n", "class Idle has no tasks; write @task above"),
     "exits": ("import sys; sys.exit(3)\n", "(line 1) cannot be imported: SystemExit"),
 }
 ASK_EACH = """

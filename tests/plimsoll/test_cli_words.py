@@ -3,6 +3,9 @@
 import json
 import re
 import shlex
+import sys
+from contextlib import suppress
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ import typer
 from command_line import ROOT, said, written
 from typer.testing import CliRunner
 
+from plimsoll import cli
 from plimsoll.cli import app
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands if command.callback]
@@ -132,6 +136,41 @@ def test_a_directory_of_another_kind_is_told_from_a_run(
         (tmp_path / "kept" / "summary.json").write_text('{"schema": 1}')
     done = said(capsys, *("kept" if word == "RUN" else word for word in words))
     assert done.code == 2 and part in done.sentence, done.err
+
+
+def test_an_output_that_is_closed_or_cannot_show_a_letter_changes_no_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    narrow = TextIOWrapper(BytesIO(), encoding="ascii")
+    for out, err in ((None, None), (narrow, narrow)):
+        monkeypatch.setattr(sys, "stdout", out)
+        monkeypatch.setattr(sys, "stderr", err)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["check", "없다.toml", "--json"])
+        assert ended.value.code == 2
+    narrow.seek(0)
+    assert "\\uc5c6\\ub2e4.toml" in narrow.read()
+
+
+def test_an_output_that_is_full_ends_without_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path("/dev/full").open("w", buffering=1, encoding="utf-8") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["serve", "llm", "--list", "--json"])
+        with suppress(OSError):
+            full.close()
+    assert ended.value.code == 3
+
+
+def test_a_current_folder_that_is_gone_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    done = said(capsys, "check", "c.toml")
+    assert done.code == 2 and "the current folder is gone" in done.sentence
 
 
 @pytest.mark.parametrize("words", [["rnu"], ["run", "--raet", "5"], ["check"], ["run", "x.toml", "--rate", "fast"]])
