@@ -9,8 +9,6 @@ from math import log
 
 import numpy as np
 
-from measurements.quantiles import needed
-
 GAMMA = 1.01
 SMALLEST_MS = 1e-3
 
@@ -48,4 +46,6 @@ def quantile_ms(counts: Mapping[int, int], q: float) -> float | None:
 
 def supported_ms(counts: Mapping[int, int], q: float) -> float | None:
     """The same where so many were counted that an interval could stand beside it; else None."""
+    from measurements.quantiles import needed  # brings scipy, which no load process needs
+
     return quantile_ms(counts, q) if sum(counts.values()) >= needed(q) else None
