@@ -81,7 +81,7 @@ def recommend(plan: Document, words: Words) -> str:
             sentences.append(words("advice.not_given"))
     if q.is_interval(up.get("workers")):
         demand = q.shown(up.get("demand_rps"), q.rate)
-        sentences.append(words("advice.workers", demand=demand, workers=q.interval(up["workers"], q.count)))
+        sentences.append(with_workers("advice", up["workers"], words, demand=demand))
     if not sentences:
         refused = listed(plan, "refusals")
         reason = say(str(refused[0].get("reason")), words.lang) if refused else words("advice.nothing")
@@ -161,13 +161,18 @@ def _nothing(found: Document, plan: Document, words: Words) -> tuple[str, Tone, 
     return words.known("nothing", state), NOTHING_TONES.get(state, "warn"), notes
 
 
+def with_workers(part: str, workers: Document, words: Words, **more: str) -> str:
+    """The sentence of `part` about so many worker processes, an interval; of one in the singular."""
+    number = q.interval(workers, q.count)
+    return words(f"{part}.worker" if number == q.count(1) else f"{part}.workers", workers=number, **more)
+
+
 def _up(found: Document, words: Words) -> tuple[str, Tone, list[str]]:
     notes = [words("option.for_demand", demand=q.shown(found.get("demand_rps"), q.rate))]
     if q.is_interval(found.get("workers")):
-        workers = q.interval(found["workers"], q.count)
         if q.is_interval(found.get("cores")):
             notes.append(words("option.on_cores", cores=q.interval(found["cores"], q.count)))
-        return words("option.workers", workers=workers), "quiet", notes
+        return with_workers("option", found["workers"], words), "quiet", notes
     if found.get("what") == "nothing":
         return words("option.enough"), "good", notes
     if q.is_interval(found.get("memory_mib")):

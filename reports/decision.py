@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from reports import quantities as q
-from reports.advice import KINDS, NOTHING_TONES, Fact, Kind, line_reached, remedy, unsaid
+from reports.advice import KINDS, NOTHING_TONES, Fact, Kind, line_reached, remedy, unsaid, with_workers
 from reports.dates import dates
 from reports.documents import Document, Documents, listed, section, texts
 from reports.findings import unit
@@ -97,7 +97,7 @@ def _ask(read: Documents, kind: Kind | None, words: Words) -> tuple[str, Tone]:
         count = option["recommended"]
         key = "ask.replica" if count == 1 else "ask.replicas"
         return words(key, count=q.count(count), doubt=_doubt(option, words), **fields), "good"
-    return words("ask.workers", workers=q.interval(option["workers"], q.count), **fields), "good"
+    return with_workers("ask", option["workers"], words, **fields), "good"
 
 
 def _money_clause(option: Document, plan: Document, words: Words) -> str:
@@ -192,7 +192,7 @@ def _as_it_is(read: Documents, words: Words) -> str:
 
 def _bigger(option: Document, words: Words) -> tuple[str, str]:
     if q.is_interval(option.get("workers")):
-        return words("option.workers", workers=q.interval(option["workers"], q.count)), ""
+        return with_workers("option", option["workers"], words), ""
     if q.is_interval(option.get("memory_mib")):
         return q.interval(option["memory_mib"], q.mebibytes), ""
     return words("option.enough") if option.get("what") == "nothing" else words.known(
