@@ -96,7 +96,7 @@ LIMITED = ("server-limited: the server used over 95 % of its core, so the rate i
 
 
 class Comparison:
-    """The table's cells: medians over the rounds, ratios taken round by round."""
+    """The table's cells: medians over the rounds (lowest and highest), ratios taken round by round."""
 
     def __init__(self, found: list[Generator], rounds: list[list[tuple[float, float]]], seconds: int) -> None:
         self.names = [generator.name for generator in found]
@@ -113,7 +113,7 @@ class Comparison:
         return [
             [
                 name,
-                f"{median(self._rates[name]):,.0f}{mark[name]}",
+                f"{median(self._rates[name]):,.0f} ({min(self._rates[name]):,.0f}–{max(self._rates[name]):,.0f}){mark[name]}",
                 *(self._ratio(name, p) for p in (STOCK, "k6", "wrk")),
             ]
             for name in self.names
