@@ -17,6 +17,7 @@ from benchmarks.peers.server import nginx
 from benchmarks.peers.truth import Truth, stamps, truth
 from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
+from targets.process import die_with_parent
 
 LIMITED = 0.95
 CONTRACT = """
@@ -134,7 +135,9 @@ def _run(
     contract.write_text(CONTRACT.format(url=url, more=more), encoding="utf-8")
     plimsoll = Path(sys.executable).parent / "plimsoll"
     command = [str(plimsoll), "run", str(contract), *words, "--json", "--out", str(folder / "runs")]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=die_with_parent
+    )
     if watch:
         watch.process.busy_share()
     while True:

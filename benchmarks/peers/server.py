@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from measurements.errors import UsageError
+from targets.process import die_with_parent
 
 BODY = '{"question":"hello there how are you"}'
 CONFIG = """
@@ -62,7 +63,8 @@ def nginx(folder: Path, core: int) -> Iterator[Server]:
         port = probe.getsockname()[1]
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port), encoding="utf-8")
-    master = subprocess.Popen(["nginx", "-c", str(config), "-p", str(folder)], stderr=subprocess.DEVNULL)
+    command = ["nginx", "-c", str(config), "-p", str(folder)]
+    master = subprocess.Popen(command, stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)
     try:
         for _ in range(100):
             with socket.socket() as attempt:

@@ -19,6 +19,7 @@ import pyarrow.csv as pacsv
 
 from benchmarks.peers.server import Server
 from measurements.errors import UsageError
+from targets.process import die_with_parent
 
 PROGRAM = Path(__file__).parents[2] / "tests" / "prove" / "truth_server.py"
 COLUMNS = ["seq", "received", "planned", "sent"]
@@ -45,7 +46,9 @@ def truth(folder: Path, config: dict[str, Any]) -> Iterator[tuple[Truth, Path]]:
         port = probe.getsockname()[1]
     log = folder / f"truth-{port}.csv"
     words = json.dumps({**config, "port": port, "log": str(log)})
-    process = subprocess.Popen([sys.executable, str(PROGRAM), words], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(PROGRAM), words], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent
+    )
     os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     try:
         if process.stdout is None or process.stdout.readline() != "ready\n":

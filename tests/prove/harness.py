@@ -22,6 +22,7 @@ from measurements.rundir import RunDirectory
 from plimsoll.measure import Run, measure
 from plimsoll.spec import Spec
 from targets.contract_file import parse
+from targets.process import die_with_parent
 
 SERVER = Path(__file__).parent / "truth_server.py"
 
@@ -41,7 +42,9 @@ def served(folder: Path, **config: Any) -> Iterator[Served]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     config = {"seed": 1, "law": "exponential", "port": port, "log": str(folder / f"truth-{port}.csv"), **config}
-    process = subprocess.Popen([sys.executable, str(SERVER), json.dumps(config)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, str(SERVER), json.dumps(config)], stdout=subprocess.PIPE, text=True, preexec_fn=die_with_parent
+    )
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
     try:
