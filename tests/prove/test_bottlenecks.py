@@ -52,8 +52,8 @@ CASES = (
     ),
     Planted("token bucket of 40 a second, burst 15", "rate_limit", "bucket", {"rate": 40, "burst": 15}, 90, 40),
     Planted(
-        "2 % of the requests hold a lock for 150 ms", "lock", "lock", {"share": 0.02, "hold_ms": 150, "service_ms": 3}, 500,
-        333,
+        "4 % of the requests hold a lock for 150 ms", "lock", "lock", {"share": 0.04, "hold_ms": 150, "service_ms": 3}, 250,
+        167,
     ),
     Planted("a pool of 3 connections, 30 ms", "connection_pool", "pool", {"connections": 3, "service_ms": 30}, 170, 100),
     Planted("a handler that computes 12 ms", "cpu_one_core", "gil", {"service_ms": 12}, 130),
@@ -87,6 +87,7 @@ def table(request: pytest.FixtureRequest) -> Iterator[None]:
 def test_a_planted_bottleneck_is_named_right_or_not_at_all(case: Planted, tmp_path: Path) -> None:
     document = made(case, tmp_path)
     found, capacity = document["bottleneck"], document["capacity_rps"]
+    assert found is not None, document["refusals"]
     span = f"{capacity['low']:.1f} to {capacity['high']:.1f}" if capacity else document["refusals"][0]["reason"]
     truth = f" (truth {case.truth_rps:g})" if case.truth_rps else ""
     ROWS.append((case.what, found["kind"], f"{found['confidence']:.2f}", span + truth, found["evidence"][0]))
