@@ -33,6 +33,8 @@ ERRORS = pa.schema(
         ("error_id", pa.int32()),
         ("outcome", pa.string()),
         ("count", pa.int64()),
+        ("first_s", pa.float64()),  # when the first and the last of them were intended, in seconds of the run
+        ("last_s", pa.float64()),
         ("pattern", pa.string()),
         ("excerpt", pa.string()),
     ]
@@ -223,12 +225,11 @@ def merge_evidence(run: RunDirectory) -> None:
                 known.setdefault(entry["error_id"], entry)
             else:
                 examples.append(entry)
-    rows = run.table("samples", ["error_id", "outcome"])
+    rows = run.table("samples", ["error_id", "outcome", "intended_ns"])
     failed = rows.filter(rows["error_id"].is_valid())
     failed = failed.set_column(1, "outcome", failed["outcome"].cast(pa.string()))
-    counted = (
-        failed.group_by(["error_id", "outcome"]).aggregate([([], "count_all")]).sort_by([("count_all", "descending")])
-    )
+    wanted = [([], "count_all"), ("intended_ns", "min"), ("intended_ns", "max")]
+    counted = failed.group_by(["error_id", "outcome"]).aggregate(wanted).sort_by([("count_all", "descending")])
     lost = {"pattern": "(text lost with its worker)", "excerpt": ""}
     lines = [
         {
@@ -236,6 +237,8 @@ def merge_evidence(run: RunDirectory) -> None:
             "error_id": row["error_id"],
             "outcome": row["outcome"],
             "count": row["count_all"],
+            "first_s": row["intended_ns_min"] / 1e9,
+            "last_s": row["intended_ns_max"] / 1e9,
         }
         for row in counted.to_pylist()
     ]

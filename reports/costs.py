@@ -11,9 +11,11 @@ from reports.wording import Words
 
 @dataclass(frozen=True)
 class Costs:
-    """`rows`: one per option and machine price. Every text is ready to be shown."""
+    """`rows`: one per option and machine price; `sources`: where each machine's price is from. Every text is ready to be
+    shown."""
 
     rows: list[dict[str, str]]
+    sources: list[Fact]
     upstream: list[Fact]
     wrong: list[str]
     assumptions: list[str]
@@ -21,23 +23,26 @@ class Costs:
 
 def costs(plan: Document, words: Words) -> Costs | None:
     """None where nothing was priced."""
-    rows = [
-        row
+    priced = [
+        (kind, option, price)
         for kind in ("scale_up", "scale_out")
         for option in listed(plan, kind)
         for price in listed(option, "cost")
-        if (row := _row(kind, option, price, words))
+        if q.is_number(price.get("per_month"))
     ]
+    rows = [_row(kind, option, price, words) for kind, option, price in priced]
+    sources = {
+        str(price.get("machine")): f"{price.get('price_source')}, {price.get('price_date')}" for *_, price in priced
+    }
     upstream = section(plan, "upstream_cost")
     if not rows and not upstream:
         return None
     assumed = [*texts(plan.get("cost_assumptions")), *texts(upstream.get("assumptions"))]
-    return Costs(rows, _upstream(upstream, words), _wrong(section(plan, "cost_of_being_wrong"), words), assumed)
+    wrong = _wrong(section(plan, "cost_of_being_wrong"), words)
+    return Costs(rows, [Fact(*pair) for pair in sources.items()], _upstream(upstream, words), wrong, assumed)
 
 
 def _row(kind: str, option: Document, price: Document, words: Words) -> dict[str, str]:
-    if not q.is_number(price.get("per_month")):
-        return {}
     currency = str(price.get("currency"))
     span = price.get("per_month_range")
     ends = [q.shown_money(end, currency) for end in span] if isinstance(span, list) and len(span) == 2 else []
@@ -49,7 +54,6 @@ def _row(kind: str, option: Document, price: Document, words: Words) -> dict[str
         "range": " – ".join(ends) if ends else q.NOTHING,
         "per_year": q.shown_money(price.get("per_year"), currency),
         "per_1000": q.shown_money(price.get("per_1000_requests_within_slo"), currency),
-        "source": f"{price.get('price_source')}, {price.get('price_date')}",
     }
 
 

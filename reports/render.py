@@ -90,7 +90,7 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
         met_limits=policies.limit_rows(read, words),
         traps=policies.trap_rows(read, words),
         checks=tables.check_rows(read, words),
-        errors=tables.error_rows(run),
+        errors=tables.error_rows(run, read.run),
         provenance=tables.provenance_rows(read, words),
         command=read.run.get("command"),
     )

@@ -14,6 +14,7 @@ import duckdb
 
 from measurements import quantiles
 from measurements.rundir import RunDirectory
+from reports import clock
 from reports.documents import Document, listed, section
 
 BIN_CHOICES_S = (0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 10800, 86400)
@@ -30,6 +31,7 @@ class Binned:
     bin_s: float
     columns: tuple[str, ...]
     rows: list[tuple[Any, ...]]
+    began: str = ""  # the time of day of second 0
 
 
 def bin_width_s(span_s: float, most: int) -> float:
@@ -42,6 +44,7 @@ class Series:
 
     def __init__(self, run: RunDirectory, document: Document) -> None:
         self._path = run.path
+        self.began = clock.told(clock.began(document))
         self._status_documents = list(section(document, "contract", "target", "observe", "json"))
         self._database = duckdb.connect(":memory:")
         self._database.execute(f"SET memory_limit='{MEMORY_LIMIT}'; SET threads=2; SET enable_progress_bar=false")
@@ -76,7 +79,7 @@ class Series:
             f"SELECT bin * ?, outcome::VARCHAR, sum(n)::BIGINT FROM {self._by_class(bin_s, 8)} GROUP BY ALL ORDER BY ALL",
             [bin_s],
         ).fetchall()
-        return Binned(bin_s, ("start_s", "outcome", "requests"), rows)
+        return Binned(bin_s, ("start_s", "outcome", "requests"), rows, self.began)
 
     def latencies(self, most_bins: int = 90, per_decade: int = 8) -> Binned:
         """(start_s, from_ms, to_ms, requests): ok, timeout and abandoned by logarithmic response class."""
@@ -89,7 +92,7 @@ class Series:
         classed = [
             (start, 10 ** (bucket / per_decade), 10 ** ((bucket + 1) / per_decade), n) for start, bucket, n in rows
         ]
-        return Binned(bin_s, ("start_s", "from_ms", "to_ms", "requests"), classed)
+        return Binned(bin_s, ("start_s", "from_ms", "to_ms", "requests"), classed, self.began)
 
     def percentiles(self, most_bins: int = 90) -> Binned:
         """(start_s, endpoint, p50_ms, p95_ms): of the same requests, where a bin holds enough to have an interval."""
@@ -118,6 +121,16 @@ class Series:
             {"bin": bin_s},
         ).fetchall()
         return Binned(bin_s, ("start_s", "in_flight"), [(start, float(level)) for start, level in rows])
+
+    def traffic(self, most_bins: int = 150) -> Binned:
+        """(start_s, received, sent): bytes a second of answers that ended in the bin and of their requests, heads and bodies."""
+        bin_s = bin_width_s(self.span_s, most_bins)
+        rows = self._database.execute(
+            f"SELECT done * $bin, sum(received)::DOUBLE / $bin, sum(sent)::DOUBLE / $bin FROM {self._by_ends(bin_s)} "
+            "GROUP BY done ORDER BY done",
+            {"bin": bin_s},
+        ).fetchall()
+        return Binned(bin_s, ("start_s", "received", "sent"), rows, self.began)
 
     def resources(self, most_bins: int = 150) -> Binned:
         """(start_s, role, cpu_cores, memory_mib): mean per bin over each role's processes; host: busy cores, used."""
@@ -179,11 +192,12 @@ class Series:
         )
 
     def _by_ends(self, bin_s: float) -> str:
-        """Name of a table (due, done, n): answered requests by the bins of their beginning and end."""
+        """Name of a table (due, done, n, received, sent): answered requests and bytes by the bins of beginning and end."""
         return self._once(
             f"by_ends_{round(bin_s * 10)}",
             f"SELECT floor(intended_s / {bin_s}) AS due, floor((intended_s + response_ms / 1e3) / {bin_s}) AS done, "
-            "count(*) AS n FROM samples WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY ALL",
+            "count(*) AS n, sum(bytes_in) AS received, sum(bytes_out) AS sent "
+            "FROM samples WHERE done_ns IS NOT NULL AND sent_ns IS NOT NULL GROUP BY ALL",
         )
 
     def _once(self, name: str, query: str) -> str:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 
 from measurements.errors import PlimsollError
 from measurements.rundir import RunDirectory
+from reports import clock
 from reports import quantities as q
 from reports.documents import Document, Documents, doubt, listed, quantile, section
 from reports.findings import limit_text
@@ -135,8 +136,9 @@ def check_rows(documents: Documents, words: Words) -> list[dict[str, Any]]:
     ]
 
 
-def error_rows(run: RunDirectory, most: int = 12) -> list[dict[str, str]]:
-    """The commonest failures with what the service said (already redacted when it was stored)."""
+def error_rows(run: RunDirectory, document: Document, most: int = 12) -> list[dict[str, str]]:
+    """The commonest failures with what the service said (already redacted when it was stored), and the time of day of the
+    first and the last of each."""
     if not run.has("errors.parquet"):
         return []
     try:
@@ -148,10 +150,12 @@ def error_rows(run: RunDirectory, most: int = 12) -> list[dict[str, str]]:
     if counted:
         rows.sort(key=lambda row: -(row.get(counted) or 0))
     said = [name for name in ("excerpt", "pattern") if name in table.column_names]
+    began = clock.began(document)
     return [
         {
             "count": q.shown(row.get(counted), q.count) if counted else q.NOTHING,
             "outcome": str(row.get("outcome") or row.get("status") or ""),
+            **{key: clock.told(began, row[key]) if q.is_number(row.get(key)) else "" for key in ("first_s", "last_s")},
             "excerpt": next((str(row[name]) for name in said if row.get(name)), "")[:400],
         }
         for row in rows[:most]

@@ -37,7 +37,8 @@ class Panel:
 def resources(series: Series, contract: Document, stages: Sequence[Document], words: Words) -> Chart | None:
     """Requests in flight, cores and memory of each role's processes, and what the service said about itself."""
     waiting, used = series.in_flight(), series.resources()
-    panels = _of_processes(used, section(contract, "resources"), words) + _of_server(series.server(), words)
+    panels = _of_processes(used, section(contract, "resources"), words) + _of_traffic(series.traffic(), words)
+    panels += _of_server(series.server(), words)
     if waiting.rows:
         line = Line("", waiting.rows, canvas.BLUE)
         panels.insert(0, Panel(words("axis.in_flight"), [line]))
@@ -53,7 +54,7 @@ def resources(series: Series, contract: Document, stages: Sequence[Document], wo
             _draw(axes, panel, span_s)
             ticks.unmarked(axes, span_s)
         ticks.clock_axis(rows[-1], span_s, 5 if narrow else 12)
-        rows[-1].set_xlabel(words(f"axis.time_{ticks.clock_unit(span_s)}"))
+        rows[-1].set_xlabel(ticks.time_label(words, span_s, series.began))
 
     title = words("chart.resources.title")
     height = 120 * len(panels) + 40
@@ -94,6 +95,22 @@ def _of_processes(used: Binned, limits: Document, words: Words) -> list[Panel]:
             near = limit is not None and limit <= 3 * highest
             panels.append(Panel(words(f"axis.{key}"), lines, (limit, text) if near and limit else None))
     return panels
+
+
+def _of_traffic(traffic: Binned, words: Words) -> list[Panel]:
+    most = max((max(row[1] or 0.0, row[2] or 0.0) for row in traffic.rows), default=0.0)
+    if not most:
+        return []
+    scale, unit = (1e6, "MB/s") if most >= 1e6 else (1e3, "kB/s")
+    lines = [
+        Line(
+            words(f"axis.{name}"),
+            [(row[0], (row[column] or 0.0) / scale) for row in traffic.rows],
+            canvas.SERIES[column],
+        )
+        for column, name in ((1, "received"), (2, "sent"))
+    ]
+    return [Panel(words("axis.traffic", unit=unit), lines)]
 
 
 def _of_server(server: Binned, words: Words) -> list[Panel]:

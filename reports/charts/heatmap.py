@@ -43,7 +43,7 @@ def heatmap(
         _limits(axes, slo, words)
         highest = max([high_ms, 10 * low_ms, *(m["p95_ms"] * 2.2 for m in limits_of(slo).values() if "p95_ms" in m)])
         ticks.log_times(axes, low_ms / 1.1, highest)
-        canvas.plain_axes(axes, words(f"axis.time_{ticks.clock_unit(span_s)}"), words("axis.response"))
+        canvas.plain_axes(axes, ticks.time_label(words, span_s, binned.began), words("axis.response"))
         ticks.clock_axis(axes, span_s, 6 if narrow else 12)
         _legend(figure, most, words)
 

@@ -35,7 +35,7 @@ def memory_over_time(
             half_s = (loaded[-1][0] - loaded[0][0]) / 2
             ends = ([middle_at - half_s, middle_at + half_s], [middle_mib - grew_mib / 2, middle_mib + grew_mib / 2])
             axes.plot(*ends, color=canvas.WARN, linewidth=1.4, linestyle=(0, (5, 3)))
-        canvas.plain_axes(axes, words(f"axis.time_{ticks.clock_unit(times[-1])}"), words("axis.memory"))
+        canvas.plain_axes(axes, ticks.time_label(words, times[-1], ""), words("axis.memory"))
         ticks.value_axis(axes, 4)
         ticks.clock_axis(axes, times[-1], 5 if narrow else 12)
         spread = max(max(values) - min(values), 0.02 * max(values))

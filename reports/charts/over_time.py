@@ -35,7 +35,7 @@ def outcomes(binned: Binned, stages: Sequence[Document], words: Words) -> Chart 
             axes.bar(starts, height, width=binned.bin_s * 0.92, bottom=base, align="edge", color=colour, linewidth=0)
             base = [low + more for low, more in zip(base, height, strict=True)]
         span_s = starts[-1] + binned.bin_s
-        canvas.plain_axes(axes, words(f"axis.time_{ticks.clock_unit(span_s)}"), words("axis.requests"))
+        canvas.plain_axes(axes, ticks.time_label(words, span_s, binned.began), words("axis.requests"))
         ticks.value_axis(axes)
         ticks.clock_axis(axes, span_s, 6 if narrow else 12)
         axes.set_ylim(0, max(base) * 1.12)

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from reports import quantities
+from reports.wording import Words
 
 CLOCK_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400)
 LOG_STEPS: list[tuple[float, tuple[float, ...]]] = [(1.1, (1, 1.5, 2, 3, 4, 5, 7)), (2.5, (1, 2, 5)), (4, (1, 3))]
@@ -61,6 +62,12 @@ def _clock(value_s: float, unit: str) -> str:
         return quantities.plain(value_s)
     large, small = divmod(round(value_s) if unit == "min" else round(value_s / 60), 60)
     return f"{large}:{small:02d}"
+
+
+def time_label(words: Words, span_s: float, began: str) -> str:
+    """Of an axis of time; `began`: the time of day of its zero, or ""."""
+    since = words("axis.clock", time=began) if began else words("axis.start")
+    return words(f"axis.time_{clock_unit(span_s)}", since=since)
 
 
 def value_axis(axes: Axes, most: int = 5) -> None:

@@ -7,7 +7,7 @@ from real_runs import contract, rows, run
 from servers import Scripted, openai, sse
 
 from loadtests.tokenizer import counter
-from measurements.errors import UsageError
+from measurements.errors import ContractError, UsageError
 
 tokenizers = pytest.importorskip("tokenizers")
 
@@ -32,11 +32,11 @@ def test_a_run_counts_tokens_by_it_and_marks_them(tmp_path: Path) -> None:
     assert sum(event["tokens"] for event in tokens) == 7 * len(found)
 
 
-@pytest.mark.parametrize(
-    ("name", "part"), [("absent.json", "there is no file"), ("broken.json", "is no tokenizer.json")]
-)
-def test_a_file_that_is_none_is_one_sentence(tmp_path: Path, name: str, part: str) -> None:
+def test_a_file_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{}")
-    made = contract("http://127.0.0.1:1", [{"name": "chat", "path": "/", "tokenizer": name}], tmp_path)
-    with pytest.raises(UsageError, match=part):
+    endpoint = {"name": "chat", "path": "/", "tokenizer": "broken.json"}
+    made = contract("http://127.0.0.1:1", [endpoint], tmp_path)
+    with pytest.raises(UsageError, match=r"is no tokenizer\.json"):
         counter(made.endpoint[0], made)
+    with pytest.raises(ContractError, match="there is no file"):
+        contract("http://127.0.0.1:1", [endpoint | {"tokenizer": "absent.json"}], tmp_path)

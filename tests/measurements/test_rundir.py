@@ -122,6 +122,7 @@ def test_a_document_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
 
 def test_a_missing_document_says_how_to_finish_the_run(tmp_path: Path) -> None:
     run = RunDirectory.create(tmp_path, "kakao")
+    run.write_json("run.json", {"schema": 1, "name": "kakao"})
     with pytest.raises(UsageError, match=r"has no summary\.json.*plimsoll recover"):
         run.read_json("summary.json")
 

@@ -49,6 +49,7 @@ def rows_of(rates: list[float], stage_s: float, seed: int = 7) -> np.ndarray:
             record["intended_ns"], record["sent_ns"] = intended * 1e9, sent * 1e9
             record["done_ns"], record["first_byte_ns"] = done * 1e9, done * 1e9
             record["status"] = 503 if rejected else 200
+            record["bytes_out"], record["bytes_in"] = 310, 190 if rejected else 1_240
             record["outcome"] = Outcome.rejected if rejected else Outcome.ok
             if endpoint == 0 and not rejected:
                 record["first_token_ns"], record["tokens_out"] = (begin + service * 0.2) * 1e9, TOKENS_OUT

@@ -162,11 +162,13 @@ def test_a_plan_as_the_capacity_room_makes_it_is_shown_whole(tmp_path: Path) -> 
 
 def test_what_failed_is_shown_with_what_the_service_said(tmp_path: Path) -> None:
     run = synthetic_run.write(tmp_path, rates=[10], stage_s=4, plan=False)
-    rows = {"error_id": [1], "outcome": ["rejected"], "count": [1234], "pattern": ["busy"], "excerpt": ["<b>busy</b>"]}
+    rows = {"error_id": [1], "outcome": ["rejected"], "count": [1234], "first_s": [3.2], "last_s": [61.0],
+            "pattern": ["busy"], "excerpt": ["<b>busy</b>"]}  # fmt: skip
     pq.write_table(pa.table(rows), run.path / "errors.parquet")
     source = render(run).read_text(encoding="utf-8")
     assert "&lt;b&gt;busy&lt;/b&gt;" in source
     assert "1,234" in source
+    assert "14:13:23" in source and "14:14:21" in source
 
 
 def figures_in(text: str) -> set[str]:

@@ -95,6 +95,20 @@ def server_rows(run: RunDirectory, *rows: tuple[str, str, dict[str, str], str, l
     pq.write_table(table, run.path / "server.parquet")
 
 
+def test_traffic_adds_up_to_the_bytes_of_all_answered_requests(run: RunDirectory, series: Series) -> None:
+    rows = run.table("samples", ["bytes_in", "bytes_out", "done_ns", "sent_ns"]).to_pandas()
+    answered = rows[rows["done_ns"].notna() & rows["sent_ns"].notna()]
+    found = series.traffic()
+    for column, name in ((1, "bytes_in"), (2, "bytes_out")):
+        total = sum(row[column] or 0.0 for row in found.rows) * found.bin_s
+        assert total == pytest.approx(answered[name].sum()) and total > 0
+
+
+def test_axes_of_time_tell_the_time_of_day_that_they_begin_at(run: RunDirectory, series: Series) -> None:
+    assert series.began == "14:13:20"
+    assert "time since 14:13:20 UTC, s" in render(run).read_text(encoding="utf-8")
+
+
 RISING = [float(second) for second in range(10)]
 
 
