@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from loadtests.accounting import write_lost
 from loadtests.children import Child, listen
 from loadtests.plan import LoadPlan
+from loadtests.seconds import Seconds
 from measurements.errors import GeneratorFault, InvalidMeasurement, PlimsollError, UsageError
 from measurements.rundir import RunDirectory
 
@@ -37,14 +37,14 @@ class Account:
     stale: int = 0
     users: int = 0
     client: str = "plimsoll"
-    progress: list[dict[str, Any]] = field(default_factory=list)
+    progress: Seconds = field(default_factory=Seconds)
     late: list[dict[str, Any]] = field(default_factory=list)  # hosts whose answer to the start came too late
     clock_drift_ms: float | None = None  # the worst of other hosts' own; absent: this machine's is looked at
 
     def take(self, worker: int, message: dict[str, Any], hooks: Hooks) -> None:
         """What a load process says while it works, and at its end."""
         if message["event"] == "progress":
-            self.progress.append(_in_brief(message))
+            self.progress.append(message)
             hooks.progress(worker, message)
         elif message["event"] == "fault":
             self.faults.append(message["sentence"])
@@ -83,7 +83,7 @@ class Runner:
         self._children: list[Child] = []
         self._ui: Child | None = None
         self.ui_url = ""
-        self.account = Account()
+        self.account = Account(progress=Seconds(run.path))
 
     @property
     def pids(self) -> list[int]:
@@ -211,12 +211,6 @@ def _loss(child: Child, plan: LoadPlan) -> str:
     if plan.loop != "open" or ended["fault"] or ended["recorded"] >= ended["given"]:
         return ""
     return f"{ended['given'] - ended['recorded']} of its requests ended without a row: {child.last_words()}"
-
-
-def _in_brief(news: dict[str, Any]) -> dict[str, Any]:
-    """What is judged when the run is over: of a week's run every second is kept."""
-    kept = {key: news[key] for key in ("worker", "elapsed_s", "cpu_cores")}
-    return {**kept, "echo_us": array("i", news.get("echo_us", []))}
 
 
 def _refusal(message: dict[str, Any]) -> PlimsollError:

@@ -6,6 +6,7 @@ else it is a note beside the number.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -318,7 +319,7 @@ def _indicative(summary: dict[str, Any]) -> list[Check]:
     ]  # fmt: skip
 
 
-def hot_windows(progress: list[dict[str, Any]]) -> tuple[list[tuple[float, float]], int, float]:
+def hot_windows(progress: Iterable[dict[str, Any]]) -> tuple[list[tuple[float, float]], int, float]:
     """(windows in s, longest run of seconds, highest share) of a load process over 80 % of a core."""
     by_worker: dict[int, list[dict[str, Any]]] = {}
     for news in progress:

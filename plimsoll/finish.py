@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -127,7 +128,7 @@ def _recording(spec: Spec) -> Path | None:
     return spec.contract.beside(named) if spec.contract and named else None
 
 
-def _echoes(progress: list[dict[str, Any]]) -> list[tuple[float, float]]:
+def _echoes(progress: Iterable[dict[str, Any]]) -> list[tuple[float, float]]:
     """(s since the start, ms late) of each echo; within a report they lie evenly."""
     at_s: dict[int, float] = {}
     found = []

@@ -20,6 +20,7 @@ from loadtests.runner import Account, Hooks, Runner
 from loadtests.search import from_table
 from loadtests.search.answer import stage_name
 from loadtests.search.trial import Generator, Look, Request, Rows
+from loadtests.seconds import Seconds
 from measurements.rundir import RunDirectory
 from plimsoll import merge, permission
 from plimsoll.ready import Ready
@@ -92,7 +93,7 @@ class Trials:
         name = stage_name(number)
         self.stages = [replace(stage, warmup=True) if stage.name == name else stage for stage in self.stages]
         self._accounts[name].own_faults, self._accounts[name].faults = {}, []
-        self._accounts[name].progress = []
+        self._accounts[name].progress = Seconds()
 
     def clear_up(self) -> None:
         """The folder that trials ran in, empty by now unless one was killed."""

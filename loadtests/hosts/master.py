@@ -17,6 +17,7 @@ from loadtests.hosts.meeting import Host, Meeting, short
 from loadtests.hosts.messages import patience_s
 from loadtests.plan import LoadPlan
 from loadtests.runner import Account, Hooks
+from loadtests.seconds import Seconds
 from measurements.errors import GeneratorFault, InvalidMeasurement, UsageError
 from measurements.rundir import RunDirectory
 
@@ -49,7 +50,7 @@ class Hosts:
         self._told_silent: set[str] = set()
         self._rows_to: dict[str, Any] | None = document.get("rows_to")
         self._brought = False
-        self.account = Account()
+        self.account = Account(progress=Seconds(run.path))
 
     # ------------------------------------------------------------------ before
 
