@@ -118,7 +118,7 @@ def _below_plateau(capacity: Interval | None, flat: Plateau | None) -> Interval 
     if capacity is None or flat is None or flat.rate_rps.high >= capacity.high:
         return capacity
     high = max(capacity.low, flat.rate_rps.high)
-    return Interval(capacity.low, min(capacity.mid, (capacity.low + high) / 2), high, capacity.confidence)
+    return Interval(capacity.low, min(capacity.mid, high), high, capacity.confidence)
 
 
 def _replica(

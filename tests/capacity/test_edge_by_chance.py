@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from planted import Bench, Service, run
 
-from capacity import edge, plateau
+from capacity import edge, model, plateau
 from capacity.documents import stages_of
+from measurements.interval import Interval
 
 WIDE_OPEN = Service(servers=200, service_ms=2500, cpu_ms=3)
 SLOW = {"all": {"p95_ms": 20_000.0, "error_rate": 0.05}}
@@ -44,3 +45,10 @@ def slower(entry: dict[str, Any]) -> dict[str, Any]:
 def test_a_quarter_more_than_the_service_can_do_is_seen_in_half_a_minute(seed: int) -> None:
     stages = stages_of([run(Service(service_ms=10, cpu_ms=10), Bench(rates=(50, 125), stage_s=30, seed=seed))])
     assert stages[-1].backlog_grew and not stages[0].backlog_grew
+
+
+def test_a_plateau_cuts_the_line_from_above_and_leaves_its_middle_where_it_was_measured() -> None:
+    flat = plateau.Plateau(Interval(8.2, 8.6, 9.0, 0.9), [], "flat")
+    assert model._below_plateau(Interval(4.4, 8.8, 13.2, 0.9), flat) == Interval(4.4, 8.8, 9.0, 0.9)
+    assert model._below_plateau(Interval(4.4, 9.8, 13.2, 0.9), flat) == Interval(4.4, 9.0, 9.0, 0.9)
+    assert model._below_plateau(Interval(4.4, 6.0, 8.5, 0.9), flat) == Interval(4.4, 6.0, 8.5, 0.9)

@@ -54,7 +54,7 @@ class Case:
 CASES = (
     Case("queue_llm", 85, 160),
     Case("stream_llm", 56, 200),
-    Case("upstream_encar", 16, 150),
+    Case("upstream_encar", 16, 400),
     Case("engine_pool", 32, 150, engine=True),
     Case("engine_encar", 36, 150, engine=True),
     Case("queue_alaw", 8, 300),
