@@ -145,6 +145,9 @@ def rows_of(case: Case) -> list[Row]:
     for one in document.get("predictions", []):
         if one["capacity_rps"] is None:
             found.append(Row((case.name, binds, one["what"], f"refused: {one['refusal']['reason']}", *[""] * 5)))
+    if document and not document.get("predictions"):
+        why = next((one["reason"] for one in document["refusals"]), "the plan predicts nothing")
+        found.append(Row((case.name, binds, "any", f"refused: {why}", *[""] * 5)))
     for number, one in enumerate(changes(case), 1):
         path = case.folder / f"verified-{number}.json"
         if not path.is_file():
