@@ -52,8 +52,8 @@ CASES = (
     ),
     Planted("token bucket of 40 a second, burst 15", "rate_limit", "bucket", {"rate": 40, "burst": 15}, 90, 40),
     Planted(
-        "4 % of the requests hold a lock for 150 ms", "lock", "lock", {"share": 0.04, "hold_ms": 150, "service_ms": 3}, 250,
-        167,
+        "10 % of the requests hold a lock for 150 ms", "lock", "lock", {"share": 0.1, "hold_ms": 150, "service_ms": 3}, 170,
+        66.7,
     ),
     Planted("a pool of 3 connections, 30 ms", "connection_pool", "pool", {"connections": 3, "service_ms": 30}, 170, 100),
     Planted("a handler that computes 12 ms", "cpu_one_core", "gil", {"service_ms": 12}, 130),
