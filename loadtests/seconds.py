@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -19,37 +20,42 @@ class Seconds:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._file: IO[bytes] | None = None
+        self._file: io.FileIO | None = None
         self._held: list[dict[str, Any]] = []
         if folder is not None:
             try:
-                self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  it lives as long as this does
+                self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  it lives as long as this
             except OSError:
                 self._file = None
 
     def append(self, news: dict[str, Any]) -> None:
-        kept = {key: news[key] for key in ("worker", "elapsed_s", "cpu_cores")} | {
-            "echo_us": list(news.get("echo_us", []))
-        }
-        if self._file is not None and not self._held:
-            try:
-                self._file.seek(0, 2)
-                self._file.write(orjson.dumps(kept) + b"\n")
-                self._file.flush()
-                return
-            except OSError:
-                pass
-        self._held.append({**kept, "echo_us": array("i", kept["echo_us"])})
+        kept = {key: news[key] for key in ("worker", "elapsed_s", "cpu_cores")}
+        echo_us = list(news.get("echo_us", []))
+        if not (self._file is not None and not self._held and _written(self._file, {**kept, "echo_us": echo_us})):
+            self._held.append({**kept, "echo_us": array("i", echo_us)})
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         if self._file is not None:
             self._file.seek(0)
-            for line in self._file:
-                if line.endswith(b"\n"):  # one that a full disk cut off is held in memory too
-                    yield orjson.loads(line)
+            reader = io.BufferedReader(self._file)
+            try:
+                for line in reader:
+                    if line.endswith(b"\n"):  # one that a full disk cut off is held in memory
+                        yield orjson.loads(line)
+            finally:
+                reader.detach()
         yield from self._held
 
     def __iadd__(self, others: Iterable[dict[str, Any]]) -> Seconds:
         for news in others:
             self.append(news)
         return self
+
+
+def _written(file: io.FileIO, kept: dict[str, Any]) -> bool:
+    line = orjson.dumps(kept) + b"\n"
+    try:
+        file.seek(0, io.SEEK_END)
+        return file.write(line) == len(line)
+    except OSError:
+        return False

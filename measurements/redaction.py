@@ -29,17 +29,15 @@ class Redactor:
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
         self._secrets = sorted(forms, key=len, reverse=True)
         self._longest = max(map(len, forms), default=0)
-        self._begin: dict[
-            str, list[str]
-        ] = {}  # thousands of clients' tokens: only those whose beginning occurs are tried
+        # there may be thousands of clients' tokens: only those whose beginning occurs are tried
+        self._begin: dict[str, list[str]] = {}
         for form in forms:
             self._begin.setdefault(form[:SHORTEST], []).append(form)
 
     def __call__(self, text: str) -> str:
         text = self.known(text)
-        folded = (
-            text.casefold()
-        )  # most texts have none of the pattern's words, and looking for those takes a tenth of it
+        # most texts have none of the pattern's words, and looking for those takes a tenth of it
+        folded = text.casefold()
         return CREDENTIAL.sub(r"\1***", text) if any(word in folded for word in CREDENTIAL_WORDS) else text
 
     def known(self, text: str) -> str:

@@ -41,6 +41,9 @@ WORDS = {
     "peak_memory_mib": "peak memory",
     "leak_kib_per_request": "memory growth per request",
     "error_rate": "errors",
+    "ttft_p50_ms": "first token p50",
+    "ttft_p95_ms": "first token p95",
+    "tpot_p50_ms": "per token p50",
 }
 
 

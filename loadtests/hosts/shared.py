@@ -24,12 +24,8 @@ from loadtests.hosts.shipping import Piece
 from measurements.errors import UsageError
 from measurements.redaction import Redactor, of_environment
 
-PLACED = (
-    "samples",
-    "tokens",
-    "errors",
-    "examples",
-)  # known secrets are out of them; out of logs and raw headers not yet
+# known secrets are out of these; out of logs and raw headers not yet
+PLACED = ("samples", "tokens", "errors", "examples")
 TRIAL = "trial"
 OBJECT_BYTES = 4 << 20
 OPTION = "--rows-to"

@@ -1,5 +1,7 @@
 """What load processes tell each second is read back in its order, from disk or from memory."""
 
+import os
+import resource
 from pathlib import Path
 from typing import Any
 
@@ -25,24 +27,19 @@ def test_every_second_comes_back_as_often_as_it_is_asked_for(on_disk: bool, tmp_
     assert list(tmp_path.iterdir()) == [], "its file has no name, so that nothing can be left of it"
 
 
-def test_a_disk_that_fills_up_costs_no_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_fills_up_costs_no_second(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the disk's end: the second line is cut off, later ones find no room."""
     seconds = Seconds(tmp_path)
     seconds.append(told(0))
-    file = seconds._file
-
-    class Full:
-        def __getattr__(self, name: str) -> Any:
-            return getattr(file, name)
-
-        def __iter__(self) -> Any:
-            return iter(file)  # type: ignore[arg-type]
-
-        def write(self, data: bytes) -> int:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(seconds, "_file", Full())
-    for second in (1, 2):
-        seconds.append(told(second))
+    length = os.fstat(seconds._file.fileno()).st_size if seconds._file else 0
+    assert length > 0
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (length + 10, hard))
+    try:
+        seconds.append(told(1))
+        seconds.append(told(2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [news["cpu_cores"] for news in seconds] == [0.0, 0.01, 0.02]
     more = Seconds()
     more += seconds

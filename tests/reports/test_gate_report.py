@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.gate import course
 from benchmarks.gate.document import verdict_document
+from benchmarks.gate.metrics import METRICS, spoken
 from measurements.rundir import RunDirectory
 from plimsoll.commands.report import report
 from reports import gate_ci, gate_page, gate_text
@@ -66,6 +67,12 @@ def test_a_gate_is_shown_again_from_its_directory_in_the_other_language_too(tmp_
     assert "FAIL" in page and 'lang="ko"' in page and 'id="gate-trend-search-mean-ms"' in page
     report([tmp_path], "markdown", None, "en", as_json=False)
     assert "FAIL" in (tmp_path / "comment.md").read_text(encoding="utf-8")
+
+
+def test_reasons_and_tables_of_a_gate_name_its_figures_alike() -> None:
+    for metric in METRICS:
+        for endpoint in ("search", "all"):
+            assert gate_text.name_of({"metric": metric, "endpoint": endpoint}, Words("en")) == spoken(endpoint, metric)
 
 
 def test_a_candidate_that_waits_and_does_not_compute_is_said_to_wait() -> None:
