@@ -96,6 +96,6 @@ def _profile(profile: Document, words: Words) -> Document:
     return {
         "note": words("gate.profile_note" if rows else "gate.profile_same", before=before, after=after),
         "rows": rows,
-        "waits": gate_text.waits(profile or {}),
-        "waits_note": words("gate.waits_note", snapshots=" / ".join(map(str, (profile or {}).get("snapshots") or []))),
+        "waits": gate_text.waits(profile),
+        "waits_note": words("gate.waits_note", snapshots=" / ".join(map(str, profile.get("snapshots") or []))),
     }

@@ -184,23 +184,23 @@ def dearer(document: Document, words: Words) -> list[str]:
     ]
 
 
-def waits(profile: Document) -> list[list[str]]:
+def waits(profile: Document) -> list[tuple[str, int, int]]:
     """Where threads of either version were found waiting: place, in how many snapshots of the baseline, of the candidate."""
     found = []
     for one in listed(profile, "waits")[:MOST_WAITS]:
         place = f"{one.get('function')} ({Path(str(one.get('file'))).name}:{one.get('line')})"
-        found.append([place, str(one.get("before")), str(one.get("after"))])
+        found.append((place, int(amount(one, "before") or 0), int(amount(one, "after") or 0)))
     return found
 
 
 def waiting(document: Document, words: Words) -> list[str]:
     """Where the candidate was found waiting more often than the baseline, where a FAIL was profiled."""
     found = section(document, "profile")
-    snapshots = found.get("snapshots") or []
+    snapshots = max(found.get("snapshots") or [0])
     return [
-        words("gate.waits_more", name=name, before=before, after=after, snapshots=max(snapshots, default=0))
+        words("gate.waits_more", name=name, before=before, after=after, snapshots=snapshots)
         for name, before, after in waits(found)
-        if int(after) > int(before)
+        if after > before
     ][:MOST_DEARER]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from targets.reference.alaw.library import searchable
+from targets.reference.alaw.archive import searchable
 from targets.reference.alaw.precedents import precedents
 from targets.reference.embedding import embed
 from targets.reference.kakao.checks import check_template

@@ -15,8 +15,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from sqlalchemy.exc import SQLAlchemyError
 
+from targets.reference.alaw.archive import PRECEDENTS, Library, library_url
 from targets.reference.alaw.jobs import JobClearedError, Jobs, JobTimeoutError, QueueFullError
-from targets.reference.alaw.library import PRECEDENTS, Library, library_url
 from targets.reference.alaw.metrics import Metrics
 from targets.reference.alaw.search import analyse, search
 from targets.reference.alaw.settings import Settings

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from targets.reference.alaw.library import Library
+from targets.reference.alaw.archive import Library
 from targets.reference.korean_search import tokens
 
 RERANKED = 60

@@ -59,7 +59,7 @@ class Settings(ServiceSettings):
 
 
 def _prepare(settings: Settings) -> None:
-    from targets.reference.alaw.library import build_library
+    from targets.reference.alaw.archive import build_library
 
     build_library(settings)
 
