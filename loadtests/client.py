@@ -97,8 +97,11 @@ class Client:
         request = place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
         limits = _limits(timeout) if timeout else named.limits
         connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
-        connection.sink = tokens = TokenStream(named.count_tokens) if stream else None
+        tokens = TokenStream(named.count_tokens) if stream else None
+        connection.sink = tokens.hear if tokens else None
         self._exchange(connection, request, limits, method == "HEAD")
+        if tokens:
+            tokens.read()
         if connection.status in REDIRECTS and allow_redirects:
             self._follow(connection, method, url, body, kind, headers, step)
         if stream is True and b"text/event-stream" not in header(connection.head, b"content-type"):

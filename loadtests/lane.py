@@ -92,7 +92,8 @@ class Slot:
         self.route, self.seq, self.stage, self.intended_ns = route, seq, stage, intended_ns
         connection = self.connection
         if route.streamed:
-            connection.sink = self.stream = TokenStream(route.count_tokens)
+            self.stream = TokenStream(route.count_tokens)
+            connection.sink = self.stream.hear
         elif self.stream is not None:
             connection.sink = self.stream = None
         connection.keep_body = route.judge.needs_body
@@ -149,7 +150,8 @@ class Slot:
         if self.lane.pausing.pop(self, None) is None:
             return  # the run ended meanwhile, and the row is written
         if self.stream is not None:
-            self.connection.sink = self.stream = TokenStream(self.route.count_tokens)
+            self.stream = TokenStream(self.route.count_tokens)
+            self.connection.sink = self.stream.hear
         request = self.route.request(self.seq, self.connection.origin.replica, self.lane.key(self.seq))
         self.connection.start(request, Limits(self.deadline_ns - now()), self.route.no_body)
 

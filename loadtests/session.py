@@ -75,8 +75,8 @@ class Session:
         tokens_in = tokens_out = NULL
         source, first_token_ns = 0, NULL
         if stream is not None:
-            tokens_in, first_token_ns = stream.usage_in, stream.first_token_ns
             tokens_out, source, per_event = stream.counts()
+            tokens_in, first_token_ns = stream.usage_in, stream.first_token_ns
             if stream.at_ns:
                 self.recorder.stream(seq, step, stream.at_ns, per_event)
         c = connection

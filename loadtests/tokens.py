@@ -8,24 +8,30 @@ the events by their length), else an event is one token; each marked so.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import repeat
 from typing import Any, TypeGuard
 
-import orjson
+from orjson import loads
 
 from loadtests.sse import EventReader
 from measurements.sample import NULL, Outcome
 
 USAGE, EVENTS, TOKENIZER = 1, 2, 3  # indices in sample.TOKENS_SOURCES
 MAX_TOKENS_PER_CHARACTER = 4  # a token has at least one byte, a character at most four; no usage over that is believed
+READ_AT_ONCE_BYTES = 4_096  # of held chunks: some twenty events, a fraction of a millisecond
 PLAIN_KEYS = ("content", "text", "token", "delta", "answer", "response", "message")
 
 
 class TokenStream:
-    """The sink of one streamed answer. Fields after the end: at_ns, sizes, usage_in, usage_out, finished, error."""
+    """Of one streamed answer: `hear` only notes what came when; `read` understands it, some events at a time.
+    Fields after that: at_ns, sizes, usage_in, usage_out, finished, error."""
 
     def __init__(self, count_tokens: Callable[[str], int] | None = None) -> None:
         self.reader = EventReader()
+        self._chunks: list[bytes] = []
+        self._came_ns: list[int] = []
+        self._held_bytes = 0
         self._count_tokens = count_tokens
         self._texts: list[str] = []
         self._counts: tuple[int, int, list[int]] | None = None
@@ -38,12 +44,31 @@ class TokenStream:
         self.error = ""
         self.error_outcome = Outcome.protocol_error
 
-    def __call__(self, chunk: bytes, at_ns: int) -> None:
+    def hear(self, chunk: bytes, at_ns: int) -> None:
+        self._chunks.append(chunk)
+        self._came_ns.append(at_ns)
+        self._held_bytes += len(chunk)
+        if self._held_bytes > READ_AT_ONCE_BYTES:
+            self.read()
+
+    def read(self) -> None:
+        """Takes in what was held until now."""
+        chunks, came_ns = self._chunks, self._came_ns
+        if not chunks:
+            return
+        self._chunks, self._came_ns, self._held_bytes = [], [], 0
         if self.error:
             return
         try:
-            for kind, data in self.reader.feed(chunk):
-                self._take(kind, data, at_ns)
+            whole = self.reader.one_each(chunks)
+            if whole is not None:
+                self._take(zip(repeat(b""), whole, came_ns))
+            else:
+                self._take(
+                    (kind, data, at_ns)
+                    for chunk, at_ns in zip(chunks, came_ns, strict=True)
+                    for kind, data in self.reader.feed(chunk)
+                )
         except ValueError as error:
             self._malformed(str(error))
         except (AttributeError, TypeError, LookupError):
@@ -53,22 +78,44 @@ class TokenStream:
         self.error = self.error or f"malformed event stream: {why}"
         self.reader = EventReader()
 
-    def _take(self, kind: bytes, data: bytes, at_ns: int) -> None:
-        if data[:1] != b"{":
-            if data == b"[DONE]":
-                self.finished = True
-            elif data:
-                self._content(data.decode("utf-8", "replace") if self._count_tokens else data, at_ns)
-            return
-        event = orjson.loads(data)
-        choices = event.get("choices")
-        if choices is not None:
+    def _take(self, events: Iterable[tuple[bytes, bytes, int]]) -> None:
+        """(event type, data, when it came): OpenAI's shape here, since each event costs, others in methods."""
+        for kind, data, at_ns in events:
+            if data[:1] != b"{":
+                self._plain(data, at_ns)
+                continue
+            event = loads(data)
+            choices = event.get("choices")
+            if choices is None:
+                self._other(kind, event, at_ns)
+                if self.error:
+                    return  # what comes behind an error counts no more
+                continue
             self.has_protocol = True
             if choices:
-                self._choice(choices[0], at_ns)
-            if event.get("usage"):
-                self._usage(event["usage"])
-            return
+                choice = choices[0]
+                delta = choice.get("delta") or choice
+                text = delta.get("content") or delta.get("text")
+                if text:
+                    self.sizes.append(len(text))
+                    self.at_ns.append(at_ns)
+                    if self._count_tokens is not None:
+                        self._texts.append(str(text))
+                elif self.first_reasoning_ns == NULL and (delta.get("reasoning_content") or delta.get("reasoning")):
+                    self.first_reasoning_ns = at_ns
+                if choice.get("finish_reason"):
+                    self.finished = True
+            usage = event.get("usage")
+            if usage:
+                self._usage(usage)
+
+    def _plain(self, data: bytes, at_ns: int) -> None:
+        if data == b"[DONE]":
+            self.finished = True
+        elif data:
+            self._content(data.decode("utf-8", "replace") if self._count_tokens else data, at_ns)
+
+    def _other(self, kind: bytes, event: dict[str, Any], at_ns: int) -> None:
         if event.get("error"):
             self._failed(event["error"])
         elif "type" in event:
@@ -81,16 +128,6 @@ class TokenStream:
                 self.finished = True
             if event.get("usage"):
                 self._usage(event["usage"])
-
-    def _choice(self, choice: dict[str, Any], at_ns: int) -> None:
-        delta = choice.get("delta") or choice
-        text = delta.get("content") or delta.get("text")
-        if text:
-            self._content(text, at_ns)
-        elif self.first_reasoning_ns == NULL and (delta.get("reasoning_content") or delta.get("reasoning")):
-            self.first_reasoning_ns = at_ns
-        if choice.get("finish_reason"):
-            self.finished = True
 
     def _anthropic(self, event: dict[str, Any], at_ns: int) -> None:
         kind = event["type"]
@@ -112,8 +149,8 @@ class TokenStream:
             self._content(event.get("text") or event["content"], at_ns)
 
     def _content(self, text: str | bytes, at_ns: int) -> None:
-        self.at_ns.append(at_ns)
         self.sizes.append(len(text))
+        self.at_ns.append(at_ns)
         if self._count_tokens is not None:
             self._texts.append(str(text))
 
@@ -136,10 +173,12 @@ class TokenStream:
 
     @property
     def first_token_ns(self) -> int:
+        self.read()
         return self.at_ns[0] if self.at_ns else NULL
 
     def verdict(self) -> tuple[Outcome, str]:
         """ok, or why the stream is not a whole answer."""
+        self.read()
         if self.error:
             return self.error_outcome, self.error
         if self.has_protocol and not self.finished:
@@ -150,6 +189,7 @@ class TokenStream:
 
     def counts(self) -> tuple[int, int, list[int]]:
         """(tokens_out, source, tokens per content event)."""
+        self.read()
         if self._counts is None:
             self._counts = self._counted()
         return self._counts

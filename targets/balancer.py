@@ -34,6 +34,7 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
+        keepalive_timeout 0;
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_set_header Host $http_host;
@@ -51,7 +52,11 @@ http {{
 
 class Balancer:
     """`url` is where the load goes. A replica that fails twice is left alone for five seconds, as the plan's own
-    nginx.conf has it; a POST that was sent is not sent to another."""
+    nginx.conf has it; a POST that was sent is not sent to another.
+
+    It keeps no client's connection: nginx closes those that are idle when it takes a new configuration, and a request that
+    was on its way on one would be lost by our switching, not by the service.
+    """
 
     def __init__(
         self, folder: Path, urls: Sequence[str], ready: str, timeout_s: float, cpus: Sequence[int] = ()

@@ -29,7 +29,8 @@ def bench_sse_parsing(benchmark: Any, size: int) -> None:
     def parse() -> TokenStream:
         stream = TokenStream()
         for number, chunk in enumerate(chunks):
-            stream(chunk, number)
+            stream.hear(chunk, number)
+        stream.read()
         return stream
 
     assert len(benchmark(parse).at_ns) == size

@@ -18,9 +18,10 @@ def stream(*events: Any, end: bytes = b"") -> TokenStream:
     made = TokenStream()
     for number, event in enumerate(events, 1):
         data = event if isinstance(event, bytes) else f"data: {json.dumps(event)}\n\n".encode()
-        made(data, number * 10 * MS)
+        made.hear(data, number * 10 * MS)
     if end:
-        made(end, (len(events) + 1) * 10 * MS)
+        made.hear(end, (len(events) + 1) * 10 * MS)
+    made.read()
     return made
 
 
@@ -96,8 +97,8 @@ def words(text: str) -> int:
 def test_without_usage_a_tokenizer_counts_the_whole_text_and_the_events_share_it() -> None:
     made = TokenStream(words)
     for number, text in enumerate(["one two thr", "ee", " four five six"], 1):
-        made(f"data: {json.dumps(delta(content=text))}\n\n".encode(), number * 10 * MS)
-    made(DONE, 40 * MS)
+        made.hear(f"data: {json.dumps(delta(content=text))}\n\n".encode(), number * 10 * MS)
+    made.hear(DONE, 40 * MS)
     number, source, per_event = made.counts()
     assert (number, source) == (6, TOKENIZER)
     assert sum(per_event) == 6 and min(per_event) >= 1 and per_event[0] > per_event[1]
@@ -107,7 +108,7 @@ def test_without_usage_a_tokenizer_counts_the_whole_text_and_the_events_share_it
 def test_the_servers_count_goes_before_the_tokenizers() -> None:
     made = TokenStream(words)
     for event in (delta(content="one two"), delta("stop"), usage(5)):
-        made(f"data: {json.dumps(event)}\n\n".encode(), 10 * MS)
+        made.hear(f"data: {json.dumps(event)}\n\n".encode(), 10 * MS)
     assert made.counts()[:2] == (5, USAGE)
 
 
@@ -207,6 +208,41 @@ def test_a_hostile_event_is_at_worst_a_protocol_error_and_never_an_exception(eve
     made.counts()
 
 
+ONE_EACH = [
+    b"data: %b\n\n" % json.dumps(event).encode()
+    for event in (
+        delta(content="ab"),
+        delta(reasoning="hm"),
+        delta(content=""),
+        usage(7),
+        delta("stop"),
+        {"error": "busy"},
+    )
+]
+OTHER_WAYS = [
+    DONE, b"data: plain words\n\n", b": comment\n\n", b"\xef\xbb\xbfdata: x\n\n", b"data: a\r\n\r\n", b"data: a\r", b"\n", b"\n\n",
+    b"data: \n\ndata: two\n\n", b'event: done\ndata: {"text": "b"}\n\n', b'data: {"choices": [{"text": "c"}]}\n', b"data:x\n\n",
+    b'data: {"a": 1},{"b": 2}\n\n', b"data: {\n\n", b"data: half", b"data: 1\ndata: 2\n\n",
+]  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(chunks=st.lists(st.sampled_from(ONE_EACH * 3 + OTHER_WAYS), max_size=12), counted=st.booleans())
+def test_held_and_read_later_a_stream_says_what_it_would_have_said_read_chunk_by_chunk(
+    chunks: list[bytes], counted: bool
+) -> None:
+    at_once, one_by_one = TokenStream(words if counted else None), TokenStream(words if counted else None)
+    for number, chunk in enumerate(chunks, 1):
+        at_once.hear(chunk, number)
+        one_by_one.hear(chunk, number)
+        one_by_one.read()
+    assert at_once.verdict() == one_by_one.verdict()
+    assert at_once.counts() == one_by_one.counts()
+    for name in ("at_ns", "sizes", "first_token_ns", "first_reasoning_ns", "usage_in", "usage_out", "finished"):
+        assert getattr(at_once, name) == getattr(one_by_one, name), name
+    assert at_once.reader.pending == one_by_one.reader.pending
+
+
 @pytest.mark.parametrize("count", [10**30, 2**31, -5, True, 1.5, "9", None])
 def test_a_hostile_usage_is_not_believed(count: Any) -> None:
     made = stream(delta(content="a"), delta(content="b"), delta("stop"), usage(count, into=count))
@@ -218,7 +254,7 @@ def test_a_hostile_usage_is_not_believed(count: Any) -> None:
 def test_after_a_malformed_event_nothing_more_is_taken_in() -> None:
     made = stream(b"data: {broken\n\n")
     for _ in range(100):
-        made(b"x" * 65_536, 0)
+        made.hear(b"x" * 65_536, 0)
     assert made.verdict() == (Outcome.protocol_error, made.error)
     assert made.error.startswith("malformed event stream")
     assert not made.reader.pending
