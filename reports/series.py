@@ -138,9 +138,7 @@ class Series:
         columns = ("start_s", "role", "cpu_cores", "memory_mib")
         if not source.is_file():
             return Binned(1.0, columns, [])
-        self._open(source)
-        span = self._database.execute("SELECT max(at_ns) / 1e9 FROM observed").fetchone()
-        bin_s = max(1.0, bin_width_s(float(span[0] or 0) if span else 0.0, most_bins))
+        bin_s = self._open(source, most_bins)
         rows = self._database.execute(
             """
             WITH steps AS (
@@ -164,7 +162,7 @@ class Series:
         columns = ("requests", "memory_mib")
         if not source.is_file():
             return Binned(1.0, columns, [])
-        self._open(source)
+        self._open(source, most_bins)
         fine_s = bin_width_s(self.span_s, most_bins)
         bin_s = max(1.0, fine_s)
         rows = self._database.execute(
@@ -218,9 +216,7 @@ class Series:
         columns = ("start_s", "name", "kind", "labels", "value")
         if not source.is_file():
             return Binned(1.0, columns, [])
-        self._open(source)
-        span = self._database.execute("SELECT max(at_ns) / 1e9 FROM observed").fetchone()
-        bin_s = max(1.0, bin_width_s(float(span[0] or 0) if span else 0.0, most_bins))
+        bin_s = self._open(source, most_bins)
         rows = self._database.execute(
             """
             WITH shown AS (
@@ -253,8 +249,11 @@ class Series:
         ).fetchall()  # fmt: skip
         return Binned(bin_s, columns, [(*row[:3], _label_values(row[3]), row[4]) for row in rows])
 
-    def _open(self, source: Path) -> None:
+    def _open(self, source: Path, most_bins: int) -> float:
+        """A recording as the view `observed`; the width of its bins, at least the second that it was made at."""
         self._database.read_parquet(str(source)).create_view("observed", replace=True)
+        span = self._database.execute("SELECT max(at_ns) / 1e9 FROM observed").fetchone()
+        return max(1.0, bin_width_s(float(span[0] or 0) if span else 0.0, most_bins))
 
 
 def _label_values(labels: str | None) -> str:

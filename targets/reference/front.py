@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from targets.reference.serving import die_with_parent
+from targets.reference.serving import die_with_parent, stop
 from targets.reference.settings import refuse
 
 START_S = 5.0
@@ -104,12 +104,7 @@ def nginx(service: str, config: str, listen: tuple[str, int], work_dir: Path) ->
         _wait_until_listening(service, process, listen, prefix / "error.log")
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _wait_until_listening(service: str, process: subprocess.Popen[bytes], listen: tuple[str, int], log: Path) -> None:

@@ -17,6 +17,7 @@ from targets.reference.serving import (
     free_port,
     instance_directory,
     run_uvicorn,
+    stop,
 )
 from targets.reference.settings import ServiceSettings, refuse
 
@@ -126,9 +127,4 @@ def emulated_llm() -> Iterator[tuple[str, Callable[[], None]]]:
     try:
         yield base, wait
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from typing import NoReturn
 
 from targets.reference.settings import ServiceSettings, refuse
 
+STOP_PATIENCE_S = 5  # less than the 10 s that whoever started us has for all of us
 GRACE_S = 4  # then open requests are cut; whoever stops a service kills it after 10 s
 WORKER_START_S = 60  # uvicorn's 5 s kills workers that are still importing when several start on a busy machine
 READY_DIR = "ready"
@@ -72,6 +74,16 @@ def die_with_parent() -> None:
     if sys.platform == "linux":
         pr_set_pdeathsig = 1
         ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """SIGTERM, and SIGKILL for what does not heed it in time."""
+    process.terminate()
+    try:
+        process.wait(STOP_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def mark_ready(settings: ServiceSettings) -> None:

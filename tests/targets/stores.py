@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from targets.reference.serving import free_port
+from targets.reference.serving import free_port, stop
 
 START_S = 30.0
 DATABASE = "plimsoll"
@@ -88,12 +88,7 @@ def _running(command: list[str], port: int, user: str | None = None, cwd: Path |
             time.sleep(0.05)
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _environment(user: str | None) -> dict[str, str]:

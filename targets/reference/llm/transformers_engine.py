@@ -21,6 +21,7 @@ from types import FrameType
 import httpx
 
 from targets.reference.llm.server import listen, refuse, url
+from targets.reference.serving import stop
 
 TORCH = "torch==2.13.0"  # not in the lock: its CPU build has another hash wherever it comes from
 REQUIREMENTS = (TORCH, "transformers[serving]==5.23.0", "accelerate==1.15.0")  # the extra `engine` in pyproject.toml
@@ -141,12 +142,7 @@ def running(
         _await(address, process)
         yield address, process
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process)
 
 
 def _settle(cores: set[int] | None) -> None:
