@@ -64,7 +64,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     run.write_table("errors.parquet", pa.Table.from_pylist([error], schema=ERRORS))
     run.write_text("examples.jsonl", json.dumps({"why": "first 5 ok", "outcome": "ok", "body": "x"}) + "\n")
     document = run.read_json("run.json")
-    more = {"name": "kakao", "timeouts_s": {}, "limits": {}, **document}
+    more = {"name": "kakao", "timeouts_s": {}, "limits": {}, **document, "run": run.identity}
     more["schedule"] = {"cv": 1.0, "users": 0, "workers": 1, "timeout_s": 30.0, "stages": [], **document["schedule"]}
     run.write_json("run.json", more)
     return run
