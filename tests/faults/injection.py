@@ -23,10 +23,13 @@ import psutil
 from loadtests.accounting import stripe
 from loadtests.arrivals import Process, Stage
 from loadtests.plan import LoadPlan
+from measurements.check import INVALID
 from measurements.rundir import RunDirectory
 
 ROOT = Path(__file__).parents[2]
 MARK = "PLIMSOLL_FAULT_MARK"
+GENERATORS_DELAYS = {"generator_added", "generator_reading", "generator_run_queue"}
+BUSY = 0.2  # of the time some task of the machine waited for a core (/proc/pressure/cpu)
 STOP_S = 0.6  # between an order to stop and the moment that a load process takes no further arrival
 REAL = ("ok", "http_error", "rejected", "timeout", "connect_error", "protocol_error", "unexpected_body", "abandoned")
 
@@ -192,6 +195,14 @@ def wrong_rows(run: RunDirectory, killed: bool = False) -> list[str]:
     if counted != summary["all"]["count"]:
         wrong.append(f"outcomes add up to {counted}, not {summary['all']['count']}")
     return wrong
+
+
+def starved(run: RunDirectory) -> bool:
+    """INVALID only for the generator's delays, on a machine whose tasks waited for cores: the right verdict there."""
+    failed = {check["check"] for check in run.read_json("validity.json")["checks"] if check["state"] == INVALID}
+    resources = run.read_json("summary.json").get("resources") or {}
+    waited = (resources.get("host") or {}).get("psi_cpu_share") or 0.0
+    return bool(failed) and failed <= GENERATORS_DELAYS and waited > BUSY
 
 
 def due_exit(run: RunDirectory) -> int:
