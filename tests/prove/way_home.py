@@ -75,7 +75,7 @@ def table(mib: int) -> str:
         for way in WAYS:
             with tempfile.TemporaryDirectory(prefix="plimsoll-way-") as folder:
                 found[way].append(carried(Path(folder), way, data))
-            print(way, found[way][-1], flush=True)
+            print(f"{way}: CPU of master and host {found[way][-1][0]:.2f} and {found[way][-1][1]:.2f} s", flush=True)
     for way in WAYS:
         master_s, host_s = (statistics.median(values) for values in zip(*found[way], strict=True))
         lines.append(f"| {way} | {master_s / mib * 1024:.1f} | {host_s / mib * 1024:.1f} |")
