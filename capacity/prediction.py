@@ -29,6 +29,10 @@ SLOWING = (
     1.5,
 )  # how service times grow with what runs at once: as fitted, half and one and a half times that
 EXTRAPOLATION = 1.5
+ONE_PROCESS, FULL_CORE = (
+    0.9,
+    1.1,
+)  # share of a dependency's CPU that its busiest process takes; cores that are one core's
 MULTIPLIED = ("cpu_one_core", "cpu_host", "memory", "concurrency_limit", "connection_pool")
 
 
@@ -145,14 +149,27 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
             f"{figure(_at_once(model, change))} times as many at once as were seen at the upstream: the lower end is that it "
             "gives no more than it gave"
         )
-    cores = (model.facts.allotted_cores or 0.0) * replicas / model.run.replicas
-    limit = model.cost.rate_at(cores) if model.cost and cores else None
-    if limit is not None and limit.mid < predicted.mid:
-        predicted = between(min(predicted.low, limit.low), limit.mid, min(predicted.high, limit.high))
-        said.append(
-            f"CPU ends it earlier: {figure(cores)} core(s) carry {figure(limit.mid)} rps by the utilisation law"
-        )
+    for limit, why in _ends(model, replicas):
+        if limit.mid < predicted.mid:
+            predicted = between(min(predicted.low, limit.low), limit.mid, min(predicted.high, limit.high))
+            said.append(f"{why} carry {figure(limit.mid)} rps by the utilisation law")
     return _made(model, change, predicted, "queue_simulation", said)
+
+
+def _ends(model: Model, replicas: int) -> list[tuple[Interval, str]]:
+    """Rates at which CPU ends what slots gain: the service's own, and that of each dependency, of which there is no more than
+    before and whose work is that of one process."""
+    facts, found = model.facts, []
+    cores = (facts.allotted_cores or 0.0) * replicas / model.run.replicas
+    own = model.cost.rate_at(cores) if model.cost and cores else None
+    if own is not None:
+        found.append((own, f"CPU ends it earlier: {figure(cores)} core(s)"))
+    for role, demand in facts.dependency_demand.items():
+        busiest, whole = facts.dependency_busiest.get(role, 0.0), facts.dependency_cores.get(role, 0.0)
+        limit = None if isinstance(demand, Refusal) else demand.rate_at(1.0)
+        if limit is not None and busiest > ONE_PROCESS * whole and busiest <= FULL_CORE:
+            found.append((limit, f"{role} stays as it is: one core of its process will"))
+    return found
 
 
 def _at_once(model: Model, change: Variation) -> float:

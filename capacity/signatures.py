@@ -65,7 +65,7 @@ def _shared_core(facts: Facts) -> Sign | None:
     if not others or together - target < 0.05:
         return Sign("cpu_one_core", 0.8, [f"{said}, over {facts.processes or 1:.0f} processes"])
     bench = (
-        "that the emulator shares this core is a fact of this test bench: in production it would not stand there, "
+        "that the upstream shares this core is a fact of this test bench: in production it would not stand there, "
         "so the service alone would reach more"
     )
     own = _own_limit(facts)
@@ -73,7 +73,7 @@ def _shared_core(facts: Facts) -> Sign | None:
         bench += f" (by its own demand up to {figure(own.mid)} rps on one core, 90 % range {figure(own.low)} to {figure(own.high)})"
     if target / together >= 0.6:
         return Sign("cpu_one_core", 0.6, [said, *_predicted(facts.target_demand, target, facts)], bench)
-    return Sign("unidentified", 0.5, [f"{said}: the emulator, not the service, takes most of it"], bench)
+    return Sign("unidentified", 0.5, [f"{said}: the upstream, not the service, takes most of it"], bench)
 
 
 def _own_limit(facts: Facts) -> Interval | None:

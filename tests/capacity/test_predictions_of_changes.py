@@ -44,6 +44,17 @@ def test_a_third_slot_and_a_longer_queue_are_predicted_within_ten_per_cent() -> 
     assert predicted.model == "queue_simulation"
 
 
+def test_slots_gain_no_more_than_the_core_of_a_dependency_carries() -> None:
+    beside = replace(QUEUE, llm_cpu_ms=45.0)  # 22.2 a second on its core; two slots reach 20
+    found = fitted(beside, bench(STEPS))
+    predicted = predict(found, Variation(queues={"work": QueueSetting(6, 30, 30)}))
+    assert isinstance(predicted, Prediction)
+    assert predicted.capacity_rps.mid == pytest.approx(22.2, rel=0.1)
+    assert any(said.startswith("llm stays as it is") for said in predicted.assumptions)
+    free = predict(fitted(QUEUE, bench(STEPS)), Variation(queues={"work": QueueSetting(6, 30, 30)}))
+    assert isinstance(free, Prediction) and free.capacity_rps.mid > 40
+
+
 def test_an_upstream_that_binds_keeps_the_line_whatever_is_replicated() -> None:
     stages = {
         f"step-{k:02d}": {"upstream": {"running_mean": 2, "running_max": 2, "waiting_mean": 5}} for k in range(1, 13)

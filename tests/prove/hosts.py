@@ -309,7 +309,9 @@ def prove(only: str = "") -> tuple[list[Line], bool]:
                     found = Line(situation, 0, 0, 0, "-", "-", 0, f"WRONG: {type(error).__name__}: {str(error)[-400:]}")
                 netem = netem or network.netem
             lines.append(found)
-            print(f"{'ok   ' if found.right else 'WRONG'}  {found.situation}: {found.verdict}; {found.note}", flush=True)
+            print(
+                f"{'ok   ' if found.right else 'WRONG'}  {found.situation}: {found.verdict}; {found.note}", flush=True
+            )
     return lines, netem
 
 
