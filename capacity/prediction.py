@@ -23,16 +23,11 @@ from capacity.simulation import Routing
 from measurements.interval import Interval, Refusal
 
 SEEDS = (1, 2, 3)
-SLOWING = (
-    1.0,
-    0.5,
-    1.5,
-)  # how service times grow with what runs at once: as fitted, half and one and a half times that
+# how service times grow with what runs at once: as fitted, half and one and a half times that
+SLOWING = (1.0, 0.5, 1.5)
 EXTRAPOLATION = 1.5
-ONE_PROCESS, FULL_CORE = (
-    0.9,
-    1.1,
-)  # share of a dependency's CPU that its busiest process takes; cores that are one core's
+# share of a dependency's CPU that its busiest process takes; cores that are one core's
+ONE_PROCESS, FULL_CORE = 0.9, 1.1
 MULTIPLIED = ("cpu_one_core", "cpu_host", "memory", "concurrency_limit", "connection_pool")
 
 
