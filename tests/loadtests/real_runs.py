@@ -1,13 +1,28 @@
 """Real runs against scripted servers: a contract from a few words, a finished run, its rows."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from servers import Scripted
 
 from measurements.rundir import RunDirectory
 from plimsoll.measure import Run, measure
 from plimsoll.spec import Spec
 from targets.contract import Contract
 from targets.contract_file import parse
+
+
+@dataclass
+class Visited:
+    """A finished run with its rows, and the server that it went to."""
+
+    run: Run
+    rows: list[dict[str, Any]]
+    server: Scripted
+
+    def of(self, name: str) -> list[dict[str, Any]]:
+        return [row for row in self.rows if row["endpoint"] == name]
 
 
 def contract(
