@@ -18,6 +18,12 @@ def bucket_index(ms: np.ndarray | float) -> np.ndarray:
     return np.maximum(np.ceil(np.log(np.maximum(ms, SMALLEST_MS) / SMALLEST_MS) / log(GAMMA)), 0).astype(np.int64)
 
 
+def by_bucket(counts: np.ndarray) -> dict[int, int]:
+    """Counts of shape (buckets,), from bucket 0 on, without the empty ones."""
+    found = np.flatnonzero(counts)
+    return dict(zip(found.tolist(), counts[found].tolist(), strict=True))
+
+
 def bucket_value(index: np.ndarray | int) -> np.ndarray:
     """The time in ms that stands for a bucket: 2γ^i / (γ + 1)."""
     return SMALLEST_MS * 2 * GAMMA ** np.asarray(index, dtype=np.float64) / (GAMMA + 1)

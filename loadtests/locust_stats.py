@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from loadtests.buckets import bucket_index, shown_ms
+from loadtests.buckets import bucket_index, by_bucket, shown_ms
 from loadtests.live import IS_TIMED
 from measurements.sample import NULL, OUTCOMES, Outcome
 
@@ -62,34 +62,31 @@ class Added:
 def added(packed: np.ndarray, names: list[str], methods: dict[str, str]) -> list[Added]:
     """The rows by stage and endpoint. An arrival that was never sent has an outcome and no time."""
     found = []
-    places = packed["stage"].astype(np.int64) * len(names) + packed["endpoint"]
+    stages, endpoints = packed["stage"].astype(np.int64), packed["endpoint"]
+    places = stages * len(names) + endpoints
     for place in np.unique(places):
-        rows = packed[places == place]
-        name = names[int(rows["endpoint"][0])]
-        sent = rows[rows["sent_ns"] != NULL]
-        ms = np.maximum((sent["done_ns"] - sent["intended_ns"]) / 1e6, 0)
-        ended = np.bincount(rows["outcome"], minlength=len(OUTCOMES))
+        here = places == place
+        stage, name = int(stages[here][0]), names[int(endpoints[here][0])]
+        outcome, was_sent = packed["outcome"][here], packed["sent_ns"][here] != NULL
+        ms = np.maximum((packed["done_ns"][here] - packed["intended_ns"][here])[was_sent] / 1e6, 0)
+        bucket = bucket_index(ms)
+        ended = np.bincount(outcome, minlength=len(OUTCOMES))
         found.append(
             Added(
-                stage=int(rows["stage"][0]),
+                stage=stage,
                 name=name,
                 method=methods.get(name, ""),
-                sent=len(sent),
+                sent=len(ms),
                 total_ms=float(ms.sum()),
                 low_ms=float(ms.min()) if len(ms) else None,
                 high_ms=float(ms.max(initial=0.0)),
-                size_bytes=int(np.maximum(sent["bytes_in"], 0).sum()),
+                size_bytes=int(np.maximum(packed["bytes_in"][here][was_sent], 0).sum()),
                 outcomes=Counter({OUTCOMES[k]: int(ended[k]) for k in np.flatnonzero(ended)}),
-                buckets=_counted(ms),
-                timed=_counted(ms[IS_TIMED[sent["outcome"]]]),
+                buckets=Counter(by_bucket(np.bincount(bucket))),
+                timed=Counter(by_bucket(np.bincount(bucket[IS_TIMED[outcome[was_sent]]]))),
             )
         )
     return found
-
-
-def _counted(ms: np.ndarray) -> Counter[int]:
-    found, counts = np.unique(bucket_index(ms), return_counts=True)
-    return Counter({int(bucket): int(count) for bucket, count in zip(found, counts, strict=True)})
 
 
 class StatsFeed:

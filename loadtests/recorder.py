@@ -16,14 +16,14 @@ from loadtests.timing_notes import SUFFIX, TimingNotes
 from measurements import sample
 from measurements.journal import JournalWriter
 from measurements.rundir import RunDirectory
-from measurements.sample import NULL, PACKED
+from measurements.sample import PACKED
 
 CAPACITY = 8_192
-WRITTEN_AT_ONCE = 1_024  # a part of a millisecond
+# what is made of a full buffer, and written and told of it, before arrivals come first again: a fifth of a millisecond or so
+COLUMNS_AT_ONCE, ROWS_AT_ONCE = 4, 2_048
 MOST_WAITING = 8  # full buffers; beyond them rows are kept at once, so that memory stays bounded
 MAX_NAMES = 2_000
 OTHER = "(more names)"
-TIMES = ("intended_ns", "sent_ns", "connect_ns", "first_byte_ns", "first_token_ns", "done_ns")
 
 ROW_BYTES = PACKED.itemsize
 FULL_BYTES = CAPACITY * ROW_BYTES
@@ -101,7 +101,7 @@ class Recorder:
             pass
 
     def keep(self, until_now: bool = True) -> Iterator[None]:
-        """The work of a flush in steps of a millisecond at most: whoever has arrivals to send goes on between them.
+        """The work of a flush in steps of a fraction of a millisecond: whoever has arrivals to send goes on between them.
 
         `until_now`: also what fills no buffer yet.
         """
@@ -128,15 +128,16 @@ class Recorder:
 
     def _keep_one(self, buffer: bytearray, count: int) -> Iterator[None]:
         packed = np.frombuffer(buffer, dtype=PACKED, count=count)
-        for first in range(0, count, WRITTEN_AT_ONCE):
+        columns: list[pa.Array] = []
+        for column in sample.columns(packed, self.worker, self.stages, self.endpoints, self.start_ns):
+            columns.append(column)
+            if len(columns) % COLUMNS_AT_ONCE == 0:
+                yield
+        batch = pa.RecordBatch.from_arrays(columns, schema=sample.SAMPLES)
+        for first in range(0, count, ROWS_AT_ONCE):
             yield
-            some = packed[first : first + WRITTEN_AT_ONCE]
-            for name in TIMES:
-                times = some[name]
-                np.subtract(times, self.start_ns, out=times, where=times != NULL)
-            batch = sample.batch(some, self.worker, self.stages, self.endpoints)
-            yield
-            self._samples.append(batch)
+            self._samples.append(batch.slice(first, ROWS_AT_ONCE))
+            some = packed[first : first + ROWS_AT_ONCE]
             self.arrivals += int(np.count_nonzero((some["seq"] >= 0) & (some["step"] == 0)))
             for listener in self.listeners:
                 yield

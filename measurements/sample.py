@@ -8,6 +8,7 @@ connection attempt that had to come first); `connect_ns` when that connection st
     connect  = connect − sent      ttft = first_token − intended
 """
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 import numpy as np
@@ -110,25 +111,38 @@ TOKENS = pa.schema(
     ]
 )
 
+TIMES = {"intended_ns", "sent_ns", "connect_ns", "first_byte_ns", "first_token_ns", "done_ns"}
 NEVER_NULL = {"seq", "step", "stage", "endpoint", "intended_ns", "outcome", "tokens_source", "attempt"}
 
 
 NUMBERS = {field.name: np.dtype(str(field.type)) for field in SAMPLES if field.type != WORDS}
 
 
-def batch(packed: np.ndarray, worker: int, stages: list[str], endpoints: list[str]) -> pa.RecordBatch:
-    """A structured array of `PACKED` (any length) as an Arrow batch of `SAMPLES`; -1 becomes null."""
+def batch(
+    packed: np.ndarray, worker: int, stages: list[str], endpoints: list[str], start_ns: int = 0
+) -> pa.RecordBatch:
+    """A structured array of `PACKED` (any length) as an Arrow batch of `SAMPLES`; -1 becomes null, times count from
+    `start_ns`."""
+    return pa.RecordBatch.from_arrays(list(columns(packed, worker, stages, endpoints, start_ns)), schema=SAMPLES)
+
+
+def columns(
+    packed: np.ndarray, worker: int, stages: list[str], endpoints: list[str], start_ns: int = 0
+) -> Iterator[pa.Array]:
+    """The arrays of `batch` one after another, for whoever must not be away for as long as all of them take."""
     words = {"stage": stages, "endpoint": endpoints, "outcome": OUTCOMES, "tokens_source": TOKENS_SOURCES}
-    columns: list[pa.Array] = [column(pa.int16(), np.full(len(packed), worker, dtype=np.int16))]
+    yield column(pa.int16(), np.full(len(packed), worker, dtype=np.int16))
     for field in list(SAMPLES)[1:]:
         name = field.name
         if name in words:
             indices = column(pa.int32(), packed[name].astype(np.int32))
-            columns.append(pa.DictionaryArray.from_arrays(indices, _texts(words[name])))
+            yield pa.DictionaryArray.from_arrays(indices, _texts(words[name]))
             continue
         values = packed[name].astype(NUMBERS[name])
-        columns.append(column(field.type, values, None if name in NEVER_NULL else values != NULL))
-    return pa.RecordBatch.from_arrays(columns, schema=SAMPLES)
+        known = None if name in NEVER_NULL else values != NULL
+        if start_ns and name in TIMES:
+            values -= start_ns
+        yield column(field.type, values, known)
 
 
 def column(type_: pa.DataType, values: np.ndarray, known: np.ndarray | None = None) -> pa.Array:
