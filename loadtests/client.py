@@ -46,6 +46,7 @@ class Place(Protocol):
     """Where a client's requests belong and where their rows go: a run of ours, or plain Locust's statistics."""
 
     heads: HeadBuilder
+    known: dict[str, Named]  # what `named` has said and goes on saying
 
     def enter(self, user: Any) -> tuple[int, Identity]: ...
     def origin(self, user: Any) -> Origin: ...
@@ -62,7 +63,7 @@ class Client:
 
     def __init__(self, user: Any, place: Place) -> None:
         self._user, self._place = user, place
-        self._origin = place.origin(user)
+        self._origin, self._head, self._known = place.origin(user), place.heads.head, place.known
         self._idle: list[Connection] = []
         self._to_the_loop = get_hub().switch
         self._heads: dict[tuple[str, str, str], bytes] = {}
@@ -87,14 +88,15 @@ class Client:
         (connect, first byte, total) in seconds."""
         name = name or url
         place, user = self._place, self._user
-        named, step = place.named(name), place.began(user, name)
+        named = self._known.get(name) or place.named(name)
+        step = place.began(user, name)
         body, kind = (orjson.dumps(json), JSON) if json is not None else _body(data)
         prepared = None
         if not (headers or params or auth or self._cookies or self.headers):
             prepared = self._heads.get((method, url, kind))
         if prepared is None:
             prepared = self._prepare(method, url, kind, headers, params, auth)
-        request = place.heads.head(prepared, step[0], step[1], body, method in HAS_BODY)
+        request = self._head(prepared, step[0], step[1], body, method in HAS_BODY)
         limits = _limits(timeout) if timeout else named.limits
         connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
         tokens = TokenStream(named.count_tokens) if stream else None

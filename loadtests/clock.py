@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from loadtests.arrivals import Stage
 
 
@@ -22,10 +24,8 @@ class StageClock:
 
     def stage(self, at_ns: int) -> int | None:
         """Its index, or None once the run is over."""
-        for index, end in enumerate(self._ends_ns):
-            if at_ns < end:
-                return index
-        return None
+        index = bisect_right(self._ends_ns, at_ns)
+        return index if index < len(self._ends_ns) else None
 
     def take_seq(self) -> int:
         """Arrival numbers of a closed loop are striped over the workers as a schedule's are."""

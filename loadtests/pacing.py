@@ -68,7 +68,7 @@ class Pace:
         total = sum(weights) or 1
         self._upto = [sum(weights[: k + 1]) / total for k in range(len(weights))]
         self._free: dict[type[User], deque[Any]] = {user: deque() for user in self._classes}
-        self._first_endpoint: dict[object, str] = {}
+        self.first_endpoint: dict[object, str] = {}  # task → what it asked for first
 
     # ------------------------------------------------------------------ handing out
 
@@ -107,7 +107,7 @@ class Pace:
 
     def _likely_endpoint(self, user_class: type[User], seq: int) -> str:
         task = self._pick(list(user_class.tasks), seq, 0)
-        return self._first_endpoint.get(task) or str(getattr(task, "__name__", user_class.__name__))
+        return self.first_endpoint.get(task) or str(getattr(task, "__name__", user_class.__name__))
 
     # ------------------------------------------------------------------ the user's side
 
@@ -171,9 +171,6 @@ class Pace:
             depth, parent = depth + 1, parent.parent
         return self._pick(taskset.tasks, journey.seq, depth, journey.empty_tasks)
 
-    def remember_first(self, task: object, endpoint: str) -> None:
-        self._first_endpoint.setdefault(task, endpoint)
-
 
 class _Waiting:
     """A task set whose wait time has been drawn already."""
@@ -197,13 +194,16 @@ def install(pace: Pace) -> Callable[[], None]:
     def get_next_task_of_user(taskset: TaskSet) -> Any:
         return PICK if taskset.user.tasks else own_default(taskset)
 
+    def pause(taskset: TaskSet, seconds: float) -> None:
+        own["wait"](_Waiting(taskset, seconds))
+
     def wait(taskset: TaskSet) -> None:
         journey = taskset.user.journey
         between = journey is None or journey.over or not journey.began
         if pace.closed and between and journey is not None and journey.step:
             seconds = taskset.wait_time()
             if seconds > 0:  # a wait of 0 needs no turn of the loop: the request before it took one
-                own["wait"](_Waiting(taskset, seconds))
+                pause(taskset, seconds)
             elif taskset.user._state == LOCUST_STATE_STOPPING:
                 raise StopUser()
         elif not between or pace.closed:
@@ -211,7 +211,7 @@ def install(pace: Pace) -> Callable[[], None]:
         elif taskset.user._state == LOCUST_STATE_STOPPING:
             raise StopUser()
 
-    TaskSet.execute_next_task, TaskSet.get_next_task, TaskSet.wait = _executor(pace, wait), get_next_task, wait
+    TaskSet.execute_next_task, TaskSet.get_next_task, TaskSet.wait = _executor(pace, wait, pause), get_next_task, wait
     DefaultTaskSet.get_next_task = get_next_task_of_user
     put_sleep_back = _count_sleep()
 
@@ -224,7 +224,9 @@ def install(pace: Pace) -> Callable[[], None]:
     return restore
 
 
-def _executor(pace: Pace, wait: Callable[[TaskSet], None]) -> Callable[[TaskSet], None]:
+def _executor(
+    pace: Pace, wait: Callable[[TaskSet], None], pause: Callable[[TaskSet, float], None]
+) -> Callable[[TaskSet], None]:
     def execute_next_task(taskset: TaskSet) -> None:
         """A user's own tasks follow one another here; what they raise goes to Locust's loop, which calls again."""
         user: Any = taskset.user
@@ -258,7 +260,12 @@ def _executor(pace: Pace, wait: Callable[[TaskSet], None]) -> Callable[[TaskSet]
                 pace.finish_journey(user, journey, task, None)
             if queue or not one_after_another:
                 return
-            wait(taskset)
+            if not (journey.over and journey.step):
+                wait(taskset)
+            elif pace.closed:  # as nearly always: what `wait` does then; a user that is to stop ends in next_journey
+                seconds = user.wait_time() if user.wait_time else taskset.wait_time()
+                if seconds > 0:
+                    pause(taskset, seconds)
 
     return execute_next_task
 

@@ -39,11 +39,11 @@ class RunPlace:
     ) -> None:  # fmt: skip
         self.heads, self._session, self._pace = session.heads, session, pace
         self._payloads, self._timeout_s, self._setup_stage = payloads, timeout_s, setup_stage
-        self._listeners = listeners
+        self._listeners, self._first_endpoint = listeners, pace.first_endpoint
         endpoints = contract.endpoint if contract else []
         self._counters = {e.name: counter(e, contract) for e in endpoints} if contract else {}
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
-        self._named: dict[str, Named] = {}
+        self.known: dict[str, Named] = {}
         self._identities = Identities(contract, payloads) if contract else None
 
     def enter(self, user: Any) -> tuple[int, Identity]:
@@ -57,14 +57,14 @@ class RunPlace:
         return self._session.origins[user.number % len(self._session.origins)]
 
     def named(self, name: str) -> Named:
-        found = self._named.get(name)
+        found = self.known.get(name)
         if found is None:
             endpoint, number = self._endpoints.get(name), self._session.recorder.endpoint(name)
             judge = Judge(endpoint.expect) if endpoint else None
             limit = limits(endpoint) if endpoint else Limits(int(self._timeout_s * 1e9))
             found = Named(name, number, judge, limit, self._counters.get(name))
-            if len(self._named) < MAX_NAMES:
-                self._named[name] = found
+            if len(self.known) < MAX_NAMES:
+                self.known[name] = found
         return found
 
     def began(self, user: Any, name: str) -> Step:
@@ -75,8 +75,8 @@ class RunPlace:
             return -1 - user.number, user.setup_steps - 1, now()
         step = journey.step
         journey.step = step + 1
-        if step == 0:
-            self._pace.remember_first(user.current_task, name)
+        if step == 0 and user.current_task not in self._first_endpoint:
+            self._first_endpoint[user.current_task] = name
         return journey.seq, step, journey.next_intended_ns
 
     def ended(
@@ -111,6 +111,7 @@ class LocustPlace:
         self._environment = environment
         self._origin = Origin.of(0, host, resolve(host))
         self.heads = HeadBuilder(secrets.token_hex(4))
+        self.known: dict[str, Named] = {}
         self._count = self._drawn = 0
         self._users = 0
         self._payloads: Payloads | None = None
