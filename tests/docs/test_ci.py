@@ -30,6 +30,23 @@ def test_the_workflow_reads_only_and_runs_the_same_script_on_two_pythons() -> No
     assert all("@v" in step["uses"] for step in job["steps"] if "uses" in step)
 
 
+def test_setup_takes_python3_unless_another_python_is_much_faster_or_the_only_one_that_can() -> None:
+    chosen, usual, other = pages.script(".ci/pythons.py").chosen, "python3", "/usr/bin/python3"
+    assert chosen({usual: (0.02, (3, 12, 1)), other: (0.018, (3, 11, 2))}) == (usual, "")
+    faster, why = chosen({usual: (0.04, (3, 11, 7)), other: (0.02, (3, 11, 2))})
+    assert faster == other and "2.0 times as fast as python3" in why and "make PYTHON=python3 setup" in why
+    assert chosen({usual: None, other: (0.02, (3, 11, 2))})[0] == other
+    assert chosen({usual: None, other: None}) == (usual, "")
+
+
+def test_a_python_that_is_not_there_or_too_old_is_not_measured(tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\necho 0.01 3 9 2\n", encoding="utf-8")
+    old.chmod(0o755)
+    measured = pages.script(".ci/pythons.py").measured
+    assert measured(str(old)) is None and measured(str(tmp_path / "absent")) is None
+
+
 def test_a_finished_run_passes_the_check_and_a_damaged_one_does_not(tmp_path: Path) -> None:
     problems = pages.script(".ci/check_run.py").problems
     run = synthetic_run.write(tmp_path, rates=[5.0, 6.0, 7.0], stage_s=2.0)
