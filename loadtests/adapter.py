@@ -52,7 +52,7 @@ class RequestEventRows:
         else:
             stage, intended_ns = journey.stage, journey.next_intended_ns
             if step == 0:
-                self._pace.remember_first(user.current_task, name)
+                self._pace.first_endpoint.setdefault(user.current_task, name)
             journey.step += 1
             journey.next_intended_ns = max(intended_ns, done_ns)
             intended_ns = min(intended_ns, sent_ns)

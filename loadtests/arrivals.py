@@ -17,7 +17,7 @@ import numpy as np
 
 from measurements.errors import UsageError
 
-BLOCK = 16_384
+BLOCK = 4_096  # a fraction of a millisecond to draw: a load process does it while it sends
 
 
 @dataclass(frozen=True)
