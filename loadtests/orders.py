@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import gevent.socket
+import orjson
 from gevent.lock import BoundedSemaphore
 
 
@@ -27,4 +28,4 @@ class Orders:
 
     def tell(self, **news: Any) -> None:
         with self._whole, contextlib.suppress(OSError):  # the parent is gone; `next` will say so
-            self._socket.sendall(json.dumps(news).encode() + b"\n")
+            self._socket.sendall(orjson.dumps(news, option=orjson.OPT_NON_STR_KEYS) + b"\n")
