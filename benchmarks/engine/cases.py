@@ -47,11 +47,14 @@ def open_loop(folder: Path, seconds: int) -> list[Figure]:
     rows = run.table("samples", ["intended_ns", "sent_ns"]).drop_null()
     late_ms = np.subtract(rows["sent_ns"].to_numpy(), rows["intended_ns"].to_numpy()) / 1e6
     name = f"open loop, 10,000/s for {seconds} s"
+    bare = json.loads(_on_the_generators_core("benchmarks.engine.bare_timer", "8"))
     return [
         Figure(name, "sent per second", f"{summary['offered_rps']:,.0f}"),
         Figure(name, "dropped", f"{summary['all']['outcomes'].get('dropped', 0)}"),
         Figure(name, "lateness p50 / p99 / p99.9", _ms(*np.quantile(late_ms, (0.5, 0.99, 0.999)))),
         Figure(name, "CPU of the load process", _cores(summary)),
+        Figure("a bare timer on that core", "lateness p50 / p99 / p99.9", _ms(*bare["quantiles_ms"])),
+        Figure("a bare timer on that core", "wake-ups over 1 ms late", f"{bare['late_per_s']:.1f} a second"),
     ]
 
 
@@ -75,12 +78,8 @@ def journal(folder: Path, seconds: int) -> list[Figure]:
     """What a row costs until it is on disk, of what a request costs in a closed loop that fills the core."""
     with nginx(folder, min(os.sched_getaffinity(0))) as server:
         _, made = _run(folder, server.url, "--users", "32", "--duration", "5")
-    command = [sys.executable, "-P", "-m", "benchmarks.engine.journal_cost", str(folder / "cost")]
-    core = max(os.sched_getaffinity(0))
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=True, preexec_fn=lambda: os.sched_setaffinity(0, {core})
-    )
-    row_us, request_us = float(done.stdout), 1e6 / made["achieved_rps"]
+    row_us = float(_on_the_generators_core("benchmarks.engine.journal_cost", str(folder / "cost")))
+    request_us = 1e6 / made["achieved_rps"]
     share = f"{row_us:.2f} of {request_us:.2f} µs per request = {row_us / request_us:.1%} of the rate"
     return [Figure("journal, closed loop of 32", "a row, from the hot path to the disk", share)]
 
@@ -114,6 +113,15 @@ def _streamed(folder: Path, seconds: int, users: int, rate: int) -> list[Figure]
         Figure(name, "CPU of the load process", _cores(summary)),
         Figure(name, "run", "VALID" if summary["valid"] else "INVALID: " + summary["reasons"][0]["sentence"]),
     ]  # fmt: skip
+
+
+def _on_the_generators_core(module: str, word: str) -> str:
+    """What it printed."""
+    core = max(os.sched_getaffinity(0))
+    command = [sys.executable, "-P", "-m", module, word]
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, preexec_fn=lambda: os.sched_setaffinity(0, {core})
+    ).stdout
 
 
 def _after_stamp_ms(run: RunDirectory, seq: np.ndarray, sent_ns: np.ndarray) -> np.ndarray:
