@@ -25,6 +25,7 @@ from targets.payload import draw, fraction
 
 PICK = object()
 MAX_EMPTY_TASKS = 20
+AHEAD_S = 0.002  # after an arrival has been sent
 POOL_EXHAUSTED = "no free user: the pool is at its cap"
 
 
@@ -68,6 +69,8 @@ class Pace:
         total = sum(weights) or 1
         self._upto = [sum(weights[: k + 1]) / total for k in range(len(weights))]
         self._free: dict[type[User], deque[Any]] = {user: deque() for user in self._classes}
+        self._ready: dict[type[User], deque[Any]] = {user: deque() for user in self._classes}
+        self._growing = False
         self.first_endpoint: dict[object, str] = {}  # task → what it asked for first
 
     # ------------------------------------------------------------------ handing out
@@ -75,9 +78,9 @@ class Pace:
     def give(self, seq: int, intended_ns: int, stage: int) -> None:
         user_class = self._class_for(seq)
         journey = Journey(seq, stage, intended_ns)
-        free = self._free[user_class]
-        if free and self.users >= self._spread:
-            user = free.popleft() if self._spread else free.pop()
+        free, ready = self._free[user_class], self._ready[user_class]
+        if ready or (free and self.users >= self._spread):
+            user = ready.popleft() if ready else free.popleft() if self._spread else free.pop()
             user.journey = journey
             user._greenlet.switch()
         elif self.users < self._cap:
@@ -85,6 +88,18 @@ class Pace:
         else:
             endpoint = self._session.recorder.endpoint(self._likely_endpoint(user_class, seq))
             self._session.never_sent(seq, stage, endpoint, -1, intended_ns, POOL_EXHAUSTED)
+        if self.users < self._spread and not self._growing:
+            self._growing = True
+            timer = get_hub().loop.timer(AHEAD_S)
+            timer.start(self._grow, timer, self._class_for(seq + self.workers))
+
+    def _grow(self, timer: Any, user_class: type[User]) -> None:
+        """One more of the users that the load is spread over, ahead of its first arrival, which then need not wait while it
+        is made."""
+        timer.close()
+        self._growing = False
+        if self.users < self._spread and not self.stopped and not self._ready[user_class]:
+            self.spawn(user_class, None)
 
     def start_closed(self, users: int) -> None:
         self.closed = True
@@ -94,7 +109,7 @@ class Pace:
     def spawn(self, user_class: type[User], journey: Journey | None) -> None:
         user = user_class(self._environment)
         user.number, user.journey, user.setup_steps = self.users, None, 0
-        user.waiting_journey = journey
+        user.waiting_journey, user.is_new = journey, journey is None
         self.users += 1
         user.start(self._environment.runner.user_greenlets)
         user._greenlet.user = user
@@ -130,7 +145,8 @@ class Pace:
         return user.journey
 
     def _wait(self, user: Any) -> None:
-        free = self._free[type(user)]
+        free = (self._ready if user.is_new else self._free)[type(user)]
+        user.is_new = False
         free.append(user)
         user._state = LOCUST_STATE_WAITING
         try:

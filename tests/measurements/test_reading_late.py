@@ -14,9 +14,9 @@ from measurements.reading import in_brief, read_late
 from measurements.summary import RunFacts, summarise
 
 
-def judged(folder: Path, response_ms: Any, late_ms: Any, sent_late_ms: float = 0.0) -> Check:
+def judged(folder: Path, response_ms: Any, late_ms: Any) -> Check:
     count = len(response_ms)
-    run = write(folder, [row(k * 10_000 / count, float(ms), late_ms=sent_late_ms) for k, ms in enumerate(response_ms)])
+    run = write(folder, [row(k * 10_000 / count, float(ms)) for k, ms in enumerate(response_ms)])
     frame = frames.read(run)
     facts = RunFacts(run.identity, "open", "poisson", 1, "completed", TEN_SECONDS)
     echoes = [(k * 10 / len(late_ms), float(ms)) for k, ms in enumerate(late_ms)]
@@ -32,13 +32,6 @@ def test_a_loop_that_reads_everything_late_is_invalid_with_a_remedy(tmp_path: Pa
     found = judged(tmp_path, np.full(600, 10.0), np.full(200, 5.0))
     assert (found.state, found.scope, round(found.measured, 3)) == ("invalid", "stage:steady", 5.0)
     assert "5.0 ms late" in found.sentence and "core of its own" in found.remedy
-
-
-def test_what_sending_and_reading_late_add_counts_together(tmp_path: Path) -> None:
-    assert judged(tmp_path / "each", np.full(600, 10.0), np.full(200, 0.7)).state == "ok"
-    both = judged(tmp_path / "both", np.full(600, 10.0), np.full(200, 0.7), sent_late_ms=0.6)
-    assert (both.state, round(both.measured, 3)) == ("invalid", 1.3)
-    assert "with 0.6 ms for sending late" in both.sentence
 
 
 def test_late_reading_that_is_small_against_the_response_does_not_matter(tmp_path: Path) -> None:
