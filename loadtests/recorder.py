@@ -19,7 +19,7 @@ from measurements.rundir import RunDirectory
 from measurements.sample import PACKED
 
 CAPACITY = 8_192
-# what is made of a full buffer, and written and told of it, before arrivals come first again: a fifth of a millisecond or so
+# what is made of a full buffer, and written and told of it, before arrivals come first again: under half a millisecond each
 COLUMNS_AT_ONCE, ROWS_AT_ONCE = 4, 2_048
 MOST_WAITING = 8  # full buffers; beyond them rows are kept at once, so that memory stays bounded
 MAX_NAMES = 2_000

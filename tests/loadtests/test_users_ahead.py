@@ -1,0 +1,47 @@
+"""Where the load is spread over many clients, the next user is made before its arrival is due."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+CHILD = """
+import sys
+from types import SimpleNamespace
+import gevent
+from locust import User
+from loadtests.pacing import AHEAD_S, Pace
+
+class Visitor(User):
+    pass
+
+clients, arrivals = map(int, sys.argv[1:])
+pace = Pace(SimpleNamespace(user_classes=[Visitor]), None, None, seed=1, cap=10, clients=clients)
+
+def spawn(user_class, journey):
+    print("ahead" if journey is None else "arrival")
+    pace.users += 1
+
+pace.spawn = spawn
+for seq in range(arrivals):
+    pace.give(seq, 0, 0)
+    gevent.sleep(10 * AHEAD_S)
+"""
+
+
+def made(clients: int, arrivals: int) -> list[str]:
+    """What each user was made for, the arrivals being a while apart."""
+    command = [sys.executable, "-P", "-c", CHILD, str(clients), str(arrivals)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+
+
+def test_one_user_is_made_ahead_of_the_next_arrival() -> None:
+    assert made(clients=4, arrivals=1) == ["arrival", "ahead"]
+
+
+def test_no_more_are_made_than_the_load_is_spread_over() -> None:
+    assert made(clients=3, arrivals=2) == ["arrival", "ahead", "arrival"]
+
+
+def test_a_load_of_one_client_makes_nobody_ahead() -> None:
+    assert made(clients=1, arrivals=2) == ["arrival", "arrival"]
