@@ -19,6 +19,7 @@ setup: $(VENV)/.ready ## make .venv with pinned versions; afterwards .venv/bin/p
 # uv installs the lock file in seconds; where it cannot reach the index as pip is set up to, pip does the same job.
 $(VENV)/.ready: requirements.lock pyproject.toml
 	@test -d $(VENV) || { python="$(or $(PYTHON),$$(python3 .ci/pythons.py))"; \
+	  command -v "$$python" >/dev/null || { echo "There is no Python called $$python here. Name one that is 3.11 or newer with: make PYTHON=python3.12 setup"; exit 2; }; \
 	  "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Plimsoll needs Python 3.11 or newer; $$("$$python" --version 2>&1) was found. Name another with: make PYTHON=python3.12 setup"; exit 2; }; \
 	  echo "setting up $(VENV) (once) ..."; "$$python" -m venv $(VENV); }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(UV)"
