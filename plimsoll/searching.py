@@ -154,7 +154,16 @@ def _policy(limit: dict[str, Any] | None, summary: dict[str, Any], contract: Con
     remedy = ""
     if policy and kind in ("client", None, "unstated"):
         remedy = f"raise the limit, or spread the load over more clients ([users] identities, now {clients})"
-    return {**limit, "policy": policy, "by": kind, "sentence": f"{what}. {said}", "remedy": remedy}
+    lets = f". {_let_through(limit)}" if limit.get("rate_rps") else ""
+    return {**limit, "policy": policy, "by": kind, "sentence": f"{what}. {said}{lets}", "remedy": remedy}
+
+
+def _let_through(limit: dict[str, Any]) -> str:
+    rate, error, burst = limit["rate_rps"], limit["rate_error_rps"], round(limit["burst"])
+    stored = f" once a burst of {burst} is spent" if burst >= 2 else ""
+    return (
+        f"While it refused, it let {rate:.4g} ± {max(2 * error, 0.0005 * rate):.1g} requests a second through{stored}"
+    )
 
 
 def _exit(found: dict[str, Any], run: Run, interrupted: bool, died: bool) -> Exit:

@@ -12,7 +12,6 @@ from loadtests.search.posterior import Posterior
 from loadtests.search.trying import WIDTH
 from loadtests.search.verdict import Verdict
 
-NEAR = 1.05
 NEARLY_SURE = 0.8
 
 
@@ -71,7 +70,7 @@ def bracket(course: Course, name: str = "all") -> Bracket:
         lower,
         upper,
         round(sure, 3),
-        "cliff" if posterior.steep >= 0.5 else "slope",
+        "cliff" if posterior.steep >= 0.5 and course.bucket is None else "slope",  # a bucket refuses ever more
         round(course.load_seconds + more, 1),
         confirmed,
     )
@@ -143,13 +142,6 @@ def _refusal(field: str, reason: str, remedy: str) -> dict[str, str]:
     return {"field": field, "reason": reason, "remedy": remedy}
 
 
-def _shape(course: Course, posterior: Posterior, name: str, upper: float) -> str:
-    """A cliff where the figure rises ten times as fast as the rate, or where in-flight grows right above the edge."""
-    above = [t for t in course.trials if t.verdict(name) is Verdict.FAIL and upper / NEAR <= t.rate_rps <= upper * NEAR]
-    growing = sum(t.judgements[name].growth.grows for t in above)
-    return "cliff" if posterior.steep >= 0.5 or 2 * growing > len(above) else "slope"
-
-
 def figure(metric: str, value: float | None) -> str:
     if value is None:
         return "beyond what was waited for"
@@ -167,7 +159,10 @@ def policy(course: Course) -> dict[str, Any] | None:
         for status, count in trial.statuses.items():
             statuses[status] = statuses.get(status, 0) + count
     most = max(statuses, key=lambda status: statuses[status])
-    return {"kind": "rate_limit" if most == 429 else "refused", "status": most, "requests": statuses[most]}
+    kind = "rate_limit" if most == 429 else "refused"
+    found = course.bucket
+    lets = {"rate_rps": found.rate_rps, "rate_error_rps": found.error_rps, "burst": found.burst} if found else {}
+    return {"kind": kind, "status": most, "requests": statuses[most], **lets}
 
 
 def document(course: Course, slo: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from math import log
 import numpy as np
 
 from loadtests.search.goal import Limits
+from loadtests.search.let_through import Bucket, LetThrough, bucket, let_through
 from loadtests.search.posterior import Posterior, Seen, blur, seen
 from loadtests.search.trial import Request, Rows
 from loadtests.search.verdict import (
@@ -50,6 +51,7 @@ class Done:
     judgements: dict[str, Judgement]
     statuses: dict[int, int]
     served: Served | None
+    let_through: LetThrough | None
     cpu_share: float
     response_p50_s: float | None
 
@@ -96,11 +98,12 @@ class Course:
         small, and to weigh by it would draw the edge upwards."""
         told = [t for t in self.trials if t.verdict(name) in (Verdict.PASS, Verdict.FAIL)]
         error_1s = self.error_1s(name)
+        stored_s = self.bucket.burst / self.bucket.rate_rps if self.bucket else 0.0  # for so long it hides the edge
         found = []
         for trial in told:
             judged, seconds = trial.judgements[name], trial.request.duration_s
             failed = judged.verdict is Verdict.FAIL
-            wait_s = 0.0 if failed else self.limit_s * min(judged.ratio, 1.0)
+            wait_s = 0.0 if failed else max(self.limit_s * min(judged.ratio, 1.0), stored_s)
             log_ratio = None if trial.cut or judged.value is None else log(max(judged.ratio, 1e-9))
             error = max(error_1s / seconds**0.5, UNSURE if judged.error >= UNSURE else LEAST_ERROR)
             found.append(seen(trial.rate_rps, failed, log_ratio, error, seconds, blur(trial.rate_rps, seconds, wait_s)))
@@ -130,10 +133,21 @@ class Course:
         return self._served.rate_rps if self._served else 0.0
 
     @property
+    def bucket(self) -> Bucket | None:
+        """What lets through so many and refuses the rest, where it is not the service itself that falls behind."""
+        kept_up = [t for t in self.trials if not t.judgements["all"].growth.grows and "out of hand" not in t.cut]
+        return bucket(t.let_through for t in kept_up if t.let_through)
+
+    @property
     def guess(self) -> tuple[float, float] | None:
-        """Where a cliff would be (a rate, its relative standard deviation): below what a saturated service completed by
-        as much as the limit needs. In heavy traffic a wait is exponential with the mean (c_a² + c_s²)/(2μ(1 − ρ))
-        (Kingman 1962), so that 1 − ρ = ln(1/(1 − p)) (1 + c_s²) / (2 μ L) at a limit L on the p-quantile."""
+        """Where the edge would be (a rate, its relative standard deviation): of a bucket, where it refuses as many as are
+        allowed; of a cliff, below what a saturated service completed by as much as the limit needs. In heavy traffic a
+        wait is exponential with the mean (c_a² + c_s²)/(2μ(1 − ρ)) (Kingman 1962), so that
+        1 − ρ = ln(1/(1 − p)) (1 + c_s²) / (2 μ L) at a limit L on the p-quantile."""
+        allowed = self.limits.get("all", {}).get("error_rate")
+        if self.bucket and allowed:
+            edge, error = self.bucket.edge_rps(allowed)
+            return edge, (0.005**2 + (error / edge) ** 2) ** 0.5
         found = self._served
         if found is None:
             return None
@@ -172,6 +186,7 @@ def finished(rows: Rows, request: Request, limits: Limits) -> Done:
         judgements=found,
         statuses={int(code): int(count) for code, count in zip(codes, counts, strict=True)},
         served=served(rows) if behind else None,
+        let_through=let_through(rows),
         cpu_share=rows.generator.cpu_share,
         response_p50_s=float(np.median(times)) if len(times) else None,
     )

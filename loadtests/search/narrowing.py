@@ -67,19 +67,35 @@ class Narrowing:
         if held < SURE:
             if self._course.left_s >= 2 * sum(self._try.end(lower)):
                 return None
-            lower, upper = posterior.quantile(0.04), posterior.quantile(0.96)
-            passed, failed = self._course.of(Verdict.PASS), self._course.of(Verdict.FAIL)
-            middle = posterior.quantile(0.5)
-            below = any(lower * (1 - 2 * NEAR) <= a < middle for a in passed)
-            above = any(middle < b <= upper * (1 + 2 * NEAR) for b in failed)
-            if below and above:
-                return None
-        else:
-            below = any(abs(log(a / lower)) < NEAR for a in self._classified(Verdict.PASS))
-            above = any(abs(log(b / upper)) < NEAR for b in self._classified(Verdict.FAIL))
-        if below == above:
-            return lower if posterior.below(lower) > 1 - posterior.below(upper) else upper
-        return upper if below else lower
+            return self._wider(posterior)
+        below = any(abs(log(a / lower)) < NEAR for a in self._classified(Verdict.PASS))
+        above = any(abs(log(b / upper)) < NEAR for b in self._classified(Verdict.FAIL))
+        return self._missing(posterior, lower, upper, below, above)
+
+    def _wider(self, posterior: Posterior) -> float | None:
+        """An end of the bracket that holds nearly all of the posterior; further out where the one that was tried does not
+        hold enough of it, None where it does."""
+        lower, upper, middle = posterior.quantile(0.04), posterior.quantile(0.96), posterior.quantile(0.5)
+        passed = [a for a in self._course.of(Verdict.PASS) if lower * (1 - 2 * NEAR) <= a < middle]
+        failed = [b for b in self._course.of(Verdict.FAIL) if middle < b <= upper * (1 + 2 * NEAR)]
+        if not passed or not failed:
+            return self._missing(posterior, lower, upper, bool(passed), bool(failed))
+        a, b = min(passed), max(failed)
+        if posterior.between(a, b) >= SURE:
+            return None
+        if posterior.below(a) > 1 - posterior.below(b):
+            return min(lower, a * (1 - NEAR))
+        return max(upper, b * (1 + NEAR))
+
+    def _missing(self, posterior: Posterior, lower: float, upper: float, below: bool, above: bool) -> float:
+        """The end that is not shown yet; of two the one that is less sure, or, with one trial left, the one that no
+        classification stands for."""
+        if below != above:
+            return upper if below else lower
+        passes, fails = bool(self._classified(Verdict.PASS)), bool(self._classified(Verdict.FAIL))
+        if passes != fails and self._course.left_s < 2 * sum(self._try.end(lower)):
+            return upper if passes else lower
+        return lower if posterior.below(lower) > 1 - posterior.below(upper) else upper
 
     def _most_telling(self, posterior: Posterior) -> tuple[float, float, float]:
         """(rate, settle, measure) of the trial that is expected to tell most about the edge per second."""

@@ -33,7 +33,7 @@ FAR = log(2)
 STEEP = 10.0
 STEEPNESS = np.geomspace(1.0, 150.0, 14)
 POINTS = 900
-GUESS_WEIGHT = 0.5
+GUESS_WEIGHT = 0.9
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def blur(rate_rps: float, seconds: float, wait_s: float) -> float:
 
 class Posterior:
     """Over ln(edge) and β, on a grid from `low_rps` to `high_rps`. `guess` (a rate, its relative standard deviation)
-    draws half of the prior to it."""
+    draws most of the prior to it."""
 
     def __init__(
         self, low_rps: float, high_rps: float, trials: Sequence[Seen], guess: tuple[float, float] | None = None
