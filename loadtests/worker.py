@@ -45,6 +45,7 @@ from targets.contract_file import parse, secret_values
 
 SETUP = "setup"
 TELL_NS = 1_000_000_000
+LATE_S = 0.5
 BREATH_S = 0.0005  # not 0: only a timer lets the loop look at its descriptors
 
 
@@ -145,8 +146,9 @@ class Worker:
             gevent.sleep(min(left_s, 0.1))
 
     def _drain(self, session: Session, load_: sending.Sending) -> None:
-        """Waits for what is open: the plan's drain, the shorter one once somebody asked to stop."""
-        until_ns = now() + int(self._plan.drain_s * 1e9)
+        """Waits for what is open: the plan's drain, the shorter one once somebody asked to stop. The drain is the longest
+        timeout, so what was sent last, and late, needs a moment more to come to its own."""
+        until_ns = now() + int((self._plan.drain_s + LATE_S) * 1e9)
         asked_ns = None
         while (session.in_flight or load_.journeys) and now() < until_ns and not self._stop_now:
             if self._stopping and asked_ns is None:

@@ -10,25 +10,27 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports import explore, hangul, said
+from reports import explore, hangul, said, sorting
 from reports.wording import Words
 
 EXPLORED = "data-explore="
 
 
 def page_of(template: str, words: Words, **fields: Any) -> str:
-    """A template filled in, with the one style sheet; everything in `fields` is escaped. Korean glyphs and the script for
-    charts that can be explored come along where the page needs them."""
+    """A template filled in, with the one style sheet; everything in `fields` is escaped. Korean glyphs and the scripts for
+    charts that can be explored and for tables that can be sorted come along where the page needs them."""
     places = {name: f"{token_hex(16)}-{name}" for name in ("policy", "style", "script")}  # nothing a target could name
     page = _environment(words.lang).get_template(template).render(w=words, lang=words.lang, **places, **fields)
-    script = explore.script() if EXPLORED in page else ""
+    explored = EXPLORED in page
+    parts = [explore.script()] if explored else []
+    script = "\n".join(parts + ([sorting.script()] if sorting.SORTABLE in page else []))
     style = files("reports").joinpath("templates").joinpath("report.css").read_text(encoding="utf-8")
-    style += (explore.style() if script else "") + (fonts := hangul.faces(page))
+    style += (explore.style() if explored else "") + (fonts := hangul.faces(page))
     policy = ["default-src 'none'", f"style-src '{policy_hash(style)}'", "base-uri 'none'", "form-action 'none'"]
     policy += [f"script-src '{policy_hash(script)}'"] if script else []
     policy += ["font-src data:"] if fonts else []
-    parts = {"policy": "; ".join(policy), "style": style, "script": f"<script>{script}</script>" if script else ""}
-    for name, text in parts.items():
+    filled = {"policy": "; ".join(policy), "style": style, "script": f"<script>{script}</script>" if script else ""}
+    for name, text in filled.items():
         page = page.replace(places[name], text)
     return page
 

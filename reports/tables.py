@@ -38,8 +38,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Cell:
+    """`value` is what a reader sorts by."""
+
     text: str
     interval: str = ""
+    value: float | None = None
 
 
 COLUMNS = ("min", "mean", "p50", "p95", "p99", "max")
@@ -56,23 +59,29 @@ def endpoint_rows(documents: Documents) -> list[dict[str, Any]]:
         rows.append(
             {
                 "name": name,
-                "count": q.shown(entry.get("count"), q.count),
-                "rate": per_second(documents, entry),
-                "errors": q.shown(entry.get("error_rate"), q.percent),
-                "cells": cells,
+                "cells": [
+                    Cell(q.shown(entry.get("count"), q.count), value=_sorted_by(entry.get("count"))),
+                    Cell(per_second(documents, entry), value=_sorted_by(entry.get("count"))),
+                    Cell(q.shown(entry.get("error_rate"), q.percent), value=_sorted_by(entry.get("error_rate"))),
+                    *cells,
+                ],
             }
         )
     return rows
+
+
+def _sorted_by(value: Any) -> float | None:
+    return value if q.is_number(value) else None
 
 
 def _quantile_cell(entry: Document, quantile_name: str) -> Cell:
     value = quantile(entry, "response_ms", quantile_name)
     interval = doubt(entry, "response_ms", quantile_name)
     if value is not None:
-        return Cell(q.milliseconds(value), q.between(*interval, q.milliseconds) if interval else "")
+        return Cell(q.milliseconds(value), q.between(*interval, q.milliseconds) if interval else "", value)
     bounds = section(entry, "response_ms", "bounds", quantile_name)
     if q.is_number(bounds.get("at_least")):
-        return Cell(f"≥ {q.milliseconds(bounds['at_least'])}")
+        return Cell(f"≥ {q.milliseconds(bounds['at_least'])}", value=bounds["at_least"])
     return Cell(q.NOTHING)
 
 
