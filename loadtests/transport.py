@@ -11,13 +11,14 @@ import errno
 import socket
 from collections.abc import Callable
 from time import monotonic_ns as now
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import gevent
 import httptools
 from gevent import get_hub
 
 from loadtests.bounds import LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES
+from loadtests.held import EVENT_END, MOST_BYTES, MOST_PIECES, is_chunked, whole_chunks
 from loadtests.opening import OWN_FAULTS, connect, connect_failure, reason
 from loadtests.origin import Origin
 from loadtests.posting import post
@@ -40,6 +41,14 @@ class Limits(NamedTuple):
     connect_ns: int = 0
 
 
+class Sink(Protocol):
+    """Who hears the parts of a body as they come."""
+
+    def hear(self, chunk: bytes, at_ns: int) -> None: ...
+
+    def hear_all(self, chunks: list[bytes], came_ns: list[int]) -> None: ...
+
+
 def nothing() -> None:
     """The `finish` of a connection that nobody waits for."""
 
@@ -56,6 +65,8 @@ class Connection:
         "_fresh",
         "_gevent_socket",
         "_head_done",
+        "_held",
+        "_held_ns",
         "_keep_alive",
         "_no_body",
         "_opening",
@@ -96,7 +107,7 @@ class Connection:
         self.origin, self.source = origin, source
         self.stream: socket.socket | TlsStream | None = None
         self.finish: Callable[[], object] = nothing
-        self.sink: Callable[[bytes, int], None] | None = None
+        self.sink: Sink | None = None
         self.keep_body = True
         self.busy = False
         self.used_ns = self.counted_bytes = 0
@@ -105,6 +116,8 @@ class Connection:
         self._opening: Any = None
         self._unsent: memoryview | None = None
         self._fresh = self._keep_alive = False
+        self._held: list[bytes] | None = None  # a list while the framing stands between two chunks of a stream
+        self._held_ns: list[int] = []
 
     # ------------------------------------------------------------------ sending
 
@@ -125,6 +138,7 @@ class Connection:
         self.head = b""
         self.body: list[bytes] = []
         self._head_done = self._complete = False
+        self._held = None
         self._no_body = no_body
         if self.stream is not None and at - self.used_ns > self.origin.idle_limit_ns:
             self.close()
@@ -227,7 +241,21 @@ class Connection:
             except MemoryError:
                 self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
                 return
-            self.read_ns = at = now()
+            at = now()
+            held = self._held
+            if held is not None:
+                if data[-4:] == EVENT_END and len(data) <= MOST_BYTES:
+                    held.append(data)
+                    self._held_ns.append(at)
+                    if len(held) == MOST_PIECES:
+                        self._understand()
+                    if self._read_until_blocked:
+                        continue
+                    return
+                self._understand()
+                if self.stream is None:
+                    return
+            self.read_ns = at
             if not data:
                 self._end_of_stream()
                 return
@@ -237,28 +265,69 @@ class Connection:
             if self.first_byte_ns == NULL:
                 self.first_byte_ns = at
                 self.deadline_ns = self.total_deadline_ns
-            self.bytes_in += len(data)
-            if not self._head_done:
+            in_head = not self._head_done
+            if in_head:
                 self.head += data
-            try:
-                self._parser.feed_data(data)
-            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-                self._keep_alive = False
-                if not self._complete:
-                    why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
-                    self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
-                    return
-            if self._complete:
-                self._succeed()
+            if not self._parsed(data):
                 return
+            if self.sink is not None and self._head_done:
+                self._hold_behind(data, in_head)
             if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
                 self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
                 return
-            if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
-                self._fail(Outcome.protocol_error, why)
-                return
             if not self._read_until_blocked:
                 return
+
+    def _parsed(self, data: bytes) -> bool:
+        """Whether the answer goes on behind this piece."""
+        self.bytes_in += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._keep_alive = False
+            if not self._complete:
+                why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
+                self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
+                return False
+        if self._complete:
+            self._succeed()
+            return False
+        if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
+            self._fail(Outcome.protocol_error, why)
+            return False
+        return True
+
+    def _hold_behind(self, data: bytes, in_head: bool) -> None:
+        """Whether the framing stands between two chunks behind this piece, from where on others may wait."""
+        between = self._held is not None
+        if in_head:
+            _, _, data = self.head.partition(b"\r\n\r\n")
+            between = is_chunked(self.head)
+        self._held = [] if between and (not data or whole_chunks([data], [0])) else None
+        self._held_ns = []
+
+    def _understand(self) -> None:
+        """Takes in what was held, around the parser: whole chunks leave it where it stands."""
+        pieces, came_ns = self._held, self._held_ns
+        self._held, self._held_ns = [], []
+        if not pieces:
+            return
+        found = whole_chunks(pieces, came_ns)
+        if found is None:
+            self._held = None
+            for piece, self.read_ns in zip(pieces, came_ns, strict=True):
+                if not self._parsed(piece):
+                    return
+            return
+        chunks, came_ns = found
+        self.bytes_in += sum(map(len, pieces))
+        self.body_bytes += sum(map(len, chunks))
+        if self.keep_body or not self.body:
+            self.body += chunks if self.keep_body else chunks[:1]
+        if self.sink is not None:
+            self.sink.hear_all(chunks, came_ns)
+        if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
+            self._fail(Outcome.protocol_error, why)
 
     def _too_much(self) -> str:
         """Why a large body is read no further, or ""."""
@@ -288,7 +357,7 @@ class Connection:
     def on_body(self, chunk: bytes) -> None:
         self.body_bytes += len(chunk)
         if self.sink is not None:
-            self.sink(chunk, self.read_ns)
+            self.sink.hear(chunk, self.read_ns)
         if self.keep_body or not self.body:  # the first chunk is evidence, should this turn out an example
             self.body.append(chunk)
 
@@ -348,6 +417,10 @@ class Connection:
         self._fail(Outcome.abandoned, why)
 
     def _fail(self, outcome: Outcome, error: str) -> None:
+        if self._held:
+            self._understand()
+            if not self.busy:
+                return
         if self._opening is not None:
             self._opening.kill(block=False)
             self._opening = None
