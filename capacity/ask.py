@@ -34,6 +34,7 @@ class Demand:
     planned_rps: list[float]
     note: str
     users: int | None = None
+    growth: Growth | None = None
 
     @property
     def given(self) -> bool:
@@ -43,6 +44,8 @@ class Demand:
         return {
             "demand_rps": self.today_rps,
             "given": self.given,
+            "growth_per_month": self.growth.per_month if self.growth else None,
+            "horizon_months": self.growth.horizon_months if self.growth else None,
             "users": self.users,
             "planned_rps": self.planned_rps,
             "note": self.note,
@@ -77,7 +80,7 @@ def demand(ask: Ask, model: Model) -> Demand:
     if ask.growth:
         planned = ask.growth.at_horizon(today)
         note += f", growing by {ask.growth.per_month:.1%} a month over {figure(ask.growth.horizon_months)} months"
-    return Demand(today, [planned], note, ask.users)
+    return Demand(today, [planned], note, ask.users, ask.growth)
 
 
 def dates(ask: Ask, today_rps: float | None, line_rps: float | None) -> dict[str, Any]:

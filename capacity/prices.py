@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from datetime import date
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -23,6 +24,9 @@ FORMS = {  # by the key: what cannot be said by pydantic in plain words
     "tokens": "tables: write [[tokens]]",
 }
 HOURS_PER_MONTH = 365.25 * 24 / 12
+
+
+PRICES = Path(__file__).with_name("prices.toml")
 
 
 class _Entry(BaseModel):
@@ -65,11 +69,11 @@ class PriceBook(BaseModel):
         try:
             return cls.model_validate(tomllib.loads(text))
         except tomllib.TOMLDecodeError as error:
-            raise UsageError(f"{path} is no TOML ({error}); see capacity/prices.toml for the form") from error
+            raise UsageError(f"{path} is no TOML ({error}); {PRICES} shows the form") from error
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            message = f"{path}, {place}: {_wrong(first)}; see capacity/prices.toml for the form"
+            message = f"{path}, {place}: {_wrong(first)}; {PRICES} shows the form"
             raise UsageError(message) from error
 
     def tokens_of(self, model: str | None) -> TokenPrice | None:

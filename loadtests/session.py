@@ -10,9 +10,10 @@ from gevent.event import Event
 
 from loadtests.opening import OWN_FAULTS
 from loadtests.origin import Origin
+from loadtests.receiving import TOO_MUCH_HELD
 from loadtests.recorder import Recorder
 from loadtests.tokens import TokenStream
-from loadtests.transport import STALE, TOO_MUCH_HELD, Connection, Limits
+from loadtests.transport import STALE, Connection, Limits
 from loadtests.wire import HeadBuilder
 from measurements.sample import NULL, Outcome
 from targets.contract import Endpoint

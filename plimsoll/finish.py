@@ -19,6 +19,7 @@ from measurements import reading, slo, streams, validity
 from measurements.errors import Exit
 from measurements.rundir import RunDirectory
 from measurements.summary import RunFacts, Window, summarise
+from measurements.trouble import trouble
 from plimsoll import incidents, observed, policy, told
 from plimsoll.incidents import Incident
 from plimsoll.spec import Spec, pool_needed
@@ -76,6 +77,7 @@ def finish(
         usage=usage,
     )
     summary = summarise(frame, tokens, facts)
+    summary["trouble"] = trouble(run, frame)
     summary |= _looked(spec, run, summary, looking, measured)
     summary["memory_growth"] = observed.memory_growth(frame, looking, measured, spec.contract)
     summary["where_time_went"] = told.where_time_went(run, document, looking.spans, _recording(spec))
@@ -206,7 +208,7 @@ def exit_code(
         codes.append(Exit.INTERRUPTED)
     if not verdict["valid"]:
         codes.append(Exit.INVALID)
-    if slo.missed(summary["slo"]) and shape not in FINDING:
+    if summary["trouble"]["failing"] or (slo.missed(summary["slo"]) and shape not in FINDING):
         codes.append(Exit.SLO_MISSED)
     return Exit.first(*codes)
 

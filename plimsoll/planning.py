@@ -17,14 +17,13 @@ from capacity.growth import Growth
 from capacity.ledger import Entry
 from capacity.machine import Machine
 from capacity.plan import make_plan
-from capacity.prices import PriceBook
+from capacity.prices import PRICES, PriceBook
 from capacity.validation import Ran, ToolRun
 from measurements.errors import UsageError
 from measurements.interval import Refusal
 from measurements.rundir import RunDirectory
 from plimsoll import observed
 
-PRICES = Path(__file__).parents[1] / "capacity" / "prices.toml"
 LEDGER = "ledger.jsonl"
 FOLDER = "deploy"
 HORIZON = "12m"
@@ -135,7 +134,7 @@ def read_ledger(path: Path) -> list[Entry]:
     return ledger.parse(path.read_text(encoding="utf-8").splitlines(), str(path))
 
 
-def lines(made: Made) -> list[str]:
+def lines(made: Made, folder: Path) -> list[str]:
     """What a person should know of the files: which were checked by what, and which were not."""
     found = made.document["deployment_files"]
     if "refusal" in found:
@@ -144,7 +143,7 @@ def lines(made: Made) -> list[str]:
     good = [f"{one['file']} ({one['by']})" for one in checked if one["state"] == "valid"]
     bad = [f"{one['file']}: {one['says']}" for one in checked if one["state"] == "invalid"]
     rest = [f"{one['file']} ({one['says']})" for one in checked if one["state"] == "not validated"]
-    said = [f"Deployment files: {len(made.files)} in {FOLDER}/"]
+    said = [f"Deployment files: {len(made.files)} in {folder / FOLDER}/"]
     said += [f"  valid: {', '.join(good)}"] if good else []
     said += [f"  INVALID: {sentence}" for sentence in bad]
     said += [f"  not validated: {'; '.join(rest)}"] if rest else []

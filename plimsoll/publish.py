@@ -18,7 +18,7 @@ def publish(run: Run, lang: str, with_plan: bool) -> list[str]:
     from reports.terminal import summary_lines
 
     plan = _kept(_plan, run) if with_plan else None
-    return summary_lines(run.summary, run.validity, plan, report_of(run, lang), lang)
+    return summary_lines(run.summary, run.validity, plan, report_of(run, lang), lang, run.document)
 
 
 def report_of(run: Run, lang: str) -> str:

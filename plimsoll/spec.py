@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import secrets
 from dataclasses import dataclass, field, replace
@@ -110,6 +111,14 @@ def _rarest_share(spec: Spec) -> float:
     return min(limited) / sum(weights.values()) if limited else 1.0
 
 
+def _enough_cores(workers: int) -> None:
+    cores = os.cpu_count() or 1
+    most = min(MAX_WORKERS, max(8, 4 * cores))
+    if not 1 <= workers <= most:
+        why = f"; more on {cores} cores would wait for each other" if workers > most else ""
+        raise UsageError(f"--workers {workers}: give a number of load processes from 1 to {most}{why}")
+
+
 def checked(spec: Spec) -> Spec:
     """Refuses what cannot be, with the remedy; narrows the contract to --endpoint."""
     if spec.rate_rps is not None and spec.users is not None:
@@ -128,8 +137,7 @@ def checked(spec: Spec) -> Spec:
         )
     if not 0 <= spec.warmup_s <= 604_800:
         raise UsageError(f"--warmup {spec.warmup_s:g}: give seconds from 0 up to a week")
-    if not 1 <= spec.workers <= MAX_WORKERS:
-        raise UsageError(f"--workers {spec.workers}: give a number of load processes from 1 to {MAX_WORKERS}")
+    _enough_cores(spec.workers)
     if spec.seed is not None and not 0 <= spec.seed < 2**63:
         raise UsageError(f"--seed {spec.seed}: give a whole number from 0 to 2^63 - 1")
     if spec.replicas < 1:

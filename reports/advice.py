@@ -72,7 +72,7 @@ def recommend(plan: Document, words: Words) -> str:
     out, up = _last(plan, "scale_out"), _last(plan, "scale_up")
     sentences = []
     if q.is_number(out.get("recommended")):
-        demand = q.shown(out.get("demand_rps"), q.rate)
+        demand = q.shown(out.get("demand_rps"), lambda rate: planned(plan, rate, words))
         key = "replica" if out["recommended"] == 1 else "replicas"
         sentences.append(
             words(f"advice.{key}", demand=demand, count=q.count(out["recommended"]), range=_range(out, words))
@@ -96,10 +96,22 @@ def _last(plan: Document, key: str) -> Document:
     return entries[-1] if entries else {}
 
 
+def planned(plan: Document, rate_rps: float, words: Words) -> str:
+    """The demand at the horizon, with the growth that leads there."""
+    demand = section(plan, "demand")
+    growth, months = demand.get("growth_per_month"), demand.get("horizon_months")
+    if not q.is_number(growth) or not q.is_number(months):
+        return q.rate(rate_rps)
+    today = q.shown(demand.get("demand_rps"), q.rate)
+    return words("dates.grown", rate=q.rate(rate_rps), today=today, growth=q.percent(growth), months=q.plain(months))
+
+
 def _range(out: Document, words: Words) -> str:
     replicas = out.get("replicas")
     if isinstance(replicas, dict) and q.is_interval(replicas):
         share = q.shown(replicas.get("confidence"), q.percent)
+        if replicas["low"] == replicas["high"]:
+            return words("advice.sure", confidence=share)
         return words("advice.range", confidence=share, interval=q.interval(replicas, q.count))
     return words("advice.at_most")
 

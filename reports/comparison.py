@@ -16,7 +16,10 @@ from reports.page import page_of
 from reports.wording import Words
 
 QUANTILES = ("mean", "p50", "p95", "p99")
-SAME_LEVEL = 0.1  # stages of one name are compared where their offered rates differ by less
+SAME_LEVEL = (
+    0.1  # stages of one name are compared where their offered rates differ by less, runs where all their stages do
+)
+ANOTHER = "another_load"
 SETTINGS = (
     ("contract", "target", "name"), ("git_commit",), ("host", "cpu_model"), ("host", "cores"), ("schedule", "loop"),
     ("schedule", "process"), ("contract", "resources", "workers"), ("versions", "plimsoll"),
@@ -37,9 +40,11 @@ def compare(first: RunDirectory, second: RunDirectory) -> Document:
     """The document: `differences` in circumstances, and `comparisons` with ratio second / first and its bounds.
 
     `range` bounds the ratio by both intervals, [low/high, high/low]: wider than a 95 % interval of the ratio.
-    `state`: higher, lower, not_told_apart (the range holds 1), or unknown (a side has no value or no interval).
+    `state`: higher, lower, not_told_apart (the range holds 1), unknown (a side has no value or no interval), or, of the whole
+    runs where they were not driven alike, another_load.
     """
     a, b = docs.read(first), docs.read(second)
+    alike = _driven_alike(a, b)
     return {
         "schema": 1,
         "a": _identity(a),
@@ -49,14 +54,27 @@ def compare(first: RunDirectory, second: RunDirectory) -> Document:
             for path in SETTINGS
             if (left := _setting(a.run, path)) != (right := _setting(b.run, path))
         ],
-        "comparisons": _whole_run(a, b) + _by_stage(a, b),
+        "driven_alike": alike,
+        "comparisons": [one if alike else one | {"state": ANOTHER} for one in _whole_run(a, b)] + _by_stage(a, b),
         "missing": a.missing + b.missing,
     }
 
 
 def _identity(read: Documents) -> Document:
     valid = read.validity.get("valid", read.summary.get("valid"))
-    return {"run": read.identity, "name": read.name, "valid": valid, "command": read.run.get("command")}
+    return {
+        "run": read.identity, "name": read.name, "valid": valid, "command": read.run.get("command"), "rates_rps": _rates(read)
+    }  # fmt: skip
+
+
+def _rates(read: Documents) -> list[float]:
+    """What each stage stood for, lowest first."""
+    return sorted(level for stage in read.stages if (level := docs.level_rps(stage)))
+
+
+def _driven_alike(a: Documents, b: Documents) -> bool:
+    mine, its = _rates(a), _rates(b)
+    return len(mine) == len(its) and all(abs(y / x - 1) <= SAME_LEVEL for x, y in zip(mine, its, strict=True))
 
 
 def _setting(document: Document, path: tuple[str, ...]) -> Any:
@@ -141,6 +159,21 @@ def _written(one: Document, side: str) -> str:
     return value if ends == q.NOTHING else f"{value} ({ends})"
 
 
+def remarks(document: Document, words: Words) -> list[str]:
+    """What makes the two no pair at all."""
+    a, b = section(document, "a"), section(document, "b")
+    if a.get("run") == b.get("run"):
+        return [words("comparison.itself")]
+    if document.get("driven_alike") is False:
+        return [words("comparison.loads", a=_span(a), b=_span(b))]
+    return []
+
+
+def _span(side: Document) -> str:
+    rates = side.get("rates_rps") or []
+    return q.between(rates[0], rates[-1], q.rate) if len(rates) > 1 else q.rate(rates[0]) if rates else q.NOTHING
+
+
 def page(document: Document, lang: str = "en") -> str:
     """The document as one offline HTML page."""
     words = Words(lang)
@@ -151,6 +184,7 @@ def page(document: Document, lang: str = "en") -> str:
         a=section(document, "a"),
         b=section(document, "b"),
         differences=docs.listed(document, "differences"),
+        remarks=remarks(document, words),
         rows=rows(document, words),
         charts=[chart] if chart else [],
     )
@@ -162,15 +196,17 @@ def lines(document: Document, lang: str = "en") -> list[str]:
     a, b = section(document, "a"), section(document, "b")
     found = [words("comparison.headline", a=a.get("run"), b=b.get("run"))]
     found += [words("comparison.invalid", run=side.get("run")) for side in (a, b) if side.get("valid") is not True]
+    found += remarks(document, words)
     found += [words("comparison.differs", what=one["what"], a=one["a"], b=one["b"]) for one in document["differences"]]
     apart = {words("comparison.higher"), words("comparison.lower")}
-    written = rows(document, words)
+    written = [row for row in rows(document, words) if row["state"] != words(f"comparison.{ANOTHER}")]
     for row in written:
         if row["state"] in apart:
             where = f"{row['stage']}, {row['endpoint']} {row['metric']}"
             found.append(f"  {where}: {row['a']} → {row['b']}, × {row['ratio']} [{row['range']}], {row['state']}")
     same = sum(row["state"] == words("comparison.not_told_apart") for row in written)
     unknown = len(written) - same - sum(row["state"] in apart for row in written)
-    found.append(words("comparison.rest", same=same, unknown=unknown))
+    if written:
+        found.append(words("comparison.rest", same=same, unknown=unknown))
     found.append(words("comparison.caution"))
     return ["".join(c if c.isprintable() else " " for c in line) for line in found]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from reports import quantities as q
-from reports.advice import Fact, past
+from reports.advice import Fact, past, planned
 from reports.documents import Document, listed, section
 from reports.wording import Words
 
@@ -17,7 +17,7 @@ def dates(plan: Document, words: Words) -> list[Fact]:
     found: list[tuple[str, Any]] = [
         ("today", q.rate(today) if q.is_number(today) else None),
         ("headroom", _headroom(share, words) if q.is_number(share) else None),
-        ("planned", q.rate(wanted[-1]) if grows else None),
+        ("planned", planned(plan, wanted[-1], words) if grows else None),
         ("reached", words("dates.passed") if past(plan, nothing.get("breaks_on")) else nothing.get("breaks_on")),
         ("lead", words("dates.days", days=q.plain(lead)) if q.is_number(lead) else None),
         ("order", _order(plan, nothing, grows, words)),

@@ -117,6 +117,8 @@ def _doubt(option: Document, words: Words) -> str:
     if not q.is_interval(span):
         return words("ask.at_most")
     share = q.shown(section(option, "replicas").get("confidence"), q.percent)
+    if span["low"] == span["high"]:
+        return words("ask.sure", confidence=share)
     return words("ask.doubt", interval=q.interval(span, q.count), confidence=share)
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reports import clock, searched
 from reports import quantities as q
-from reports import searched
 from reports.documents import ALIKE, Document, Documents, level_rps, listed, requests_per_arrival, section, texts
 from reports.incidents import incident_of
 from reports.key_figures import Figure, Tone, key_figures, reference_stage
@@ -19,6 +19,7 @@ class Findings:
     state: str
     state_tone: Tone
     ended: str
+    troubles: list[str]
     grade: str
     grade_known: bool
     reasons: list[tuple[str, str]]
@@ -41,6 +42,7 @@ def find(documents: Documents, words: Words) -> Findings:
         state=state,
         state_tone=state_tone,
         ended=_ended(documents, words),
+        troubles=_troubles(documents, words),
         grade=words(f"grade.{grade}") if grade in ("A", "B", "C") else words("grade.none"),
         grade_known=grade in ("A", "B", "C"),
         reasons=reasons,
@@ -78,6 +80,27 @@ def _ended(documents: Documents, words: Words) -> str:
     if ended == "interrupted":
         return words("verdict.interrupted", duration=q.shown(documents.summary.get("duration_s"), q.seconds))
     return words("verdict.ended", ended=str(ended).replace("_", " "))
+
+
+def _troubles(documents: Documents, words: Words) -> list[str]:
+    """What a reader has to hear before any figure."""
+    found = section(documents.summary, "trouble")
+    sentences = []
+    silent = section(found, "silent")
+    if q.is_number(silent.get("from_s")):
+        began, after = clock.began(documents.run), q.seconds(silent["from_s"])
+        at = words("trouble.at", at=clock.told(began, silent["from_s"]), after=after) if began else after
+        sentences.append(
+            words("trouble.silent", at=at, count=q.shown(silent.get("requests"), q.count), said=silent.get("said"))
+        )
+    for one in listed(found, "failing"):
+        fields = {
+            "endpoint": one.get("endpoint"),
+            "count": q.shown(one.get("requests"), q.count),
+            "said": one.get("said"),
+        }
+        sentences.append(words("trouble.failing", **fields))
+    return sentences
 
 
 def _verdict(documents: Documents, reference: Document, words: Words) -> tuple[str, Tone]:

@@ -22,6 +22,7 @@ def markdown(run: RunDirectory, lang: str = "en") -> str:
     lines = [f"## {escape(words('page.title', name=read.name))}", ""]
     lines += [f"**{ICONS[found.state_tone]} {escape(found.state)}** {escape(found.verdict)}", ""]
     lines += [escape(found.ended), ""] if found.ended else []
+    lines += [line for sentence in found.troubles for line in (f"**{escape(sentence)}**", "")]
     lines += [escape(found.grade), ""] if found.grade_known else []
     lines += [f"- {escape(sentence)} {escape(remedy)}" for sentence, remedy in found.reasons]
     if found.figures:

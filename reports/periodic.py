@@ -31,10 +31,11 @@ def check(runs: Sequence[RunDirectory], period: str, lang: str = "en", baseline:
 def _judged(read: Documents, words: Words) -> list[str]:
     found = findings.find(read, words)
     rows = thresholds(read, words)
-    missed = [row for row in rows if getattr(row["mark"], "tone", "") == "bad"]
-    key = "period.missed" if missed else "period.met" if rows else "period.no_thresholds"
-    said = words(key, count=len(missed), total=len(rows))
-    icon = ICONS["bad" if missed or found.state_tone == "bad" else "good" if rows else "warn"]
+    tones = [getattr(row["mark"], "tone", "") for row in rows]
+    missed, met = tones.count("bad"), tones.count("good")
+    key = "missed" if missed else "no_thresholds" if not rows else "met" if met == len(rows) else "partly"
+    said = words(f"period.{key}", count=missed, met=met, unseen=len(rows) - met - missed, total=len(rows))
+    icon = ICONS["bad" if missed or found.state_tone == "bad" else "good" if key == "met" else "warn"]
     lines = [f"**{icon} {escape(said)}** {escape(found.state)}. {escape(found.verdict)}", ""]
     lines += [f"- {escape(sentence)} {escape(remedy)}" for sentence, remedy in found.reasons]
     if rows:

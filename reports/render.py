@@ -60,6 +60,7 @@ def _page(run: RunDirectory, lang: str, over_time: Quarter | None) -> str:
         quarter=over_time,
         name=read.name,
         documents=read,
+        command_path=f"{run.path.resolve().parent.name}/{run.identity}",
         made=made(read),
         paper=decision.paper(read, words),
         found=findings.find(read, words),

@@ -10,26 +10,29 @@ from reports.key_figures import Figure
 from reports.wording import Words
 
 MOST_LINES = 15
-MOST_LIMITS, MOST_TRAPS = 3, 3
+MOST_LIMITS, MOST_TRAPS, MOST_TROUBLES = 3, 3, 3
 
 
 def summary_lines(
-    summary: Document, validity: Document, plan: Document | None, report_path: Path | str, lang: str = "en"
-) -> list[str]:
-    """p95, rate, errors, capacity, what binds, the advice and where the report is; reasons where it is INVALID."""
+    summary: Document, validity: Document, plan: Document | None, report_path: Path | str, lang: str = "en",
+    run: Document | None = None,
+) -> list[str]:  # fmt: skip
+    """p95, rate, errors, capacity, what binds, the advice and where the report is; reasons where it is INVALID. `run` is
+    run.json: the target's name as it is written."""
     words = Words(lang)
-    read = Documents(str(summary.get("run") or ""), {}, summary, validity, plan or {}, {}, {}, {})
+    read = Documents(str(summary.get("run") or ""), run or {}, summary, validity, plan or {}, {}, {}, {})
     found = find(read, words)
     lines = [words("terminal.headline", state=found.state, verdict=found.verdict)]
     if found.ended:
         lines.append(words("terminal.note", value=found.ended))
+    lines += [words("terminal.note", value=sentence) for sentence in found.troubles[:MOST_TROUBLES]]
     keys = {"p95": "p95", "rps": "rps", "errors": "errors", "capacity": "capacity", "binds": "binds"}
     lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure, words)) for figure in found.figures]
     made = incident(summary)
     lines += [words("terminal.note", value=sentence) for sentence in (made.sentences if made else [])]
     lines += [words("terminal.note", value=sentence) for sentence in limits_and_traps(summary)]
     recommended = advice.remedy(plan or {}, words) or advice.recommend(plan or {}, words)
-    if recommended and validity.get("valid") is not False:
+    if recommended and validity.get("valid") is not False and not found.troubles:
         lines.append(words("terminal.advice", value=recommended))
     if found.grade_known:
         lines.append(words("terminal.note", value=found.grade))

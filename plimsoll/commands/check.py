@@ -13,13 +13,17 @@ import httpx
 from loadtests.bounds import MAX_BODY_BYTES
 from loadtests.judge import Judge
 from measurements.errors import Exit, TargetUnreachable, UsageError
+from measurements.plain import plain
+from measurements.redaction import Redactor, of_environment
 from measurements.sample import Outcome
 from plimsoll import ahead, permission
 from targets import clients, pinned
 from targets.contract import Contract, Endpoint
-from targets.contract_file import load
+from targets.contract_file import load, secret_values
 from targets.payload import Payloads
 from targets.urls import resolve
+
+MOST_SAID = 200
 
 
 def check(path: Path, as_json: bool, rate_rps: float | None = None, duration_s: float | None = None) -> None:
@@ -92,8 +96,17 @@ def _ask(
     problem = "" if outcome is Outcome.ok else why
     if outcome is Outcome.rejected:
         problem = f"{why}: a limit refused already this one request; wait, or spread the load with [users] identities"
+    if problem and answer.status_code >= 400:
+        problem += _what_it_says(body, contract)
     entry = _entry(endpoint, url, answer.status_code, began, problem, answer.headers.get("server", ""))
     return entry | {"content_type": answer.headers.get("content-type", "")[:80]}
+
+
+def _what_it_says(body: bytes, contract: Contract) -> str:
+    """The service's own words about what is wrong, without secrets and on one line; FastAPI names the field."""
+    redact = Redactor([*secret_values(contract), *of_environment()])
+    said = " ".join(plain(redact.beginning(body, MOST_SAID)).split())[:MOST_SAID]
+    return f": {said}" if said and not said.startswith("<") else ""
 
 
 def _streamed(endpoint: Endpoint, entry: dict[str, Any]) -> str:
@@ -162,5 +175,6 @@ def _lines(document: dict[str, Any]) -> list[str]:
         of = "this run" if run["requests"] else "per 1,000 requests"
         lines.append(f"  {of}: {document['estimate']['sentence']}")
     lines += [f"  note: {note}" for note in document["notes"]]
-    lines.append(f"{len(document['problems'])} problem(s)" if document["problems"] else "ready to run")
+    mend = f"correct the endpoint or the service, then: plimsoll check {document['contract']}"
+    lines.append(f"{len(document['problems'])} problem(s); {mend}" if document["problems"] else "ready to run")
     return lines

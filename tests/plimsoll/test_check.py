@@ -48,6 +48,18 @@ def test_each_problem_is_named_and_ends_with_1(
     assert "Traceback" not in done.err
 
 
+def test_what_the_service_says_about_a_refused_body_is_shown_without_secrets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTES_API_KEY", "canary-41-secret")
+    detail = b'{"detail":[{"loc":["body","prompt"],"msg":"Field required"}],\n"key":"canary-41-secret"}'
+    with Scripted({"/search": answer(422, detail)}) as server:
+        done = asked(capsys, tmp_path, server, {"name": "search", "path": "/search"})
+    assert done.code == 1 and '"loc":["body","prompt"],"msg":"Field required"' in done.out
+    assert "canary-41-secret" not in done.out
+    assert "correct the endpoint or the service, then: plimsoll check " in done.out
+
+
 def test_with_json_only_the_document_is_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with Scripted({"/search": answer()}) as server:
         done = said(capsys, "check", written(tmp_path, server.url), "--json")

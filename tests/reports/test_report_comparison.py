@@ -59,6 +59,22 @@ def test_what_else_differs_is_said_on_the_terminal_and_on_the_page(pair: tuple[R
     assert 'id="forest"' in page
 
 
+def test_runs_that_were_driven_at_other_rates_are_no_pair(
+    tmp_path: Path, pair: tuple[RunDirectory, RunDirectory]
+) -> None:
+    other = synthetic_run.write(tmp_path, rates=[20, 90], stage_s=20)
+    document = comparison.compare(pair[0], other)
+    text = "\n".join(comparison.lines(document))
+    assert "A was driven at 20.4–28.9/s, B at 20.4–88.0/s: over the whole runs their figures do not compare" in text
+    assert "whole run, " not in text and "another load" in comparison.page(document)
+    assert {one["state"] for one in document["comparisons"] if one["stage"] is None} == {"another_load"}
+    assert {one["stage"] for one in document["comparisons"]} == {None, "step-01"}  # the stage of the same rate
+
+
+def test_a_run_beside_itself_is_said_to_be_that(pair: tuple[RunDirectory, RunDirectory]) -> None:
+    assert "A and B are the same run." in comparison.lines(comparison.compare(pair[0], pair[0]))
+
+
 def test_an_invalid_run_is_named_before_any_figure(tmp_path: Path, pair: tuple[RunDirectory, RunDirectory]) -> None:
     bad = synthetic_run.write(tmp_path, rates=[20], stage_s=5)
     bad.write_json("validity.json", {"valid": False, "checks": []})

@@ -13,6 +13,7 @@ from plimsoll.commands.report import report
 from reports import periodic, periods
 from reports.documents import read
 from reports.render import render_quarter
+from reports.tables import Mark
 from reports.thresholds import thresholds
 from reports.wording import LANGUAGES, Words
 
@@ -67,6 +68,19 @@ def test_a_daily_check_says_which_thresholds_are_met(folder: Path) -> None:
     assert text.startswith("## Daily check: kakao")
     assert "thresholds m" in text and "| generate p95 |" in text
     assert "### Trend" not in text
+
+
+@pytest.mark.parametrize(
+    ("lang", "said"), [("en", "1 of 3 thresholds met; of 2 it cannot be said."), ("ko", "3개 중 1개를")]
+)
+def test_a_threshold_that_nobody_can_judge_is_not_met(
+    folder: Path, lang: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = [Mark("met", "good"), Mark("unknown", "warn"), Mark("unknown", "warn")]
+    rows = [{"what": "p95", "value": "-", "limit": "5 s", "mark": mark} for mark in marks]
+    monkeypatch.setattr(periodic, "thresholds", lambda read, words: rows)
+    text = periodic.check(periods.runs_in([folder]), "daily", lang=lang)
+    assert said in text and "All 3" not in text and "**✓" not in text
 
 
 def test_a_weekly_check_shows_the_trend_and_what_can_be_told_apart(folder: Path) -> None:

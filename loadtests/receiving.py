@@ -1,0 +1,231 @@
+"""The half of a connection that reads: pieces as they come, their framing, the parts of the body, and bounds on all of it.
+
+The clock is read once per readable event, before parsing. Pieces of a token stream may wait to be understood (`held`).
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Callable
+from time import monotonic_ns as now
+from typing import Any, Protocol
+
+import httptools
+
+from loadtests.bounds import LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES
+from loadtests.held import EVENT_END, MOST_BYTES, MOST_PIECES, is_chunked, whole_chunks
+from loadtests.opening import OWN_FAULTS
+from loadtests.tls import TlsStream
+from measurements.sample import NULL, Outcome
+
+TOO_MUCH_HELD = f"ENOBUFS: answers over {MAX_HELD_BYTES >> 20} MiB held at once; lower the rate, or add --workers"
+READ_BYTES = 65_536
+
+
+class Sink(Protocol):
+    """Who hears the parts of a body as they come."""
+
+    def hear(self, chunk: bytes, at_ns: int) -> None: ...
+
+    def hear_all(self, chunks: list[bytes], came_ns: list[int]) -> None: ...
+
+
+class Receiving:
+    """What `transport.Connection` reads with; its fields are the connection's."""
+
+    __slots__ = (
+        "_complete",
+        "_head_done",
+        "_held",
+        "_held_ns",
+        "_keep_alive",
+        "_no_body",
+        "_parser",
+        "_read_until_blocked",
+        "_recv",
+        "body",
+        "body_bytes",
+        "busy",
+        "bytes_in",
+        "counted_bytes",
+        "deadline_ns",
+        "first_byte_ns",
+        "head",
+        "keep_body",
+        "read_ns",
+        "sink",
+        "status",
+        "stream",
+        "total_deadline_ns",
+    )  # fmt: skip
+    held_bytes = 0  # of all large bodies of this process
+
+    stream: socket.socket | TlsStream | None
+    sink: Sink | None
+    busy: bool
+    keep_body: bool
+    head: bytes
+    body: list[bytes]
+    status: int
+    bytes_in: int
+    body_bytes: int
+    counted_bytes: int
+    first_byte_ns: int
+    read_ns: int
+    deadline_ns: int
+    total_deadline_ns: int
+    _recv: Callable[[int], bytes]
+    _parser: Any
+    _read_until_blocked: bool
+    _no_body: bool
+    _head_done: bool
+    _complete: bool
+    _keep_alive: bool
+    _held: list[bytes] | None
+    _held_ns: list[int]
+
+    def _succeed(self) -> None: ...
+    def _end_of_stream(self) -> None: ...
+    def _broken(self, error: OSError) -> None: ...
+    def _fail(self, outcome: Outcome, error: str) -> None: ...
+    def close(self) -> None: ...
+
+    def _on_readable(self) -> None:
+        while self.stream is not None:
+            try:
+                data = self._recv(READ_BYTES)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._broken(error)
+                return
+            except MemoryError:
+                self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
+                return
+            at = now()
+            held = self._held
+            if held is not None:
+                if data[-4:] == EVENT_END and len(data) <= MOST_BYTES:
+                    held.append(data)
+                    self._held_ns.append(at)
+                    if len(held) == MOST_PIECES:
+                        self._understand()
+                    if self._read_until_blocked:
+                        continue
+                    return
+                self._understand()
+                if self.stream is None:
+                    return
+            self.read_ns = at
+            if not data:
+                self._end_of_stream()
+                return
+            if not self.busy:
+                self.close()  # nobody asked: whatever it says is not an answer to the next request
+                return
+            if self.first_byte_ns == NULL:
+                self.first_byte_ns = at
+                self.deadline_ns = self.total_deadline_ns
+            in_head = not self._head_done
+            if in_head:
+                self.head += data
+            if not self._parsed(data):
+                return
+            if self.sink is not None and self._head_done:
+                self._hold_behind(data, in_head)
+            if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
+                self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
+                return
+            if not self._read_until_blocked:
+                return
+
+    def _parsed(self, data: bytes) -> bool:
+        """Whether the answer goes on behind this piece."""
+        self.bytes_in += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._keep_alive = False
+            if not self._complete:
+                why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
+                self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
+                return False
+        if self._complete:
+            self._succeed()
+            return False
+        if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
+            self._fail(Outcome.protocol_error, why)
+            return False
+        return True
+
+    def _hold_behind(self, data: bytes, in_head: bool) -> None:
+        """Whether the framing stands between two chunks behind this piece, from where on others may wait."""
+        between = self._held is not None
+        if in_head:
+            _, _, data = self.head.partition(b"\r\n\r\n")
+            between = is_chunked(self.head)
+        self._held = [] if between and (not data or whole_chunks([data], [0])) else None
+        self._held_ns = []
+
+    def _understand(self) -> None:
+        """Takes in what was held, around the parser: whole chunks leave it where it stands."""
+        pieces, came_ns = self._held, self._held_ns
+        self._held, self._held_ns = [], []
+        if not pieces:
+            return
+        found = whole_chunks(pieces, came_ns)
+        if found is None:
+            self._held = None
+            for piece, self.read_ns in zip(pieces, came_ns, strict=True):
+                if not self._parsed(piece):
+                    return
+            return
+        chunks, came_ns = found
+        self.bytes_in += sum(map(len, pieces))
+        self.body_bytes += sum(map(len, chunks))
+        if self.keep_body or not self.body:
+            self.body += chunks if self.keep_body else chunks[:1]
+        if self.sink is not None:
+            self.sink.hear_all(chunks, came_ns)
+        if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
+            self._fail(Outcome.protocol_error, why)
+
+    def _too_much(self) -> str:
+        """Why a large body is read no further, or ""."""
+        if self.body_bytes > MAX_BODY_BYTES:
+            return f"body over {MAX_BODY_BYTES} bytes"
+        if self.keep_body:
+            Receiving.held_bytes += self.body_bytes - self.counted_bytes
+            self.counted_bytes = self.body_bytes
+        return TOO_MUCH_HELD if Receiving.held_bytes > MAX_HELD_BYTES else ""
+
+    def release(self) -> None:
+        """Forgets a large body that nobody needs any more."""
+        Receiving.held_bytes -= self.counted_bytes
+        self.counted_bytes = 0
+        self.body = []
+
+    def on_headers_complete(self) -> None:
+        if self._complete:
+            raise ValueError("a second answer to one request")
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self.status, self._head_done = status, True
+            if self._no_body:
+                self._complete = True
+                self._keep_alive = b"\nconnection: close" not in self.head.lower()
+
+    def on_body(self, chunk: bytes) -> None:
+        self.body_bytes += len(chunk)
+        if self.sink is not None:
+            self.sink.hear(chunk, self.read_ns)
+        if self.keep_body or not self.body:  # the first chunk is evidence, should this turn out an example
+            self.body.append(chunk)
+
+    def on_message_complete(self) -> None:
+        if self._head_done:
+            self._complete = True
+            self._keep_alive = self._parser.should_keep_alive()  # llhttp forgets it after this callback
+        else:
+            self.head = self.head.partition(b"\r\n\r\n")[2]  # a 1xx: the answer is still to come, or behind it
