@@ -100,7 +100,7 @@ class Client:
         limits = _limits(timeout) if timeout else named.limits
         connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
         tokens = TokenStream(named.count_tokens) if stream else None
-        connection.sink = tokens
+        connection.sink = tokens.hear if tokens else None
         self._exchange(connection, request, limits, method == "HEAD")
         if tokens:
             tokens.read()

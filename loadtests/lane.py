@@ -93,7 +93,7 @@ class Slot:
         connection = self.connection
         if route.streamed:
             self.stream = TokenStream(route.count_tokens)
-            connection.sink = self.stream
+            connection.sink = self.stream.hear
         elif self.stream is not None:
             connection.sink = self.stream = None
         connection.keep_body = route.judge.needs_body
@@ -151,7 +151,7 @@ class Slot:
             return  # the run ended meanwhile, and the row is written
         if self.stream is not None:
             self.stream = TokenStream(self.route.count_tokens)
-            self.connection.sink = self.stream
+            self.connection.sink = self.stream.hear
         request = self.route.request(self.seq, self.connection.origin.replica, self.lane.key(self.seq))
         self.connection.start(request, Limits(self.deadline_ns - now()), self.route.no_body)
 

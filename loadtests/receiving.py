@@ -1,6 +1,6 @@
 """The half of a connection that reads: pieces as they come, their framing, the parts of the body, and bounds on all of it.
 
-The clock is read once per readable event, before parsing. Pieces of a token stream may wait to be understood (`held`).
+The clock is read once per readable event, before parsing.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import errno
 import socket
 from collections.abc import Callable
 from time import monotonic_ns as now
-from typing import Any, Protocol
+from typing import Any
 
 import httptools
 
 from loadtests.bounds import LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES
-from loadtests.held import EVENT_END, MOST_BYTES, MOST_PIECES, is_chunked, whole_chunks
 from loadtests.opening import OWN_FAULTS
 from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
@@ -23,22 +22,12 @@ TOO_MUCH_HELD = f"ENOBUFS: answers over {MAX_HELD_BYTES >> 20} MiB held at once;
 READ_BYTES = 65_536
 
 
-class Sink(Protocol):
-    """Who hears the parts of a body as they come."""
-
-    def hear(self, chunk: bytes, at_ns: int) -> None: ...
-
-    def hear_all(self, chunks: list[bytes], came_ns: list[int]) -> None: ...
-
-
 class Receiving:
     """What `transport.Connection` reads with; its fields are the connection's."""
 
     __slots__ = (
         "_complete",
         "_head_done",
-        "_held",
-        "_held_ns",
         "_keep_alive",
         "_no_body",
         "_parser",
@@ -62,7 +51,7 @@ class Receiving:
     held_bytes = 0  # of all large bodies of this process
 
     stream: socket.socket | TlsStream | None
-    sink: Sink | None
+    sink: Callable[[bytes, int], None] | None
     busy: bool
     keep_body: bool
     head: bytes
@@ -82,8 +71,6 @@ class Receiving:
     _head_done: bool
     _complete: bool
     _keep_alive: bool
-    _held: list[bytes] | None
-    _held_ns: list[int]
 
     def _succeed(self) -> None: ...
     def _end_of_stream(self) -> None: ...
@@ -103,21 +90,7 @@ class Receiving:
             except MemoryError:
                 self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
                 return
-            at = now()
-            held = self._held
-            if held is not None:
-                if data[-4:] == EVENT_END and len(data) <= MOST_BYTES:
-                    held.append(data)
-                    self._held_ns.append(at)
-                    if len(held) == MOST_PIECES:
-                        self._understand()
-                    if self._read_until_blocked:
-                        continue
-                    return
-                self._understand()
-                if self.stream is None:
-                    return
-            self.read_ns = at
+            self.read_ns = at = now()
             if not data:
                 self._end_of_stream()
                 return
@@ -127,13 +100,10 @@ class Receiving:
             if self.first_byte_ns == NULL:
                 self.first_byte_ns = at
                 self.deadline_ns = self.total_deadline_ns
-            in_head = not self._head_done
-            if in_head:
+            if not self._head_done:
                 self.head += data
             if not self._parsed(data):
                 return
-            if self.sink is not None and self._head_done:
-                self._hold_behind(data, in_head)
             if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
                 self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
                 return
@@ -158,38 +128,6 @@ class Receiving:
             self._fail(Outcome.protocol_error, why)
             return False
         return True
-
-    def _hold_behind(self, data: bytes, in_head: bool) -> None:
-        """Whether the framing stands between two chunks behind this piece, from where on others may wait."""
-        between = self._held is not None
-        if in_head:
-            _, _, data = self.head.partition(b"\r\n\r\n")
-            between = is_chunked(self.head)
-        self._held = [] if between and (not data or whole_chunks([data], [0])) else None
-        self._held_ns = []
-
-    def _understand(self) -> None:
-        """Takes in what was held, around the parser: whole chunks leave it where it stands."""
-        pieces, came_ns = self._held, self._held_ns
-        self._held, self._held_ns = [], []
-        if not pieces:
-            return
-        found = whole_chunks(pieces, came_ns)
-        if found is None:
-            self._held = None
-            for piece, self.read_ns in zip(pieces, came_ns, strict=True):
-                if not self._parsed(piece):
-                    return
-            return
-        chunks, came_ns = found
-        self.bytes_in += sum(map(len, pieces))
-        self.body_bytes += sum(map(len, chunks))
-        if self.keep_body or not self.body:
-            self.body += chunks if self.keep_body else chunks[:1]
-        if self.sink is not None:
-            self.sink.hear_all(chunks, came_ns)
-        if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
-            self._fail(Outcome.protocol_error, why)
 
     def _too_much(self) -> str:
         """Why a large body is read no further, or ""."""
@@ -219,7 +157,7 @@ class Receiving:
     def on_body(self, chunk: bytes) -> None:
         self.body_bytes += len(chunk)
         if self.sink is not None:
-            self.sink.hear(chunk, self.read_ns)
+            self.sink(chunk, self.read_ns)
         if self.keep_body or not self.body:  # the first chunk is evidence, should this turn out an example
             self.body.append(chunk)
 

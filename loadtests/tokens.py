@@ -51,13 +51,6 @@ class TokenStream:
         if self._held_bytes > READ_AT_ONCE_BYTES:
             self.read()
 
-    def hear_all(self, chunks: list[bytes], came_ns: list[int]) -> None:
-        self._chunks += chunks
-        self._came_ns += came_ns
-        self._held_bytes += sum(map(len, chunks))
-        if self._held_bytes > READ_AT_ONCE_BYTES:
-            self.read()
-
     def read(self) -> None:
         """Takes in what was held until now."""
         chunks, came_ns = self._chunks, self._came_ns

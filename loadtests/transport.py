@@ -19,7 +19,7 @@ from gevent import get_hub
 from loadtests.opening import OWN_FAULTS, connect, connect_failure, reason
 from loadtests.origin import Origin
 from loadtests.posting import post
-from loadtests.receiving import Receiving, Sink
+from loadtests.receiving import Receiving
 from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
@@ -70,7 +70,7 @@ class Connection(Receiving):
         self.origin, self.source = origin, source
         self.stream: socket.socket | TlsStream | None = None
         self.finish: Callable[[], object] = nothing
-        self.sink: Sink | None = None
+        self.sink: Callable[[bytes, int], None] | None = None
         self.keep_body = True
         self.busy = False
         self.used_ns = self.counted_bytes = 0
@@ -79,8 +79,6 @@ class Connection(Receiving):
         self._opening: Any = None
         self._unsent: memoryview | None = None
         self._fresh = self._keep_alive = False
-        self._held: list[bytes] | None = None  # a list while the framing stands between two chunks of a stream
-        self._held_ns: list[int] = []
 
     # ------------------------------------------------------------------ sending
 
@@ -101,7 +99,6 @@ class Connection(Receiving):
         self.head = b""
         self.body: list[bytes] = []
         self._head_done = self._complete = False
-        self._held = None
         self._no_body = no_body
         if self.stream is not None and at - self.used_ns > self.origin.idle_limit_ns:
             self.close()
@@ -239,10 +236,6 @@ class Connection(Receiving):
         self._fail(Outcome.abandoned, why)
 
     def _fail(self, outcome: Outcome, error: str) -> None:
-        if self._held:
-            self._understand()
-            if not self.busy:
-                return
         if self._opening is not None:
             self._opening.kill(block=False)
             self._opening = None

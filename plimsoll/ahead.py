@@ -52,7 +52,9 @@ def run(contract: Contract, duration_s: float | None, rate_rps: float | None) ->
 
 def run_sentence(ahead: dict[str, Any], most_in_flight: int) -> str:
     longer = (
-        f" (a breakpoint of few requests up to {ahead['breakpoint_up_to_s']:g})" if ahead["breakpoint_up_to_s"] else ""
+        f" (up to {ahead['breakpoint_up_to_s']:g} s where few requests a second are all it takes)"
+        if ahead["breakpoint_up_to_s"]
+        else ""
     )
     text = f"{ahead['duration_s']:g} s of load{longer}, {ahead['at_most_s']:g} s at most with answers still open"
     if ahead["probe_first"]:

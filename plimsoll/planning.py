@@ -23,6 +23,9 @@ from measurements.errors import UsageError
 from measurements.interval import Refusal
 from measurements.rundir import RunDirectory
 from plimsoll import observed
+from reports import quantities
+from reports.said import say
+from reports.wording import Words
 
 LEDGER = "ledger.jsonl"
 FOLDER = "deploy"
@@ -134,34 +137,34 @@ def read_ledger(path: Path) -> list[Entry]:
     return ledger.parse(path.read_text(encoding="utf-8").splitlines(), str(path))
 
 
-def lines(made: Made, folder: Path) -> list[str]:
+def lines(made: Made, folder: Path, words: Words) -> list[str]:
     """What a person should know of the files: which were checked by what, and which were not."""
     found = made.document["deployment_files"]
     if "refusal" in found:
-        return [f"Deployment files: none; {found['refusal']['reason']}"]
+        return [words("made.no_files", reason=say(found["refusal"]["reason"], words.lang))]
     checked = found["validated"]
     good = [f"{one['file']} ({one['by']})" for one in checked if one["state"] == "valid"]
     bad = [f"{one['file']}: {one['says']}" for one in checked if one["state"] == "invalid"]
     rest = [f"{one['file']} ({one['says']})" for one in checked if one["state"] == "not validated"]
-    said = [f"Deployment files: {len(made.files)} in {folder / FOLDER}/"]
-    said += [f"  valid: {', '.join(good)}"] if good else []
-    said += [f"  INVALID: {sentence}" for sentence in bad]
-    said += [f"  not validated: {'; '.join(rest)}"] if rest else []
+    said = [words("made.files", count=len(made.files), folder=folder / FOLDER)]
+    said += [words("made.valid", files=", ".join(good))] if good else []
+    said += [words("made.invalid", sentence=sentence) for sentence in bad]
+    said += [words("made.unchecked", files="; ".join(rest))] if rest else []
     return said
 
 
-def money_line(document: Mapping[str, Any]) -> str | None:
+def money_line(document: Mapping[str, Any], words: Words) -> str | None:
     """Cost of the last scale-out option, a figure per currency."""
     options = document.get("scale_out") or []
     costs = (options[-1].get("cost") or []) if options else []
     if not costs:
         return None
     said = "; ".join(
-        f"{one['per_month']:,.0f} {one['currency']} a month, {one['per_year']:,.0f} a year ({one['machine']}, {one['price_date']})"
+        words("made.cost", month=quantities.money(one["per_month"], one["currency"]),
+              year=quantities.money(one["per_year"], one["currency"]), machine=one["machine"], date=one["price_date"])
         for one in costs
-    )
-    note = " (example prices: give yours with --prices)" if document.get("prices_are_examples") else ""
-    return f"{said}{note}"
+    )  # fmt: skip
+    return words("made.money_example" if document.get("prices_are_examples") else "made.money", costs=said)
 
 
 def _growth(wish: Wish, today: date) -> Growth | None:

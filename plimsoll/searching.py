@@ -191,7 +191,11 @@ def trial_line(done: Done) -> str:
     judged = done.judgements["all"]
     verdict = str(judged.verdict).replace("_", " ")
     figure = answer.figure(judged.metric, judged.value)
-    shown = f", {judged.metric} {figure} of {answer.figure(judged.metric, judged.limit)}" if judged.metric else ""
+    limit = answer.figure(judged.metric, judged.limit)
+    shown = (
+        f", {judged.metric} {figure}, limit {limit}" if judged.value is not None else f", {judged.metric} over {limit}"
+    )
+    shown = shown if judged.metric else ""
     why = f" ({judged.why})" if judged.verdict is not Verdict.PASS else ""
     name = answer.stage_name(done.request.number)
     purpose = done.request.purpose.replace("_", "-")

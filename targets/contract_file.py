@@ -41,7 +41,7 @@ def load(path: Path) -> Contract:
     """
     path = _shipped(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UsageError(_no_contract(path)) from error
     except IsADirectoryError as error:

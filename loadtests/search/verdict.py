@@ -243,7 +243,7 @@ class Watch:
             for metric, limit in metrics.items():
                 misses, allowed = _misses(mine, metric, limit, now_s)
                 if misses > allowed * planned + 3 * sqrt(allowed * planned) + 2:
-                    return f"more misses of {metric} than the whole trial may have"
+                    return f"already more requests miss {metric} than may in the whole trial"
         return ""
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from measurements.errors import Exit
 from plimsoll import planning
 from plimsoll.planning import Wish
+from reports.wording import Words
 
 
 def plan(run_dirs: list[Path], wish: Wish, out: Path | None, lang: str, as_json: bool) -> None:
@@ -30,26 +31,23 @@ def plan(run_dirs: list[Path], wish: Wish, out: Path | None, lang: str, as_json:
             home.read_json("summary.json"), home.read_json("validity.json"), made.document, report, lang,
             home.read_json("run.json"),
         )  # fmt: skip
-        cost = planning.money_line(made.document)
-        said += [f"Money: {cost}"] if cost else []
+        words = Words(lang)
+        cost = planning.money_line(made.document, words)
+        said += [cost] if cost else []
+        said += planning.lines(made, written.parent, words)
         print(
             "\n".join(
-                [
-                    *said,
-                    *planning.lines(made, written.parent),
-                    f"Plan: {written}{_then(made, written.parent, before and out is None)}",
-                ]
+                [*said, words("made.plan", path=written) + _then(made, written.parent, before and out is None, words)]
             )
         )
     raise SystemExit(int(Exit.INVALID if made.only_refusals else Exit.OK))
 
 
-def _then(made: planning.Made, folder: Path, replaces: bool) -> str:
+def _then(made: planning.Made, folder: Path, replaces: bool, words: Words) -> str:
     """What one does with a plan; `replaces`: another one stood there."""
-    said = " (in place of the one before; --out DIR keeps both)" if replaces else ""
+    said = words("made.replaces") if replaces else ""
     if made.only_refusals:
         return said
     contract = made.home.read_json("run.json").get("contract") or {}
-    if (contract.get("target") or {}).get("control"):
-        return f"{said}; try it with: plimsoll verify {folder}"
-    return f"{said}; plimsoll verify can try it once the contract's [target.control] says how to start the service"
+    can_be_tried = bool((contract.get("target") or {}).get("control"))
+    return said + words("made.verify" if can_be_tried else "made.verify_later", folder=folder)

@@ -39,6 +39,21 @@ def test_setup_takes_python3_unless_another_python_is_much_faster_or_the_only_on
     assert chosen({usual: None, other: None}) == (usual, "")
 
 
+def test_a_busy_moment_does_not_choose_the_python() -> None:
+    """Each is measured in turn, some times, and its best counts; one that cannot be used is asked no more."""
+    times = {"python3": [0.2, 0.2, 0.21], "/usr/bin/python3": [0.4, 0.1, 0.11], "absent": [None]}
+    asked: list[str] = []
+
+    def measure(place: str) -> tuple[float, tuple[int, ...]] | None:
+        asked.append(place)
+        seconds = times[place][asked.count(place) - 1]
+        return (seconds, (3, 11, 2)) if seconds else None
+
+    found = pages.script(".ci/pythons.py").compared(measure, list(times))
+    assert found == {"python3": (0.2, (3, 11, 2)), "/usr/bin/python3": (0.1, (3, 11, 2)), "absent": None}
+    assert asked[:4] == ["python3", "/usr/bin/python3", "absent", "python3"] and asked.count("absent") == 1
+
+
 def test_a_python_that_is_not_there_or_too_old_is_not_measured(tmp_path: Path) -> None:
     old = tmp_path / "python3"
     old.write_text("#!/bin/sh\necho 0.01 3 9 2\n", encoding="utf-8")

@@ -102,7 +102,7 @@ def exchange(data: bytes, cuts: list[int], stream: bool, no_body: bool) -> None:
     ends: list[int] = []
     connection.finish = lambda: ends.append(1)
     tokens = TokenStream() if stream else None
-    connection.sink = tokens
+    connection.sink = tokens.hear if tokens else None
     connection._install(ours, ours._sock)  # type: ignore[attr-defined]
     connection.start(b"GET / HTTP/1.1\r\n\r\n", Limits(2_000_000_000, 0, 0), no_body)
     at = 0

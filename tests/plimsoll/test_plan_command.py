@@ -52,7 +52,9 @@ def test_a_plan_has_dates_money_files_and_what_was_validated(
     assert "invalid" not in checked.values()
     assert "example prices" in answer.out and f"Deployment files: 7 in {out / 'deploy'}" in answer.out
     assert "plimsoll verify can try it once the contract's [target.control] says how to start" in answer.out
-    assert "growing by 10 % a month for 12 months" in answer.out.replace("10.0", "10").replace("\u00a0", " "), answer.out
+    assert "growing by 10 % a month for 12 months" in answer.out.replace("10.0", "10").replace("\u00a0", " "), (
+        answer.out
+    )
     assert (out / "report.html").is_file()
 
 

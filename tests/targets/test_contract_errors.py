@@ -341,3 +341,9 @@ def test_files_are_looked_up_beside_the_contract_first_then_in_the_current_folde
     assert contract.beside("q.jsonl").resolve() == tmp_path / "here" / "q.jsonl"
     (tmp_path / "q.jsonl").write_text('{"q": "beside"}\n')
     assert contract.beside("q.jsonl") == tmp_path / "q.jsonl"
+
+
+def test_a_mark_that_an_editor_puts_before_the_text_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(MINIMAL, encoding="utf-8-sig")
+    assert load(path).target.name == "mine"
