@@ -19,8 +19,8 @@ from scipy.optimize import brentq
 from loadtests.search.trial import Rows
 from measurements.sample import Outcome
 
-REFUSED_SHARE, FEWEST_REFUSED = 0.1, 10  # less often refused, a bucket fills up in between
-LEAST_S, WINDOW_S = 0.5, 0.25
+REFUSED_SHARE, FEWEST_REFUSED = 0.05, 8  # less often refused, a bucket fills up in between
+LEAST_S, WINDOW_S = 0.3, 0.25
 OFF = 3.0  # requests that a window may differ from the rate: one each end, one on its way
 STEPS, LARGE = 20, 500  # of a request's refill; a burst from which on the edge is where the rate is
 

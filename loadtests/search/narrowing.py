@@ -14,6 +14,7 @@ NEAR = 0.01
 SEEN_ABOVE = 0.018  # so far above what a service completes, a classification sees its backlog grow
 OVERHEAD_S = 4.0  # what a trial costs beside its load: a start, a drain, a pause
 MOST_TRIALS = 60
+LIMIT_S, FAR_ABOVE = 2.0, 1.2  # the trial that measures a limit
 
 
 class Narrowing:
@@ -22,6 +23,7 @@ class Narrowing:
 
     def run(self) -> None:
         course = self._course
+        self._measure_the_limit()
         while not self._try.over() and len(course.trials) < MOST_TRIALS:
             posterior = course.posterior()
             if self._found(posterior):
@@ -46,6 +48,17 @@ class Narrowing:
                 course.ended = f"at {rate:.3g} rps the generator is the limit, not the target"
                 return
         course.ended = course.ended or "the budget is spent"
+
+    def _measure_the_limit(self) -> None:
+        """Where refusals are what failed: two seconds far above it say what a bucket is set to, and with that where to look."""
+        course = self._course
+        failed = [t for t in course.trials if t.verdict() is Verdict.FAIL]
+        if not failed or course.bucket is not None:
+            return
+        judged, rate = failed[-1].judgements["all"], min(2 * failed[-1].rate_rps, course.wishes.max_rps)
+        refuses = judged.rejected > 0.5 * judged.errors > 0 and not judged.growth.grows
+        if refuses and rate > FAR_ABOVE * failed[-1].rate_rps and course.left_s > LIMIT_S:
+            self._try.one(rate, 0.0, LIMIT_S, "doubling", whole=True)
 
     def _found(self, posterior: Posterior) -> bool:
         """A pair of classified ends that is narrow and sure enough."""

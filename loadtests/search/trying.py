@@ -40,8 +40,8 @@ class Trying:
             return True
         return bool(course.stopped)
 
-    def one(self, rate: float, settle: float, measure: float, purpose: str) -> Done | None:
-        """None where the search was stopped meanwhile: a trial that was interrupted says nothing."""
+    def one(self, rate: float, settle: float, measure: float, purpose: str, whole: bool = False) -> Done | None:
+        """None where the search was stopped meanwhile: a trial that was interrupted says nothing. `whole`: not cut short."""
         course = self.course
         measure = min(measure, course.left_s - settle)
         if measure <= 0:
@@ -49,7 +49,7 @@ class Trying:
         number = len(course.trials) + 1
         seed = int(np.random.default_rng([course.wishes.seed, number]).integers(2**31))
         request = Request(number, rate, settle, measure, purpose, seed)
-        rows = self._trial(request, Watch(request, course.limits))
+        rows = self._trial(request, (lambda rows: "") if whole else Watch(request, course.limits))
         done = finished(rows, request, course.limits)
         course.trials.append(done)
         if done.response_p50_s is not None and purpose == "doubling" and done.verdict() is Verdict.PASS:
