@@ -72,19 +72,21 @@ def test_a_longer_budget_buys_a_narrower_bracket():
     assert width(400.0) < 0.8 * width(60.0)
 
 
-@pytest.mark.parametrize(("burst", "edge_rps"), [(20, 95.47), (100, 100.8)])
-def test_a_token_bucket_is_a_limit_and_no_capacity(burst: int, edge_rps: float):
+@pytest.mark.parametrize(
+    ("burst", "edge_rps", "service_s"), [(20, 95.47, 0.005), (20, 95.47, 0.0063), (100, 100.8, 0.005)]
+)
+def test_a_token_bucket_is_a_limit_and_no_capacity(burst: int, edge_rps: float, service_s: float):
     """What it is set to is told within 2 %; the 1 % of refusals begins below it or above, and rises as a slope."""
     runs = [
-        found(Queue(constant(0.005), 50, seed, bucket=(100.0, burst)), "p95<300ms,errors<1%", seed)
-        for seed in range(3, 11)
+        found(Queue(constant(service_s), 50, seed, bucket=(100.0, burst)), "p95<300ms,errors<1%", seed)
+        for seed in range(3, 9)
     ]
     for run in runs:
         limit = run["limit"]
         assert (limit["status"], limit["kind"], run["shape"]) == (429, "rate_limit", "slope")
         assert limit["rate_rps"] == pytest.approx(100.0, rel=0.02) and limit["burst"] == pytest.approx(burst, abs=3)
         assert abs(limit["rate_rps"] - 100.0) <= 4 * limit["rate_error_rps"]
-    assert sum(run["lower_rps"] <= edge_rps <= run["upper_rps"] for run in runs) >= 7
+    assert sum(run["lower_rps"] <= edge_rps <= run["upper_rps"] for run in runs) >= 5
     assert np.median([whole(run)["width"] for run in runs]) <= 0.1
 
 
