@@ -14,7 +14,7 @@ NEAR = 0.01
 SEEN_ABOVE = 0.018  # so far above what a service completes, a classification sees its backlog grow
 OVERHEAD_S = 4.0  # what a trial costs beside its load: a start, a drain, a pause
 MOST_TRIALS = 60
-LIMIT_S, FAR_ABOVE = 2.0, 1.2  # the trial that measures a limit
+LIMIT_S, FAR_ABOVE, WELL_KNOWN = 2.0, 1.2, 0.006  # the trial that measures a limit
 
 
 class Narrowing:
@@ -53,7 +53,7 @@ class Narrowing:
         """Where refusals are what failed: two seconds far above it say what a bucket is set to, and with that where to look."""
         course = self._course
         failed = [t for t in course.trials if t.verdict() is Verdict.FAIL]
-        if not failed or course.bucket is not None:
+        if not failed or (course.bucket and course.bucket.error_rps < WELL_KNOWN * course.bucket.rate_rps):
             return
         judged, rate = failed[-1].judgements["all"], min(2 * failed[-1].rate_rps, course.wishes.max_rps)
         refuses = judged.rejected > 0.5 * judged.errors > 0 and not judged.growth.grows
