@@ -23,33 +23,33 @@ NOT_SENT = (Outcome.dropped, Outcome.lost)
 def trouble(run: RunDirectory, frame: Frame) -> dict[str, Any]:
     """`failing`: {endpoint, requests, outcome, said} of each endpoint of which no request was answered well, most first;
     `silent`: {from_s, requests, said} where the service answered, and then refused connections to the end; else null."""
-    sent = frame.where(~np.isin(frame.outcome, NOT_SENT))
-    silent = _silent(sent)
+    sent = ~np.isin(frame.outcome, NOT_SENT)
+    silent = _silent(frame, sent)
     if silent is not None:
         silent |= {"said": _said(run, None, silent["from_s"])}
     failing = []
-    for name in sent.endpoints:
-        mine = sent.at_endpoint(name)
-        if len(mine) >= FEWEST and not (mine.outcome == Outcome.ok).any():
-            outcome = Outcome(Counter(mine.outcome.tolist()).most_common(1)[0][0]).name
+    for code, name in enumerate(frame.endpoints):
+        outcomes = np.bincount(frame.outcome[sent & (frame.endpoint == code)], minlength=len(Outcome))
+        if outcomes.sum() >= FEWEST and not outcomes[Outcome.ok]:
             said = "; ".join(part for part in (_said(run, name, 0.0), _body(run, name)) if part)
-            failing.append({"endpoint": name, "requests": len(mine), "outcome": outcome, "said": said})
+            most = Outcome(int(outcomes.argmax())).name
+            failing.append({"endpoint": name, "requests": int(outcomes.sum()), "outcome": most, "said": said})
     return {"failing": sorted(failing, key=lambda one: -one["requests"]), "silent": silent}
 
 
-def _silent(sent: Frame) -> dict[str, Any] | None:
+def _silent(frame: Frame, sent: np.ndarray) -> dict[str, Any] | None:
     """Refused, not only slow: a service that is too busy times out, one that is gone finds nobody to connect to."""
-    ok = sent.outcome == Outcome.ok
+    ok = frame.outcome == Outcome.ok
     if not ok.any():
         return None
-    last_ns = int(sent.done_ns[ok].max())
-    behind = sent.where(sent.intended_ns > last_ns)
-    if len(behind) < FEWEST or int(sent.intended_ns.max()) - last_ns < SILENT_S * 1e9:
+    last_ns = int(frame.done_ns[ok].max())
+    behind = sent & (frame.intended_ns > last_ns)
+    count, refused = int(behind.sum()), int((behind & (frame.outcome == Outcome.connect_error)).sum())
+    if count < FEWEST or refused < REFUSED_SHARE * count:
         return None
-    refused = int((behind.outcome == Outcome.connect_error).sum())
-    if refused < REFUSED_SHARE * len(behind):
+    if int(frame.intended_ns[behind].max()) - last_ns < SILENT_S * 1e9:
         return None
-    return {"from_s": last_ns / 1e9, "requests": len(behind)}
+    return {"from_s": last_ns / 1e9, "requests": count}
 
 
 def _said(run: RunDirectory, endpoint: str | None, from_s: float) -> str:
@@ -76,4 +76,5 @@ def _body(run: RunDirectory, endpoint: str) -> str:
         return ""
     bodies = (one.get("body") for one in examples if one.get("endpoint") == endpoint and one.get("outcome") != "ok")
     body = " ".join(str(next(bodies, None) or "").split())
-    return "" if body.startswith("<") else body[:EXCERPT_CHARACTERS]
+    cut = f"{body[:EXCERPT_CHARACTERS]}…" if len(body) > EXCERPT_CHARACTERS else body
+    return "" if body.startswith("<") else cut

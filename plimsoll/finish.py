@@ -208,7 +208,7 @@ def exit_code(
         codes.append(Exit.INTERRUPTED)
     if not verdict["valid"]:
         codes.append(Exit.INVALID)
-    if summary["trouble"]["failing"] or (slo.missed(summary["slo"]) and shape not in FINDING):
+    if summary.get("trouble", {}).get("failing") or (slo.missed(summary["slo"]) and shape not in FINDING):
         codes.append(Exit.SLO_MISSED)
     return Exit.first(*codes)
 

@@ -6,7 +6,7 @@ A fail counts as the target's only where the answers themselves, from when they 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import ceil, log, sqrt
 from typing import Any
@@ -84,7 +84,10 @@ def judge(rows: Rows, request: Request, limits: Limits) -> dict[str, Judgement]:
         own = inside.of(name)
         if len(own):
             held_to = {**limits.get("all", {}), **limits.get(name, {})}
-            found[name] = _judge(rows.of(name), own, [(own, held_to)], begin_s)
+            mine = rows.of(name)
+            if "out of hand" not in rows.cut:
+                mine = replace(mine, cut="")  # cut for what another endpoint missed
+            found[name] = _judge(mine, own, [(own, held_to)], begin_s)
     return found
 
 

@@ -76,7 +76,7 @@ def init(url: str, output: Path, force: bool, as_json: bool) -> None:
 
 def _base(url: str) -> str:
     """The base URL that was meant: a scheme where none was typed, without /docs and /openapi.json."""
-    meant = url if "://" in url or url.startswith("unix:") else f"http://{url}"
+    meant = url if "://" in url or url.startswith(("unix:", "http:", "https:")) else f"http://{url}"
     meant = PASTED.sub("", meant).rstrip("/")
     try:
         base_url(meant)

@@ -82,6 +82,16 @@ def test_each_endpoint_is_held_to_its_own_limits():
     assert found["all"].verdict is Verdict.FAIL
 
 
+def test_a_trial_cut_for_one_endpoints_misses_says_nothing_against_another():
+    """Half of the requests are of an endpoint that fails them all; the other one was within its limits."""
+    both = replace(rows(50, 4, 0.05), endpoints=["ask", "broken"], cut="already more requests miss error_rate than may")
+    both.endpoint[::2], both.outcome[::2] = 1, int(Outcome.http_error)
+    found = judge(both, request(50, 4), SLO)
+    assert [found[name].verdict for name in ("all", "ask", "broken")] == [Verdict.FAIL, Verdict.PASS, Verdict.FAIL]
+    far = judge(replace(both, cut="in-flight grew out of hand"), request(50, 4), SLO)
+    assert far["ask"].verdict is Verdict.FAIL  # that is of the whole service
+
+
 def test_in_flight_of_an_overloaded_server_grows_and_that_of_one_in_balance_does_not():
     def grows(rate_rps: float, seed: int) -> bool:
         asked = Request(1, rate_rps, 3.0, 17.0, "bisection", seed)

@@ -58,6 +58,7 @@ def test_help_ends_with_two_examples_whose_words_the_command_knows(name: str) ->
         (["run"], 2, "nothing to run"),
         (["run", "absent.toml"], 2, "there is no contract absent.toml"),
         (["run", "-f", "absent.py"], 2, "needs --host URL"),
+        (["init", "http:/127.0.0.1:1"], 2, "names no host; write http://host:port"),
         (["run", "-f", "absent.py", "--host", "127.0.0.1:1"], 2, "--host: '127.0.0.1:1' is not a base URL"),
         (["run", "CONTRACT", "--rate", "5", "--users", "5"], 2, "exclude each other"),
         (["run", "CONTRACT", "--rate", "nan"], 2, "--rate nan"),

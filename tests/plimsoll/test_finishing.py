@@ -50,6 +50,12 @@ def test_the_exit_code_is_the_first_that_applies(
     assert exit_code(summary, {"valid": valid}, shape, interrupted) == code
 
 
+def test_an_endpoint_that_answered_no_request_well_is_no_finding_of_a_breakpoint() -> None:
+    trouble = {"failing": [{"endpoint": "ask"}], "silent": None}
+    summary = {"all": {"outcomes": {"ok": 9, "http_error": 9}}, "slo": [{"state": "missed"}], "trouble": trouble}
+    assert exit_code(summary, {"valid": True}, "breakpoint", False) == 1
+
+
 def run_json(folder: Path, **endpoint: Any) -> tuple[RunDirectory, dict[str, Any]]:
     """What stands on disk before the first request."""
     raw = {
