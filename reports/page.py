@@ -49,7 +49,7 @@ def _unbroken(value: Any) -> Any:
 
 def _environment(lang: str) -> Environment:
     """`said` gives sentences that documents carry in English in the page's language; where it has no other words for one,
-    it marks it as English, for screen readers and hyphenation."""
+    it marks it as English, for screen readers and hyphenation. `say` is that for a part of a sentence, without a mark."""
     environment = Environment(
         loader=PackageLoader("reports", "templates"),
         autoescape=True,
@@ -58,6 +58,7 @@ def _environment(lang: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["say"] = lambda text: said.say(str(text), lang)
     environment.filters["said"] = lambda text: text if lang == "en" else _said(text, lang)
     return environment
 

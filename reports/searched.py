@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reports import quantities as q
 from reports.documents import Document, listed, section
+from reports.said import say
 from reports.wording import Words
 
 
@@ -34,14 +35,14 @@ def details(search: Document, words: Words) -> list[str]:
     found.append(_cost(search, whole, words))
     limit = section(search, "limit")
     if limit:
-        found.append(" ".join(str(limit[key]) for key in ("sentence", "remedy") if limit.get(key)))
+        found.append(" ".join(say(str(limit[key]), words.lang) for key in ("sentence", "remedy") if limit.get(key)))
     found += [
         words("search.endpoint", name=name, what=_own(entry, words))
         for name, entry in section(search, "endpoints").items()
         if name != "all" and len(section(search, "endpoints")) > 2
     ]
     found += [
-        words("search.refused", reason=refusal.get("reason"), remedy=refusal.get("remedy"))
+        words("search.refused", **{key: say(str(refusal.get(key)), words.lang) for key in ("reason", "remedy")})
         for refusal in listed(whole, "refusals")
     ]
     return found

@@ -7,6 +7,7 @@ from reports.documents import Document, Documents, listed
 from reports.findings import find
 from reports.incidents import incident
 from reports.key_figures import Figure
+from reports.said import say
 from reports.wording import Words
 
 MOST_LINES = 15
@@ -30,14 +31,14 @@ def summary_lines(
     lines += [words(f"terminal.{keys[figure.key]}", value=_line(figure, words)) for figure in found.figures]
     made = incident(summary)
     lines += [words("terminal.note", value=sentence) for sentence in (made.sentences if made else [])]
-    lines += [words("terminal.note", value=sentence) for sentence in limits_and_traps(summary)]
+    lines += [words("terminal.note", value=say(sentence, lang)) for sentence in limits_and_traps(summary)]
     recommended = advice.remedy(plan or {}, words) or advice.recommend(plan or {}, words)
     if recommended and validity.get("valid") is not False and not found.troubles:
         lines.append(words("terminal.advice", value=recommended))
     if found.grade_known:
         lines.append(words("terminal.note", value=found.grade))
     lines += [
-        words("terminal.note", value="; ".join(part for part in (sentence, remedy) if part))
+        words("terminal.note", value="; ".join(say(part, lang) for part in (sentence, remedy) if part))
         for sentence, remedy in found.reasons
     ]
     lines = lines[: MOST_LINES - 1]
