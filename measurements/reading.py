@@ -74,7 +74,8 @@ def _moved(stage: Frame, name: str, reported: dict[str, Any], late_ms: np.ndarra
         checks.append(
             Check(
                 "generator_reading", f"stage:{name}", state, moved_ms, limit_ms,
-                f"the generator read its own echo {np.median(late_ms):.1f} ms late (p99 {np.quantile(late_ms, 0.99):.1f} ms), "
+                f"the generator reads late: a byte to itself was read {np.median(late_ms):.1f} ms late "
+                f"(p99 {np.quantile(late_ms, 0.99):.1f} ms), "
                 f"which moves {quantile} ({value_ms:.1f} ms) by {moved_ms:.1f} ms",
                 REMEDY if state != OK else "",
             )

@@ -214,7 +214,7 @@ def _moved_quantile(frame: Frame, hot: list[tuple[float, float]]) -> str:
         for q in (0.5, 0.95, 0.99):
             added, limit = np.quantile(hot_ms, q), max(LATENESS_MS, LATENESS_SHARE * np.quantile(response_ms, q))
             if added > limit:
-                return f"the q{q:g} of its lateness in {name} was {added:.1f} ms"
+                return f"the p{100 * q:g} of its lateness in {name} was {added:.1f} ms"
     busy = sum(end - begin for begin, end in hot)
     run_s = (timed.intended_ns.max() - timed.intended_ns.min()) / 1e9 if len(timed) else 0.0
     return "it was so for most of the run" if run_s and busy > 0.9 * run_s else ""
