@@ -16,9 +16,7 @@ from reports.page import page_of
 from reports.wording import Words
 
 QUANTILES = ("mean", "p50", "p95", "p99")
-SAME_LEVEL = (
-    0.1  # stages of one name are compared where their offered rates differ by less, runs where all their stages do
-)
+SAME_LEVEL = 0.1  # stages of one name are compared where their offered rates differ by less; runs where all stages do
 ANOTHER = "another_load"
 SETTINGS = (
     ("contract", "target", "name"), ("git_commit",), ("host", "cpu_model"), ("host", "cores"), ("schedule", "loop"),
@@ -68,8 +66,8 @@ def _identity(read: Documents) -> Document:
 
 
 def _rates(read: Documents) -> list[float]:
-    """What each stage stood for, lowest first."""
-    return sorted(level for stage in read.stages if (level := docs.level_rps(stage)))
+    """What each stage was offered, lowest first; none of a closed loop, whose rate is the service's answer."""
+    return sorted(rate for stage in read.stages if (rate := amount(stage, "offered_rps")))
 
 
 def _driven_alike(a: Documents, b: Documents) -> bool:

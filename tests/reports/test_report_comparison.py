@@ -71,6 +71,17 @@ def test_runs_that_were_driven_at_other_rates_are_no_pair(
     assert {one["stage"] for one in document["comparisons"]} == {None, "step-01"}  # the stage of the same rate
 
 
+def test_closed_loops_are_compared_whatever_came_back(tmp_path: Path) -> None:
+    """Their rate is the service's answer, and often what one wants to compare."""
+    runs = [synthetic_run.write(tmp_path / name, rates=[rate], stage_s=5) for name, rate in (("a", 20), ("b", 40))]
+    for run in runs:
+        summary = run.read_json("summary.json")
+        summary["stages"] = [stage | {"offered_rps": None} for stage in summary["stages"]]
+        run.write_json("summary.json", summary)
+    document = comparison.compare(*runs)
+    assert document["driven_alike"] and not comparison.remarks(document, Words("en"))
+
+
 def test_a_run_beside_itself_is_said_to_be_that(pair: tuple[RunDirectory, RunDirectory]) -> None:
     assert "A and B are the same run." in comparison.lines(comparison.compare(pair[0], pair[0]))
 
