@@ -58,6 +58,8 @@ def in_words(error: httpx.HTTPError) -> str:
         return f"its certificate is not trusted: {said.rpartition(': ')[2]}; verify_tls = false in [target] takes any"
     if isinstance(error, httpx.TimeoutException):
         return "it took too long"
+    if isinstance(error, httpx.RemoteProtocolError):
+        return "what listens there ended it without an answer in HTTP"
     return said or "the connection broke"
 
 

@@ -31,7 +31,8 @@ def init(url: str, output: Path, force: bool, as_json: bool) -> None:
     permission.check(base, resolve(base), 0.0)
     look = first_look.look(base)
     if look.reached is False:
-        raise TargetUnreachable(f"{base} does not answer ({look.why}); start the service, then: plimsoll init {base}")
+        mend = "start the service" if "refused" in look.why else "correct the URL or start the service"
+        raise TargetUnreachable(f"{base} does not answer ({look.why}); {mend}, then: plimsoll init URL")
     if look.openapi is None:
         _without_description(base, look, as_json)
     document = _document(look)

@@ -95,7 +95,8 @@ def test_ipv4_is_preferred_where_a_name_has_both(monkeypatch: pytest.MonkeyPatch
             "its certificate is not trusted: self-signed certificate; verify_tls = false",
         ),
         (httpx.ReadTimeout(""), "it took too long"),
-        (httpx.RemoteProtocolError(""), "the connection broke"),
+        (httpx.RemoteProtocolError("Server disconnected"), "what listens there ended it without an answer in HTTP"),
+        (httpx.ReadError(""), "the connection broke"),
     ],
 )
 def test_what_went_wrong_on_the_way_is_told_without_pythons_and_openssls_names(
