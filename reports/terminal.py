@@ -16,12 +16,12 @@ MOST_LIMITS, MOST_TRAPS, MOST_TROUBLES = 3, 3, 3
 
 def summary_lines(
     summary: Document, validity: Document, plan: Document | None, report_path: Path | str, lang: str = "en",
-    run: Document | None = None,
+    run: Document | None = None, search: Document | None = None,
 ) -> list[str]:  # fmt: skip
     """p95, rate, errors, capacity, what binds, the advice and where the report is; reasons where it is INVALID. `run` is
-    run.json: the target's name as it is written."""
+    run.json, for the target's name as it is written; `search` that of a search, whose lower end the figures speak of."""
     words = Words(lang)
-    read = Documents(str(summary.get("run") or ""), run or {}, summary, validity, plan or {}, {}, {}, {})
+    read = Documents(str(summary.get("run") or ""), run or {}, summary, validity, plan or {}, search or {}, {}, {})
     found = find(read, words)
     lines = [words("terminal.headline", state=found.state, verdict=found.verdict)]
     if found.ended:

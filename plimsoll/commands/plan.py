@@ -29,7 +29,7 @@ def plan(run_dirs: list[Path], wish: Wish, out: Path | None, lang: str, as_json:
         home = made.home
         said = summary_lines(
             home.read_json("summary.json"), home.read_json("validity.json"), made.document, report, lang,
-            home.read_json("run.json"),
+            home.read_json("run.json"), home.read_json("search.json") if home.has("search.json") else None,
         )  # fmt: skip
         words = Words(lang)
         cost = planning.money_line(made.document, words)
