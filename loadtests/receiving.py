@@ -100,34 +100,28 @@ class Receiving:
             if self.first_byte_ns == NULL:
                 self.first_byte_ns = at
                 self.deadline_ns = self.total_deadline_ns
+            self.bytes_in += len(data)
             if not self._head_done:
                 self.head += data
-            if not self._parsed(data):
+            try:
+                self._parser.feed_data(data)
+            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+                self._keep_alive = False
+                if not self._complete:
+                    why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
+                    self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
+                    return
+            if self._complete:
+                self._succeed()
                 return
             if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
                 self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
                 return
+            if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
+                self._fail(Outcome.protocol_error, why)
+                return
             if not self._read_until_blocked:
                 return
-
-    def _parsed(self, data: bytes) -> bool:
-        """Whether the answer goes on behind this piece."""
-        self.bytes_in += len(data)
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._keep_alive = False
-            if not self._complete:
-                why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
-                self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
-                return False
-        if self._complete:
-            self._succeed()
-            return False
-        if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
-            self._fail(Outcome.protocol_error, why)
-            return False
-        return True
 
     def _too_much(self) -> str:
         """Why a large body is read no further, or ""."""

@@ -111,7 +111,7 @@ def _rarest_share(spec: Spec) -> float:
     return min(limited) / sum(weights.values()) if limited else 1.0
 
 
-def _enough_cores(workers: int) -> None:
+def _check_workers(workers: int) -> None:
     cores = os.cpu_count() or 1
     most = min(MAX_WORKERS, max(8, 4 * cores))
     if not 1 <= workers <= most:
@@ -137,7 +137,7 @@ def checked(spec: Spec) -> Spec:
         )
     if not 0 <= spec.warmup_s <= 604_800:
         raise UsageError(f"--warmup {spec.warmup_s:g}: give seconds from 0 up to a week")
-    _enough_cores(spec.workers)
+    _check_workers(spec.workers)
     if spec.seed is not None and not 0 <= spec.seed < 2**63:
         raise UsageError(f"--seed {spec.seed}: give a whole number from 0 to 2^63 - 1")
     if spec.replicas < 1:

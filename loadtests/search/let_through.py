@@ -95,15 +95,12 @@ def _refused(load: float, burst: float) -> float:
     """The share of Poisson arrivals that find no whole token. What a bucket lacks is the work of an M/D/1 queue that refuses
     whom it would keep waiting for longer than burst - 1 refills; its density by level crossing (Brill and Posner 1977)."""
     last = round((burst - 1) * STEPS)
-    density, total = np.zeros(last + STEPS + 1), 0.0  # of the work, relative to the chance that the bucket is full
-    below = np.zeros(last + STEPS + 2)  # its integral
+    below = np.zeros(last + STEPS + 2)  # the chance of less work than that, relative to the chance of a full bucket
     for k in range(last + STEPS + 1):
         idle = 1.0 if k < STEPS else 0.0
         came = below[min(k, last + 1)] - below[max(k - STEPS, 0)]
-        density[k] = load * (idle + came)
-        below[k + 1] = below[k] + density[k] / STEPS
-    total = 1.0 + below[-1]
-    return float((below[-1] - below[last + 1]) / total)
+        below[k + 1] = below[k] + load * (idle + came) / STEPS
+    return float((below[-1] - below[last + 1]) / (1.0 + below[-1]))
 
 
 def _between(ordered: np.ndarray, begin: float, end: float) -> int:
