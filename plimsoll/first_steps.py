@@ -1,8 +1,14 @@
-"""What `plimsoll` alone says: the next step from where somebody stands, read from the folder they are in."""
+"""The next step from where somebody stands: what `plimsoll` alone says of the folder they are in, and a run at its end."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from measurements.rundir import RunDirectory
+    from reports.wording import Words
 
 HEAD = "Plimsoll: load tests, performance gates and capacity plans for services that generate with LLMs and search."
 STEPS = (
@@ -31,6 +37,21 @@ def lines(folder: Path) -> list[str]:
     found += ["", "An embedded one, to look around (needs the extra [reference]):"]
     found += ["     plimsoll run kakao --start --shape breakpoint"]
     return [*found, "", *(f"     {command:<52}  {why}" for command, why in OTHERS)]
+
+
+def behind(run: RunDirectory, contract: Path | None, started: bool, words: Words) -> list[str]:
+    """The step behind a sound run: a demand of one's own for its plan, or the shape that finds the service's line."""
+    if run.has("plan.json"):
+        planned_rps = [option["demand_rps"] for option in run.read_json("plan.json")["scale_out"]]
+        if not planned_rps:
+            return []
+        demand = f"{max(planned_rps):.2g}" if max(planned_rps) < 10 else f"{max(planned_rps):.0f}"
+        command = f"plimsoll plan {shlex.quote(str(run.path))} --demand {demand}"
+        return [words("terminal.next_plan", command=command, demand=demand)]
+    if contract is None:
+        return []
+    command = f"plimsoll run {shlex.quote(str(contract))}{' --start' if started else ''} --shape breakpoint"
+    return [words("terminal.next_line", command=command)]
 
 
 def _contract(folder: Path) -> str:

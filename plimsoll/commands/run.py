@@ -10,8 +10,9 @@ from pathlib import Path
 
 from loadtests.arrivals import parse_process
 from loadtests.hosts import shared
-from measurements.errors import UsageError
+from measurements.errors import Exit, UsageError
 from plimsoll.display import watcher
+from plimsoll.first_steps import behind
 from plimsoll.measure import measure
 from plimsoll.spec import USUAL_S, Spec
 from reports import wording
@@ -67,6 +68,8 @@ def run(words: Words) -> None:
     if words.json:
         print(json.dumps(finished.summary, ensure_ascii=False))
     else:
+        if finished.exit is Exit.OK:
+            lines += behind(finished.directory, words.contract, words.start, wording.Words(words.lang))
         print("\n".join(lines))
     raise SystemExit(int(finished.exit))
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from command_line import said
 
+from measurements.rundir import RunDirectory
+from plimsoll.first_steps import behind
+from reports.wording import LANGUAGES, Words
 from targets.contract_file import load
 
 
@@ -27,6 +30,22 @@ def test_alone_it_names_the_next_step(
     (tmp_path / "runs" / "latest" / "report.html").write_text("", encoding="utf-8")
     done = said(capsys)
     assert next_step(done.out).startswith("plimsoll plan runs/latest") and "runs/latest/report.html" in done.out
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_behind_a_run_stands_the_plan_for_a_demand_of_ones_own(tmp_path: Path, lang: str) -> None:
+    run = RunDirectory.create(tmp_path / "my runs", "shop")
+    run.write_json("plan.json", {"scale_out": [{"demand_rps": 43.7}, {"demand_rps": 87.3}]})
+    [line] = behind(run, Path("shop.toml"), False, Words(lang))
+    assert f"plimsoll plan '{run.path}' --demand 87  " in line
+    run.write_json("plan.json", {"scale_out": []})
+    assert behind(run, Path("shop.toml"), False, Words(lang)) == []
+
+
+def test_behind_a_run_at_one_rate_stands_the_shape_that_finds_the_line(tmp_path: Path) -> None:
+    run = RunDirectory.create(tmp_path / "runs", "shop")
+    assert "plimsoll run shop.toml --start --shape breakpoint  " in behind(run, Path("shop.toml"), True, Words("en"))[0]
+    assert behind(run, None, False, Words("en")) == []
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
