@@ -16,7 +16,9 @@ from loadtests.runner import Account
 from loadtests.shapes import FINDING
 from measurements import frame as frames
 from measurements import reading, slo, streams, validity
+from measurements.circumstances import Circumstances
 from measurements.errors import Exit
+from measurements.generator_checks import hot_windows
 from measurements.rundir import RunDirectory
 from measurements.summary import RunFacts, Window, summarise
 from measurements.trouble import trouble
@@ -85,7 +87,7 @@ def finish(
     if incident is not None:
         summary[spec.shape], finding, unfinished = incidents.found(spec.shape, run, incident, measured)
         summary["slo"] += [finding] if finding else []
-    hot, longest, highest = validity.hot_windows(account.progress)
+    hot, longest, highest = hot_windows(account.progress)
     echoes = _echoes(account.progress)
     if found_late := reading.in_brief(echoes):
         summary["resources"].setdefault("generator", {})["read_late_ms"] = found_late
@@ -93,7 +95,7 @@ def finish(
     verdict = validity.judge(
         frame,
         summary,
-        validity.Circumstances(
+        Circumstances(
             loop=plan.loop,
             windows=windows,
             given=account.given,

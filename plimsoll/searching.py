@@ -13,7 +13,8 @@ from loadtests.search.goal import Limits, in_words
 from loadtests.search.searching import Search
 from loadtests.search.trial import Request, Rows
 from loadtests.search.verdict import Verdict
-from measurements import slo, validity
+from measurements import slo
+from measurements.check import INVALID, NOTE
 from measurements.errors import Exit, Interrupted, UsageError
 from plimsoll import finish, money, permission
 from plimsoll.measure import Run
@@ -133,12 +134,12 @@ def _excused(verdict: dict[str, Any]) -> dict[str, Any]:
     the generator added. So these checks cannot flip a verdict, and stand as notes."""
     why = "each trial was judged by what the target did once a request was sent"
     checks = [
-        {**check, "state": validity.NOTE, "sentence": f"{check['sentence']}; {why}"}
-        if check["state"] == validity.INVALID and check["check"] in EXCUSED
+        {**check, "state": NOTE, "sentence": f"{check['sentence']}; {why}"}
+        if check["state"] == INVALID and check["check"] in EXCUSED
         else check
         for check in verdict["checks"]
     ]
-    return {**verdict, "checks": checks, "valid": not any(check["state"] == validity.INVALID for check in checks)}
+    return {**verdict, "checks": checks, "valid": not any(check["state"] == INVALID for check in checks)}
 
 
 def _policy(limit: dict[str, Any] | None, summary: dict[str, Any], contract: Contract | None) -> dict[str, Any] | None:

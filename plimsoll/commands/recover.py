@@ -17,11 +17,12 @@ from loadtests.plan import LoadPlan
 from loadtests.runner import Account
 from measurements import frame as frames
 from measurements import streams, validity
+from measurements.check import INVALID, Check
+from measurements.circumstances import Circumstances
 from measurements.errors import Exit, FormatError, UsageError
 from measurements.redaction import Redactor, of_environment
 from measurements.rundir import FINISHING, RunDirectory
 from measurements.summary import RunFacts, Window, summarise
-from measurements.validity import INVALID, Check, Circumstances
 from plimsoll import observed
 from plimsoll.finish import close, merge_evidence
 from plimsoll.homecoming import Homecoming

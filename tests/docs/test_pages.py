@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from measurements import quantiles, reading, sample, slo, validity
+from measurements import check, generator_checks, quantiles, reading, run_checks, sample, slo
 from measurements.errors import Exit
 from plimsoll.finish import ERRORS
 from profiles.breakdown import PARTS
@@ -82,19 +82,20 @@ def test_smallest_sample_sizes_are_those_of_the_code() -> None:
 
 
 def test_the_checks_of_validity_are_all_listed() -> None:
-    trees = [ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in (validity, reading)]
+    modules = (generator_checks, run_checks, reading)
+    trees = [ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8")) for module in modules]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Check"]
     names = {call.args[0].value for call in calls if call.args and isinstance(call.args[0], ast.Constant)}
     section = CONCEPTS.read_text(encoding="utf-8").split("## Validity")[1].split("\n## ")[0]
     assert names == set(re.findall(r"^\| `(\w+)` \|", section, re.M))
-    assert (validity.LATENESS_MS, validity.LATENESS_SHARE, validity.HOT_CORES, validity.HOT_WINDOWS) == (
+    assert (check.LATENESS_MS, check.LATENESS_SHARE, generator_checks.HOT_CORES, generator_checks.HOT_WINDOWS) == (
         1,
         0.05,
         0.8,
         3,
     )
-    assert validity.ENOUGH_EFFECTIVE == 400, "then say so in docs/concepts.md"
+    assert run_checks.ENOUGH_EFFECTIVE == 400, "then say so in docs/concepts.md"
 
 
 def test_the_default_slo_is_the_one_that_the_contract_page_states() -> None:

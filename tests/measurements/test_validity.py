@@ -9,8 +9,10 @@ from made_rows import TEN_SECONDS, row, write
 
 from measurements import frame as frames
 from measurements import streams
+from measurements.circumstances import Circumstances
+from measurements.generator_checks import hot_windows
 from measurements.summary import RunFacts, Window, summarise
-from measurements.validity import Circumstances, hot_windows, judge, reasons
+from measurements.validity import judge, reasons
 
 
 def verdict(

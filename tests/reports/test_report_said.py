@@ -12,7 +12,8 @@ from reports.said import HOLE, said, sentences
 ROOT = Path(__file__).parents[2]
 ROOMS = ("measurements", "capacity", "targets", "profiles", "plimsoll", "benchmarks")
 ALWAYS = (
-    "measurements/validity.py",
+    "measurements/generator_checks.py",
+    "measurements/run_checks.py",
     "targets/limits.py",
     "targets/traps.py",
     "capacity/signatures.py",
