@@ -22,7 +22,7 @@ from targets.contract import Contract
 from targets.urls import base_url
 
 if TYPE_CHECKING:
-    from plimsoll.commands.gate import Words
+    from plimsoll.gate_words import Words
 
 
 def opened(words: Words) -> tuple[Stored, Stored | None]:

@@ -6,7 +6,7 @@ import json
 import secrets
 import shlex
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,65 +18,30 @@ from benchmarks.gate.document import verdict_document
 from benchmarks.gate.rules import FEWEST_BLOCKS, Rules, default_primaries, plan_blocks, rules_of, sent_endpoints
 from benchmarks.gate.sight import Sight, judged, sight
 from measurements import host
-from measurements.errors import Refused, UsageError
+from measurements.errors import UsageError
 from measurements.rundir import RunDirectory
 from measurements.sample import SCHEMA_VERSION
-from plimsoll import money
+from plimsoll import gate_words
 from plimsoll.display import watcher
 from plimsoll.duets import PILOT_RPS, WARMUP_S, LiveDuets, choose_rate, pilot_s, requests_per_block
-from plimsoll.pair import SIDES, Version, git, reachable
+from plimsoll.gate_words import WORST, Words
+from plimsoll.pair import SIDES, Version, reachable
 from plimsoll.placement import place
 from plimsoll.watcher import Watcher
 from reports import wording
 from targets.contract import Contract
-from targets.contract_file import load, without_credentials
-
-LEAST_BUDGET_S, LEAST_SEARCH_S = 30.0, 10.0
-WORST = 2 * 1.5  # a confirmation, each duet extended by half
-
-
-@dataclass(frozen=True)
-class Words:
-    """The command line as it was typed."""
-
-    contract: Path
-    baseline: str | None
-    candidate: str | None
-    baseline_ref: str | None
-    candidate_ref: str | None
-    baseline_start: str | None
-    candidate_start: str | None
-    rate: float | None
-    budget: float
-    endpoint: str | None
-    alternate: bool
-    search: float
-    allocations: bool
-    seed: int | None
-    store: Path | None
-    out: Path
-    lang: str
-    json: bool
-    quiet: bool
+from targets.contract_file import without_credentials
 
 
 def gate(words: Words) -> None:
     wording.Words(words.lang)
-    if not LEAST_BUDGET_S <= words.budget <= 86_400:
-        raise UsageError(
-            f"--budget {words.budget:g}: give seconds from {LEAST_BUDGET_S:g} to a day; below, no gate can see anything"
-        )
-    if words.search and not LEAST_SEARCH_S <= words.search <= 86_400:
-        raise UsageError(
-            f"--search {words.search:g}: give load-seconds from {LEAST_SEARCH_S:g} up to a day, or leave it out"
-        )
-    contract = _contract(words)
-    _long_enough(words)
+    contract = gate_words.contract(words)
+    gate_words.in_bounds(words)
     rules = rules_of(contract)
     stored = [name for name in (words.baseline, words.candidate) if name and (Path(name) / "run.json").is_file()]
     accepted = acceptance.in_force(acceptance.path_beside(words.contract), datetime.now(UTC).date())
     look = watcher(words.quiet or words.json)
-    versions = [] if stored else [_version(words, side) for side in SIDES]
+    versions = [] if stored else [gate_words.version(words, side) for side in SIDES]
     for side, version in zip(SIDES, versions, strict=False):
         if version.url is not None:
             reachable(side, version.url)
@@ -84,7 +49,7 @@ def gate(words: Words) -> None:
         raise UsageError(
             f"baseline and candidate are both {versions[0].url}; start two versions, on ports of their own"
         )
-    _afford(contract, words)
+    gate_words.afford(contract, words)
     if stored:
         from plimsoll import stored_gate
 
@@ -153,19 +118,6 @@ def accept(run_dir: Path | None, reason: str | None, until: str | None, as_json:
     print(f"written to {path}; commit it with the change")
 
 
-def _contract(words: Words) -> Contract:
-    from plimsoll.spec import Spec, checked
-
-    contract = load(words.contract)
-    narrowed = checked(Spec(contract, rate_rps=words.rate, endpoint=words.endpoint, seed=words.seed)).contract
-    if words.endpoint is None or narrowed is None:
-        return contract
-    kept = [text for text in contract.gate.primaries if text.rpartition(":")[0] in (words.endpoint, "all")]
-    changed = narrowed.model_copy(update={"gate": contract.gate.model_copy(update={"primaries": kept})})
-    changed._folder = contract.folder
-    return changed
-
-
 def _directory(words: Words, contract: Contract) -> RunDirectory:
     run = RunDirectory.create(words.out, f"{contract.target.name}-gate")
     run.write_json(
@@ -227,8 +179,8 @@ def _paired(
         "notes": [f"{one['sentence']} (alert, {one['severity']})" for one in alerts],
         "alerts": alerts,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "baseline": _told(versions[0]),
-        "candidate": _told(versions[1]),
+        "baseline": gate_words.told(versions[0]),
+        "candidate": gate_words.told(versions[1]),
         "rate_rps": duets.rate_rps,
         "block_s": duets.block_s,
         "planned_blocks": planned,
@@ -258,76 +210,10 @@ def _alerts(duets: LiveDuets, outcome: course.Outcome, contract: Contract) -> li
     ]
 
 
-def _long_enough(words: Words) -> None:
-    """A request of each version in every block, at least."""
-    if words.rate is None:
-        return
-    needed_s = (
-        FEWEST_BLOCKS / words.rate * (2 if words.alternate else 1) + pilot_s(min(words.rate, PILOT_RPS)) + WARMUP_S
-    )
-    if words.budget < needed_s:
-        raise UsageError(
-            f"--budget {words.budget:g}: {FEWEST_BLOCKS} blocks with a request in each take {needed_s:.0f} s at --rate "
-            f"{words.rate:g}; give that much, or a higher rate"
-        )
-
-
 def _with_errors(rules: Rules) -> Rules:
     """Errors are always judged: a candidate that answers fast because it fails is not faster."""
     errors = ("all", "error_rate")
     return rules if errors in rules.primaries else replace(rules, primaries=(*rules.primaries, errors))
-
-
-def _afford(contract: Contract, words: Words) -> None:
-    """A gate at a paid upstream needs a cap that holds even when it extends and confirms."""
-    if contract.upstream is None or not contract.upstream.paid:
-        return
-    requests = 2 * (words.rate or PILOT_RPS) * words.budget * WORST
-    cost = money.estimate(contract, requests)
-    if words.rate is None:
-        raise UsageError("the upstream is paid: name the rate with --rate, so that the cost is known before")
-    if cost.max_requests is not None and requests > cost.max_requests:
-        raise Refused(
-            f"this gate may need {cost.sentence} when it extends and confirms; max_usd covers {cost.max_requests:,} requests: "
-            "raise it, or lower --rate or --budget"
-        )
-
-
-def _version(words: Words, side: str) -> Version:
-    """Exactly one of: a URL, a revision, a start command; a candidate without any is the code as it lies here, a
-    baseline the newest release tag."""
-    named, ref, start = (getattr(words, name) for name in (side, f"{side}_ref", f"{side}_start"))
-    if (named and "://" in named) or (named or "").startswith("unix:"):
-        if ref or start:
-            raise UsageError(f"--{side} is a URL, so it is not started; leave out --{side}-ref and --{side}-start")
-        from targets.urls import base_url
-
-        try:
-            base_url(named)
-        except ValueError as error:
-            raise UsageError(f"--{side}: {error}") from error
-        return Version(named, url=named)
-    if ref and named:
-        raise UsageError(f"--{side} {named} and --{side}-ref {ref} both name a version; give one")
-    ref = ref or named
-    if ref:
-        commit = git("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
-        return Version(f"{ref} ({commit[:10]})", start=start, ref=ref)
-    if start:
-        return Version(start, start=start)
-    if side == "candidate":
-        return Version(f"the files as they are ({(host.git_commit(Path.cwd()) or '')[:10] or 'no revision'})")
-    try:
-        tag = git("describe", "--tags", "--abbrev=0")
-    except UsageError:
-        raise UsageError(
-            "there is no baseline: this repository has no release tag; name a URL, revision or run directory with --baseline"
-        ) from None
-    return Version(f"release {tag}", ref=tag)
-
-
-def _told(version: Version) -> dict[str, Any]:
-    return {"label": version.label, "url": version.url, "ref": version.ref, "start": version.start}
 
 
 def _announce(duets: LiveDuets, planned: int, seen: list[Sight]) -> list[str]:

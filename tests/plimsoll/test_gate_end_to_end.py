@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from measurements.errors import Exit, TargetUnreachable
-from plimsoll.commands.gate import Words, gate
+from plimsoll.commands.gate import gate
+from plimsoll.gate_words import Words
 
 SERVICE = """
 import json, sys, threading, time

@@ -12,8 +12,9 @@ import pytest
 from benchmarks.history.store import Store
 from measurements.errors import PlimsollError
 from measurements.rundir import RunDirectory
-from plimsoll.commands.gate import Words, gate
+from plimsoll.commands.gate import gate
 from plimsoll.commands.history import add_run
+from plimsoll.gate_words import Words
 
 CONTRACT = """
 [target]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from measurements.errors import Exit, PlimsollError, UsageError
-from plimsoll.commands.gate import Words, _version, gate
+from plimsoll.commands.gate import gate
+from plimsoll.gate_words import Words, version
 from plimsoll.pair import halves
 
 CONTRACT = """
@@ -84,7 +85,7 @@ def test_one_url_for_both_versions_is_refused_before_any_load(tmp_path: Path) ->
 
 def test_a_folder_without_a_commit_is_called_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert _version(words(tmp_path), "candidate").label == "the files as they are (no revision)"
+    assert version(words(tmp_path), "candidate").label == "the files as they are (no revision)"
 
 
 def stored(tmp_path: Path, name: str) -> str:
@@ -137,9 +138,9 @@ tokens_in = 100
 
 
 def test_sides_are_urls_commands_or_the_files_as_they_are(tmp_path: Path) -> None:
-    assert _version(words(tmp_path, baseline="http://127.0.0.1:9"), "baseline").url == "http://127.0.0.1:9"
-    assert _version(words(tmp_path, candidate_start="serve"), "candidate").start == "serve"
-    assert _version(words(tmp_path), "candidate").label.startswith("the files as they are")
+    assert version(words(tmp_path, baseline="http://127.0.0.1:9"), "baseline").url == "http://127.0.0.1:9"
+    assert version(words(tmp_path, candidate_start="serve"), "candidate").start == "serve"
+    assert version(words(tmp_path), "candidate").label.startswith("the files as they are")
 
 
 def test_cores_are_parted_where_there_are_two_for_the_service() -> None:
