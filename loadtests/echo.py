@@ -11,7 +11,7 @@ from array import array
 from time import monotonic_ns as now
 from typing import Any
 
-from gevent import get_hub
+from gevent import get_hub, monkey
 
 from loadtests.pump import AbsoluteTimer
 
@@ -28,7 +28,7 @@ class Echo:
         self._due_ns = 0
         self._watcher: Any = None
         try:
-            self._ours, self._theirs = _loopback_pair()
+            self._ours, self._theirs = loopback_pair()
         except OSError:
             return
         self._watcher = get_hub().loop.io(self._theirs.fileno(), 1)
@@ -65,11 +65,14 @@ class Echo:
             self._again()
 
 
-def _loopback_pair() -> tuple[socket.socket, socket.socket]:
-    with socket.socket() as door:
+def loopback_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends, neither of which waits: plain sockets, for they are made in callbacks of the loop too."""
+    plain = monkey.get_original("socket", "socket")
+    with plain() as door:
         door.bind(("127.0.0.1", 0))
         door.listen(1)
-        ours = socket.create_connection(door.getsockname(), timeout=1)
+        ours = plain()
+        ours.connect(door.getsockname())
         theirs, _ = door.accept()
     for end in (ours, theirs):
         end.setblocking(False)

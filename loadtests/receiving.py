@@ -1,6 +1,6 @@
 """The half of a connection that reads: pieces as they come, their framing, the parts of the body, and bounds on all of it.
 
-The clock is read once per readable event, before parsing.
+The clock is read once per readable event, before parsing; of many streams the kernel read it (`stream_poll`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import httptools
 
 from loadtests.bounds import LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES
 from loadtests.opening import OWN_FAULTS
+from loadtests.stream_poll import STAMP_ROOM, arrival_ns
 from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
@@ -42,6 +43,7 @@ class Receiving:
         "first_byte_ns",
         "head",
         "keep_body",
+        "polled",
         "read_ns",
         "sink",
         "status",
@@ -54,6 +56,7 @@ class Receiving:
     sink: Callable[[bytes, int], None] | None
     busy: bool
     keep_body: bool
+    polled: bool
     head: bytes
     body: list[bytes]
     status: int
@@ -76,6 +79,7 @@ class Receiving:
     def _end_of_stream(self) -> None: ...
     def _broken(self, error: OSError) -> None: ...
     def _fail(self, outcome: Outcome, error: str) -> None: ...
+    def _join_the_poll(self) -> None: ...
     def close(self) -> None: ...
 
     def _on_readable(self) -> None:
@@ -90,38 +94,61 @@ class Receiving:
             except MemoryError:
                 self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
                 return
-            self.read_ns = at = now()
-            if not data:
-                self._end_of_stream()
+            self.read_ns = now()
+            if not self._took(data) or not self._read_until_blocked:
                 return
-            if not self.busy:
-                self.close()  # nobody asked: whatever it says is not an answer to the next request
-                return
-            if self.first_byte_ns == NULL:
-                self.first_byte_ns = at
-                self.deadline_ns = self.total_deadline_ns
-            self.bytes_in += len(data)
-            if not self._head_done:
-                self.head += data
-            try:
-                self._parser.feed_data(data)
-            except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-                self._keep_alive = False
-                if not self._complete:
-                    why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
-                    self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
-                    return
-            if self._complete:
-                self._succeed()
-                return
-            if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
-                self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
-                return
-            if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
-                self._fail(Outcome.protocol_error, why)
-                return
-            if not self._read_until_blocked:
-                return
+
+    def on_polled(self, wall_to_monotonic_ns: int) -> None:
+        """A stream among many: what came is timed by the kernel, since it may have come a while ago."""
+        try:
+            data, notes, _, _ = self.stream.recvmsg(READ_BYTES, STAMP_ROOM)  # type: ignore[union-attr]
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        except MemoryError:
+            self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
+            return
+        at = now()
+        came_ns = arrival_ns(notes, wall_to_monotonic_ns) or at
+        self.read_ns = max(self.read_ns, min(came_ns, at))
+        self._took(data)
+
+    def _took(self, data: bytes) -> bool:
+        """Whether there may be more to read."""
+        if not data:
+            self._end_of_stream()
+            return False
+        if not self.busy:
+            self.close()  # nobody asked: whatever it says is not an answer to the next request
+            return False
+        if self.first_byte_ns == NULL:
+            self.first_byte_ns = self.read_ns
+            self.deadline_ns = self.total_deadline_ns
+        self.bytes_in += len(data)
+        if not self._head_done:
+            self.head += data
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._keep_alive = False
+            if not self._complete:
+                why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
+                self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")
+                return False
+        if self._complete:
+            self._succeed()
+            return False
+        if not self._head_done and len(self.head) > MAX_HEAD_BYTES:
+            self._fail(Outcome.protocol_error, f"response head over {MAX_HEAD_BYTES} bytes")
+            return False
+        if self.body_bytes > LARGE_BODY_BYTES and (why := self._too_much()):
+            self._fail(Outcome.protocol_error, why)
+            return False
+        if self.sink is not None and not self.polled and self._head_done:
+            self._join_the_poll()
+        return True
 
     def _too_much(self) -> str:
         """Why a large body is read no further, or ""."""

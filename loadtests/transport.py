@@ -16,6 +16,7 @@ import gevent
 import httptools
 from gevent import get_hub
 
+from loadtests import stream_poll
 from loadtests.opening import OWN_FAULTS, connect, connect_failure, reason
 from loadtests.origin import Origin
 from loadtests.posting import post
@@ -24,6 +25,7 @@ from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
 OK = Outcome.ok
+INTERNET = (socket.AF_INET, socket.AF_INET6)
 RACE_AFTER_NS = 1_000_000_000  # servers keep idle connections for seconds: an earlier close is what the service did
 STALE = "keep-alive race: the server closed the idle connection while the request was on its way"
 
@@ -72,7 +74,7 @@ class Connection(Receiving):
         self.finish: Callable[[], object] = nothing
         self.sink: Callable[[bytes, int], None] | None = None
         self.keep_body = True
-        self.busy = False
+        self.busy = self.polled = False
         self.used_ns = self.counted_bytes = 0
         self._watcher: Any = None
         self._write_watcher: Any = None
@@ -146,6 +148,22 @@ class Connection(Receiving):
         self._watcher.start(self._on_readable)
         origin.open_connections.add(self)
 
+    def _join_the_poll(self) -> None:
+        """While this answer streams in."""
+        poll = stream_poll.shared()
+        stream = self.stream
+        if poll is None or stream is None or isinstance(stream, TlsStream) or stream.family not in INTERNET:
+            return
+        self._watcher.stop()
+        poll.join(self, stream)
+        self.polled = True
+
+    def _leave_the_poll(self) -> None:
+        poll = stream_poll.shared()
+        assert poll is not None and self.stream is not None
+        poll.leave(self.stream.fileno())
+        self.polled = False
+
     def send_posted(self) -> None:
         """At the end of the loop's turn."""
         if self.busy and self.stream is not None:
@@ -158,7 +176,7 @@ class Connection(Receiving):
         try:
             sent = self.stream.send(request)
         except BlockingIOError:
-            sent = 0 if isinstance(self.stream, socket.socket) else len(request)
+            sent = len(request) if isinstance(self.stream, TlsStream) else 0
         except OSError as error:
             self._broken_soon(error)
             return
@@ -195,6 +213,9 @@ class Connection(Receiving):
             self.close()
         elif self._no_body:
             self._parser = httptools.HttpResponseParser(self)  # this one still waits for the body that will not come
+        if self.polled:
+            self._leave_the_poll()
+            self._watcher.start(self._on_readable)
         self.busy = self._fresh = False
         self.finish()
 
@@ -253,6 +274,8 @@ class Connection(Receiving):
         self.origin.open_connections.discard(self)
         if self.stream is None:
             return
+        if self.polled:
+            self._leave_the_poll()
         if self._watcher is not None:
             self._watcher.stop()
             self._watcher.close()

@@ -22,7 +22,7 @@ import gevent
 import numpy as np
 from gevent.event import Event
 
-from loadtests import allowed, sending
+from loadtests import allowed, sending, stream_poll
 from loadtests.arrivals import schedule
 from loadtests.clock import StageClock
 from loadtests.echo import Echo
@@ -64,6 +64,7 @@ class Worker:
         self._origins = [Origin.of(k, url, address, verify) for k, (url, address) in enumerate(pairs)]
         self._make = sending.prepare(plan, self._contract)
         _warm_up_recording()
+        stream_poll.shared()
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100)

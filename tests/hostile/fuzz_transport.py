@@ -14,6 +14,7 @@ import gevent
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from loadtests.echo import loopback_pair
 from loadtests.judge import Judge
 from loadtests.origin import Origin
 from loadtests.response import Headers, Response
@@ -23,6 +24,7 @@ from measurements.sample import Outcome
 from targets.contract import Expect
 
 SEEN: Counter[str] = Counter()
+POLLED: Counter[str] = Counter()
 JUDGE = Judge(Expect(contains="x", json_path="$.a[0].b", min_tokens=1))
 
 token = st.sampled_from(
@@ -94,8 +96,8 @@ mostly = st.one_of(
 
 
 def exchange(data: bytes, cuts: list[int], stream: bool, no_body: bool) -> None:
-    """One request over a pair of sockets; the other end says `data` in pieces and closes."""
-    ours, theirs = socket.socketpair()
+    """One request over a pair of sockets; the other end says `data` in pieces and closes. Streams over TCP are polled."""
+    ours, theirs = pair(tcp=stream)
     ours.setblocking(False)
     origin = Origin(0, "http://127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1:1", "")
     connection = Connection(origin)
@@ -112,8 +114,7 @@ def exchange(data: bytes, cuts: list[int], stream: bool, no_body: bool) -> None:
                 theirs.sendall(data[at:cut])
             except OSError:
                 break
-            gevent.sleep(0)
-            gevent.sleep(0)
+            gevent.sleep(0.00005)  # not 0: only a timer lets the loop look at its descriptors
             at = cut
     theirs.close()
     for _ in range(200):
@@ -126,6 +127,13 @@ def exchange(data: bytes, cuts: list[int], stream: bool, no_body: bool) -> None:
     looked(connection, tokens)
     connection.close()
     SEEN[connection.outcome.name] += 1
+
+
+def pair(tcp: bool) -> tuple[socket.socket, socket.socket]:
+    if not tcp:
+        return socket.socketpair()
+    ours, theirs = loopback_pair()
+    return socket.socket(fileno=ours.detach()), socket.socket(fileno=theirs.detach())
 
 
 def looked(connection: Connection, tokens: TokenStream | None) -> None:
@@ -141,6 +149,11 @@ def looked(connection: Connection, tokens: TokenStream | None) -> None:
     assert isinstance(response.text, str)
 
 
+def counted(connection: Connection, wall_to_monotonic_ns: int) -> None:
+    POLLED["looks"] += 1
+    on_polled(connection, wall_to_monotonic_ns)
+
+
 def main(examples: int) -> None:
     @settings(
         max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -150,11 +163,13 @@ def main(examples: int) -> None:
         exchange(data, cuts, stream, no_body)
 
     tried()
-    print(f"{examples} answers: {dict(SEEN)}")
+    print(f"{examples} answers: {dict(SEEN)}, {dict(POLLED)}")
+    assert POLLED["looks"] > 0
 
 
 if __name__ == "__main__":
     broken: list[str] = []
+    on_polled, Connection.on_polled = Connection.on_polled, counted  # type: ignore[method-assign]
     gevent.get_hub().print_exception = lambda *error: broken.append(repr(error[1:3]))  # an error in a loop callback
     main(int(sys.argv[1]))
     assert broken == [], broken[:3]
