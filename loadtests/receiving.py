@@ -20,7 +20,7 @@ from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
 TOO_MUCH_HELD = f"ENOBUFS: answers over {MAX_HELD_BYTES >> 20} MiB held at once; lower the rate, or add --workers"
-READ_BYTES = 65_536
+READ_BYTES, READS_AT_ONCE = 65_536, 8
 
 
 class Receiving:
@@ -100,20 +100,22 @@ class Receiving:
 
     def on_polled(self, wall_to_monotonic_ns: int) -> None:
         """A stream among many: what came is timed by the kernel, since it may have come a while ago."""
-        try:
-            data, notes, _, _ = self.stream.recvmsg(READ_BYTES, STAMP_ROOM)  # type: ignore[union-attr]
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self._broken(error)
-            return
-        except MemoryError:
-            self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
-            return
-        at = now()
-        came_ns = arrival_ns(notes, wall_to_monotonic_ns) or at
-        self.read_ns = max(self.read_ns, min(came_ns, at))
-        self._took(data)
+        for _ in range(READS_AT_ONCE):
+            try:
+                data, notes, _, _ = self.stream.recvmsg(READ_BYTES, STAMP_ROOM)  # type: ignore[union-attr]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._broken(error)
+                return
+            except MemoryError:
+                self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
+                return
+            at = now()
+            came_ns = arrival_ns(notes, wall_to_monotonic_ns) or at
+            self.read_ns = max(self.read_ns, min(came_ns, at))
+            if not self._took(data) or len(data) < READ_BYTES:
+                return
 
     def _took(self, data: bytes) -> bool:
         """Whether there may be more to read."""
