@@ -15,12 +15,15 @@ import httptools
 
 from loadtests.bounds import LARGE_BODY_BYTES, MAX_BODY_BYTES, MAX_HEAD_BYTES, MAX_HELD_BYTES
 from loadtests.opening import OWN_FAULTS
-from loadtests.stream_poll import STAMP_ROOM, arrival_ns
+from loadtests.stream_poll import STAMP_ROOM, timespec
 from loadtests.tls import TlsStream
 from measurements.sample import NULL, Outcome
 
 TOO_MUCH_HELD = f"ENOBUFS: answers over {MAX_HELD_BYTES >> 20} MiB held at once; lower the rate, or add --workers"
 READ_BYTES, READS_AT_ONCE = 65_536, 8
+# one for all connections: a buffer of its own for each read leaves holes in the heap, which then grows for hours
+BUFFER = bytearray(READ_BYTES)
+VIEW, BUFFERS = memoryview(BUFFER), [BUFFER]
 
 
 class Receiving:
@@ -32,8 +35,8 @@ class Receiving:
         "_keep_alive",
         "_no_body",
         "_parser",
-        "_read_until_blocked",
-        "_recv",
+        "_recv_into",
+        "_recvmsg_into",
         "body",
         "body_bytes",
         "busy",
@@ -67,9 +70,9 @@ class Receiving:
     read_ns: int
     deadline_ns: int
     total_deadline_ns: int
-    _recv: Callable[[int], bytes]
+    _recv_into: Callable[[bytearray], int]
+    _recvmsg_into: Callable[[list[bytearray], int], tuple[int, list[tuple[int, int, bytes]], int, Any]]
     _parser: Any
-    _read_until_blocked: bool
     _no_body: bool
     _head_done: bool
     _complete: bool
@@ -83,42 +86,53 @@ class Receiving:
     def close(self) -> None: ...
 
     def _on_readable(self) -> None:
+        try:
+            count = self._recv_into(BUFFER)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._broken(error)
+            return
+        self.read_ns = now()
+        self._took(VIEW[:count])
+
+    def _on_readable_tls(self) -> None:
+        """Until it blocks: what was decrypted already makes no descriptor readable."""
+        assert isinstance(self.stream, TlsStream)
         while self.stream is not None:
             try:
-                data = self._recv(READ_BYTES)
+                data = self.stream.recv(READ_BYTES)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._broken(error)
                 return
-            except MemoryError:
-                self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
-                return
             self.read_ns = now()
-            if not self._took(data) or not self._read_until_blocked:
+            if not self._took(data):
                 return
 
     def on_polled(self, wall_to_monotonic_ns: int) -> None:
         """A stream among many: what came is timed by the kernel, since it may have come a while ago."""
         for _ in range(READS_AT_ONCE):
             try:
-                data, notes, _, _ = self.stream.recvmsg(READ_BYTES, STAMP_ROOM)  # type: ignore[union-attr]
+                count, notes, _, _ = self._recvmsg_into(BUFFERS, STAMP_ROOM)
             except BlockingIOError:
                 return
             except OSError as error:
                 self._broken(error)
                 return
-            except MemoryError:
-                self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
-                return
             at = now()
-            came_ns = arrival_ns(notes, wall_to_monotonic_ns) or at
-            self.read_ns = max(self.read_ns, min(came_ns, at))
-            if not self._took(data) or len(data) < READ_BYTES:
+            if notes:
+                seconds, ns = timespec(notes[0][2])
+                came_ns = seconds * 1_000_000_000 + ns + wall_to_monotonic_ns
+                if came_ns < at:
+                    at = came_ns if came_ns > self.read_ns else self.read_ns
+            self.read_ns = at
+            if not self._took(VIEW[:count]) or count < READ_BYTES:
                 return
 
-    def _took(self, data: bytes) -> bool:
-        """Whether there may be more to read."""
+    def _took(self, data: bytes | memoryview) -> bool:
+        """Whether there may be more to read. `data` may be overwritten afterwards."""
         if not data:
             self._end_of_stream()
             return False
@@ -133,8 +147,11 @@ class Receiving:
             self.head += data
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade, MemoryError) as error:
             self._keep_alive = False
+            if isinstance(error, MemoryError) or isinstance(error.__context__, MemoryError):
+                self._fail(Outcome.protocol_error, OWN_FAULTS[errno.ENOMEM])
+                return False
             if not self._complete:
                 why = "it switches protocols" if isinstance(error, httptools.HttpParserUpgrade) else error
                 self._fail(Outcome.protocol_error, f"not HTTP/1.1: {why}")

@@ -28,7 +28,8 @@ SO_TIMESTAMPNS = 35  # asm-generic/socket.h
 STAMP_ROOM = socket.CMSG_SPACE(16) if hasattr(socket, "CMSG_SPACE") else 0
 TRIES = 20
 _kept: list[socket.socket] = []
-_timespec = struct.Struct("@qq").unpack_from
+_layout = struct.Struct("@qq")
+timespec = _layout.unpack  # the note that comes with what was asked for: seconds, ns
 
 
 class Polled(Protocol):
@@ -85,15 +86,6 @@ class StreamPoll:
             self._watcher.start(self._look)
 
 
-def arrival_ns(notes: list[tuple[int, int, bytes]], wall_to_monotonic_ns: int) -> int | None:
-    """The kernel's stamp among a message's notes, on the monotonic clock; None where there is none."""
-    for level, kind, data in notes:
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-            seconds, ns = _timespec(data)
-            return int(seconds) * 1_000_000_000 + int(ns) + wall_to_monotonic_ns
-    return None
-
-
 @cache
 def shared() -> StreamPoll | None:
     """This process's, once it was seen that the kernel stamps; else None. Takes some milliseconds the first time."""
@@ -112,7 +104,8 @@ def _stamps() -> bool:
         for _ in range(TRIES):
             ours.send(b".")
             pause(0.001)
-            if arrival_ns(theirs.recvmsg(1, STAMP_ROOM)[1], 0) is not None:
+            notes = theirs.recvmsg(1, STAMP_ROOM)[1]
+            if notes and notes[0][:2] == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(notes[0][2]) == _layout.size:
                 return True
     except OSError:
         pass

@@ -139,13 +139,15 @@ class Connection(Receiving):
         origin = self.origin
         self._gevent_socket = sock
         self.stream = stream
-        self._recv = stream.recv
-        self._read_until_blocked = origin.tls is not None
         self._fresh = True
         self.used_ns = now()
         self._parser = httptools.HttpResponseParser(self)
         self._watcher = get_hub().loop.io(stream.fileno(), 1)
-        self._watcher.start(self._on_readable)
+        if isinstance(stream, TlsStream):
+            self._watcher.start(self._on_readable_tls)
+        else:
+            self._recv_into, self._recvmsg_into = stream.recv_into, stream.recvmsg_into
+            self._watcher.start(self._on_readable)
         origin.open_connections.add(self)
 
     def _join_the_poll(self) -> None:
@@ -180,7 +182,7 @@ class Connection(Receiving):
         except OSError as error:
             self._broken_soon(error)
             return
-        if sent < len(request) or (self._read_until_blocked and self.stream._unsent):  # type: ignore[union-attr]
+        if sent < len(request) or (isinstance(self.stream, TlsStream) and self.stream._unsent):
             self._unsent = memoryview(request)[sent:]
             self._write_watcher = get_hub().loop.io(self.stream.fileno(), 2)
             self._write_watcher.start(self._on_writable)
