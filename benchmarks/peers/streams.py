@@ -208,7 +208,10 @@ def _aiperf() -> Streamer:
         ]  # fmt: skip
 
     def read(text: str, folder: Path) -> Reported:
-        path = next((folder / "artifacts").rglob("profile_export_aiperf.json"))
+        found = list((folder / "artifacts").rglob("profile_export_aiperf.json"))
+        if not found:
+            raise LookupError("it left no profile_export_aiperf.json")
+        [path] = found
         report = json.loads(path.read_text(encoding="utf-8"))
         ttft = report["time_to_first_token"]
         return Reported(report["output_token_throughput"]["avg"], ttft["p50"], ttft["p95"])
