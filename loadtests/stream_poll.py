@@ -1,8 +1,9 @@
 """Token streams read together, each token timed by the kernel's own stamp of its arrival (SO_TIMESTAMPNS).
 
-Hundreds of streams wake a process for nearly every token, and a wake-up costs more than a token. So streams are looked at
-at most once each half millisecond; what came in between is timed by the kernel, whenever it is read. While tokens come
-less often than that, each is read at once. On Linux over TCP; elsewhere, and over TLS, a stream is read as any answer is.
+A load process reads a token when it gets to it, and a task that computes for some milliseconds moves what came meanwhile: so
+the kernel says when it came. Then nothing is lost by looking at all streams together, at most once each half millisecond,
+in place of a wake-up for nearly every token. While tokens come less often than that, each is read at once. On Linux over
+TCP; elsewhere, and over TLS, a stream is read as any answer is.
 """
 
 from __future__ import annotations
