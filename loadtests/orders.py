@@ -28,4 +28,6 @@ class Orders:
 
     def tell(self, **news: Any) -> None:
         with self._whole, contextlib.suppress(OSError):  # the parent is gone; `next` will say so
-            self._socket.sendall(orjson.dumps(news, option=orjson.OPT_NON_STR_KEYS) + b"\n")
+            self._socket.sendall(
+                orjson.dumps(news, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+            )

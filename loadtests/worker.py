@@ -36,7 +36,7 @@ from loadtests.priority import own_core
 from loadtests.pump import Pump
 from loadtests.recorder import Recorder, sidecar
 from loadtests.session import Session
-from measurements import sample
+from loadtests.warm_up import warm_up
 from measurements.errors import PlimsollError
 from measurements.host import boot_id
 from measurements.redaction import Redactor, of_environment
@@ -46,7 +46,6 @@ from targets.contract_file import parse, secret_values
 SETUP = "setup"
 TELL_NS = 1_000_000_000
 LATE_S = 0.5
-NUMPY_KEEPS_BELOW_BYTES, NUMPY_KEEPS_OF_EACH = 1_024, 7  # numpy/_core/src/multiarray/alloc.c
 BREATH_S = 0.0005  # not 0: only a timer lets the loop look at its descriptors
 
 
@@ -64,8 +63,7 @@ class Worker:
         pairs = zip(plan.base_urls, plan.addresses, strict=True)
         self._origins = [Origin.of(k, url, address, verify) for k, (url, address) in enumerate(pairs)]
         self._make = sending.prepare(plan, self._contract)
-        _warm_up_recording()
-        _fill_numpys_cache()
+        warm_up()
         stream_poll.shared()
         gc.collect()
         gc.freeze()
@@ -191,19 +189,6 @@ class Worker:
             if for_the_ui is not None:
                 told |= {"added": for_the_ui.take(), "exceptions": self._load.exceptions if self._load else []}
             self._orders.tell(event="progress", worker=self._number, echo_us=echo.take(), **told)
-
-
-def _warm_up_recording() -> None:
-    """Imports what the first flush would import, while nobody waits."""
-    sample.batch(np.zeros(1, dtype=sample.PACKED), 0, [""], [""])
-
-
-def _fill_numpys_cache() -> None:
-    """NumPy keeps up to seven freed blocks of each size below a KiB. Each second's number of rows makes blocks of another
-    size: kept over hours they would look like a leak, of 3.6 MiB in the end."""
-    for size in range(1, NUMPY_KEEPS_BELOW_BYTES):
-        held = [np.empty(size, dtype=np.uint8) for _ in range(NUMPY_KEEPS_OF_EACH)]
-        del held
 
 
 def main(fd: int) -> int:

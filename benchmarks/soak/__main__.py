@@ -90,7 +90,10 @@ def _soak(
         if at_s < seconds:  # what comes after the load is the reading of all rows at once
             _read(process.pid, at_s, readings)
     text = process.stdout.read() if process.stdout else ""
-    return RunDirectory.open(folder / "latest"), json.loads(text), readings
+    summary = json.loads(text or "{}")
+    if "error" in summary or not summary:
+        raise SystemExit(f"make soak: the run came to no figures: {summary.get('error') or 'see above'}")
+    return RunDirectory.open(folder / "latest"), summary, readings
 
 
 def _read(pid: int, at_s: float, readings: dict[str, Readings]) -> None:

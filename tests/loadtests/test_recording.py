@@ -222,7 +222,7 @@ def test_the_live_view_counts_what_was_flushed_and_forgets_nothing(tmp_path: Pat
 def test_a_load_process_does_without_pandas() -> None:
     """Arrow imports it for the first array made from Python objects: a second in which no request would be sent."""
     script = (
-        "import sys, loadtests.worker as worker; worker._warm_up_recording(); "
+        "import sys, loadtests.worker, loadtests.warm_up; loadtests.warm_up.recording(); "
         "sys.exit('pandas was imported' if 'pandas' in sys.modules else 0)"
     )
     assert subprocess.run([sys.executable, "-P", "-c", script], check=False).returncode == 0
