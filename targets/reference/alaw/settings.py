@@ -28,7 +28,7 @@ TUNED = {"search": QueueLimit(3, 20, 60), "case_analysis": QueueLimit(2, 15, 120
 class Settings(ServiceSettings):
     """Options of `plimsoll serve alaw`. A queue's limits are the defaults of its team unless given."""
 
-    documents: int = Field(default=24_000, ge=100, le=1_000_000, description="precedents in the corpus")
+    documents: int = Field(default=30_000, ge=100, le=1_000_000, description="precedents in the corpus")
     rebuild: bool = Field(default=False, description="build the BM25 cache file again")
     database: str = Field(default="", description="SQLAlchemy URL of the precedents; empty: SQLite beside the cache")
     tuned: bool = Field(
