@@ -11,6 +11,7 @@ from capacity.facts import Facts, bench_cores
 from capacity.figures import figure
 from capacity.plateau import overloaded
 from capacity.sign import AT_LIMIT, Sign
+from capacity.waiting import full_before_a_core
 from measurements.interval import Interval
 
 THROTTLED = 0.02  # s per s
@@ -19,7 +20,7 @@ THROTTLED = 0.02  # s per s
 def cpu(facts: Facts) -> Sign | None:
     """One process ≥ 0.9 core, whatever its affinity; or several processes on ≥ 2 cores that are ≥ 90 % busy."""
     busiest, target, allotted = facts.busiest_cores, facts.target_cores, facts.allotted_cores
-    if busiest is None or target is None:
+    if busiest is None or target is None or full_before_a_core(facts) is not None:
         return None
     if facts.quota_cores and target >= AT_LIMIT * facts.quota_cores and (facts.throttled_s_per_s or 0.0) > THROTTLED:
         said = (

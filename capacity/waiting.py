@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from capacity import declared
 from capacity.documents import Stage
-from capacity.facts import Facts
+from capacity.facts import Facts, bench_cores
 from capacity.figures import figure
 from capacity.fits import line
 from capacity.queueing import erlang_b
@@ -161,17 +161,50 @@ def upstream_engine(facts: Facts) -> Sign | None:
     said = [(facts.run.server or {}).get(stage.name, {}).get("upstream") or {} for stage in facts.top]
     waiting = [one["waiting_mean"] for one in said if one.get("waiting_mean") is not None]
     running = [one for one in said if one.get("running_mean") and one.get("running_max")]
-    if not waiting or not running or min(waiting) < 1 or _short_of_cpu(facts):
+    first = full_before_a_core(facts)
+    if not waiting or not running or min(waiting) < 1 or (_short_of_cpu(facts) and first is None):
         return None
     full = min(one["running_mean"] / one["running_max"] for one in running)
     if full < AT_LIMIT:
         return None
     level = max(one["running_max"] for one in running)
+    later, busy = [], max(_busiest(stage) for stage in facts.top)
+    if first is not None and busy >= AT_LIMIT:
+        later = [
+            f"they were full from {figure(first.rate_rps)} rps on, with {_busiest(first):.2f} of a core used by the service's "
+            f"busiest process; it uses {busy:.2f} where the backlog is long: that came after"
+        ]
     if _is_the_engine(facts):
         own = f"the engine's own {level:.0f} slots were full ({full:.0%} on average), {figure(min(waiting))} and more waited"
-        return Sign("concurrency_limit", 0.85, [own])
+        return Sign("concurrency_limit", 0.85, [own, *later])
     said_so = f"the upstream's {level:.0f} places were full ({full:.0%} on average) while {figure(min(waiting))} and more waited"
-    return Sign("upstream", 0.85, [said_so])
+    return Sign("upstream", 0.85, [said_so, *later])
+
+
+def full_before_a_core(facts: Facts) -> Stage | None:
+    """The first stage, by rising rate, in which the engine's places were full and waited for; None where a core of the
+    service was near full by then, or was not seen. What fills up later, with the backlog, does not bind first."""
+    gauges = {name: one.get("upstream") or {} for name, one in (facts.run.server or {}).items()}
+    places = max((one.get("running_max") or 0 for one in gauges.values()), default=0)
+    for stage in facts.stages:
+        if not places or not _cores_are_free(stage, facts):
+            return None
+        here = gauges.get(stage.name, {})
+        if (here.get("running_mean") or 0) >= AT_LIMIT * places and (here.get("waiting_mean") or 0) >= 1:
+            return stage
+    return None
+
+
+def _cores_are_free(stage: Stage, facts: Facts) -> bool:
+    together, delays = bench_cores(stage), [stage.figure(role, "run_delay_s_per_s") for role in stage.dependencies]
+    if stage.figure("target", "busiest_process_cores") is None or together is None:
+        return False
+    shared = together / facts.placed_cores if facts.placed_cores else 0.0
+    return _busiest(stage) < 0.8 and shared < 0.85 and max((one or 0.0 for one in delays), default=0.0) <= STARVED
+
+
+def _busiest(stage: Stage) -> float:
+    return stage.figure("target", "busiest_process_cores") or 0.0
 
 
 def _short_of_cpu(facts: Facts) -> bool:

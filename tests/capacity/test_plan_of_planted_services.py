@@ -161,6 +161,17 @@ class TestWhatTheServicesOwnMetricsSay:
             stage["resources"]["llm"]["run_delay_s_per_s"] = engine_waits_s_per_s
         assert kind_of(make_plan([replace(measured, server=FULL_ENGINE)], 120)) == kind
 
+    @pytest.mark.parametrize(("busy_from", "kind"), [(8, "upstream"), (4, "cpu_one_core")])
+    def test_what_was_full_first_binds_and_not_what_the_backlog_filled_later(self, busy_from: int, kind: str) -> None:
+        measured = run(replace(POOL, llm_cpu_ms=0.5), Bench(contract=UPSTREAM))
+        for number, stage in enumerate(measured.summary["stages"], 1):
+            if number >= busy_from:
+                stage["resources"]["target"] |= {"busiest_process_cores": 0.98, "cpu_cores_mean": 0.98}
+        found = make_plan([replace(measured, server=FULL_ENGINE)], 120).bottleneck
+        assert found is not None and (found.kind == kind or (found.kind == "unidentified" and kind in found.candidates))
+        assert (found.kind == "upstream") == (kind == "upstream")
+        assert any("that came after" in sentence for sentence in found.evidence) == (kind == "upstream")
+
     def test_a_quota_of_half_a_core_is_the_services_own_and_no_core_that_the_engine_fills(self) -> None:
         measured = run(replace(POOL, cpu_ms=10, llm_cpu_ms=2), Bench(contract=UPSTREAM))
         for stage in measured.summary["stages"]:
