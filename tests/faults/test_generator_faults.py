@@ -147,16 +147,20 @@ def test_a_disk_that_fills_up_by_what_we_write_ourselves(size: str, tmp_path: Pa
 
 @pytest.mark.prove
 def test_out_of_memory_is_the_generators_fault(tmp_path: Path) -> None:
-    """The load process may have no more address space than it has; answers of 24 MiB that are looked into want more."""
+    """From some moment on the load process may have no more address space than it has, and answers of 24 MiB that are looked
+    into want more. Small ones until then: memory that such answers took before could hold the later ones too."""
     expect = '\nexpect = { contains = "x" }\n'
+    large = answer(body=b"x" * (24 << 20), after_s=0.1)
     with (
-        Scripted({"/search": answer(body=b"x" * (24 << 20), after_s=0.1)}) as server,
+        Scripted({"/search": answer(body=b"x", after_s=0.1)}) as server,
         Course(tmp_path, written(tmp_path, server.url, more=expect), *LOAD) as course,
     ):
-        ended = after_first_rows(
-            course,
-            lambda pid: limited(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + (2 << 20)),
-        )
+
+        def starve(pid: int) -> None:
+            limited(pid, resource.RLIMIT_AS, psutil.Process(pid).memory_info().vms + (2 << 20))
+            server.scripts["/search"] = large
+
+        ended = after_first_rows(course, starve)
     # without memory it can finish nothing: all that it was asked to send from then on may be lost, and is marked so
     survived("generator out of memory", ended, exit=3, asked=asked(server), lost_at_most=140)
     assert ended.states["accounting"] == "ok"
