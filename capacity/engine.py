@@ -1,24 +1,23 @@
-"""An LLM engine that is the target itself: its batching fitted to what a run's streams showed, and run in virtual time.
+"""An LLM engine that is the target itself: what it costs fitted to what a run's streams showed (`engine_fit`), and run in
+virtual time with other slots or more replicas.
 
-From token times: the gap between tokens is α + β·running, so a stage's mean gap against how many ran gives both; what
-the first token took beyond one step in the calm stages is reading the prompt. Its own queue is first come, first served.
-What a KV cache would refuse is not seen from outside and not modelled.
+Its own queue is first come, first served. What a KV cache would refuse is not seen from outside and not modelled.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from capacity import service_times
+from capacity import engine_fit, plateau, service_times
 from capacity.batching import Engine, generate
 from capacity.documents import RunDocuments, Stage
-from capacity.fits import line
+from capacity.engine_fit import Costs, Seen
 from capacity.queue_settings import QueueSetting
 from capacity.simulation import poisson
-from measurements.interval import Interval
 
 REQUESTS = 6_000
 ENDLESS = 10**9  # tokens that a KV cache of unknown size holds
@@ -27,22 +26,25 @@ LEAST_GAPS = 4  # stages
 
 @dataclass(frozen=True)
 class EngineModel:
-    """`output_tokens` (n,) as streamed; `beta_s` with its doubt; `limits`: of ttft, tpot and whole answers, seconds at a
+    """`bare`: its slots and places; `output_tokens` (n,) as streamed; `limits`: of ttft, tpot and whole answers, seconds at a
     share of requests, and `loss`."""
 
-    engine: Engine
-    beta_s: Interval
+    bare: Engine
+    seen: Sequence[Seen]
     output_tokens: np.ndarray
     limits: Mapping[tuple[str, float], float]
     loss: float
-    highest_running: float
+    replicas: int = 1
 
-    def at(self, setting: QueueSetting, beta_s: float) -> Engine:
-        """With other slots; `alpha` moves along so that the calm step stays as it was measured."""
-        return replace(
-            self.engine, slots=setting.max_concurrent, waiting=setting.max_queue_size, beta_s=beta_s,
-            alpha_s=max(1e-6, self.engine.alpha_s + (self.engine.beta_s - beta_s)),
-        )  # fmt: skip
+    @cached_property
+    def costs(self) -> Costs:
+        """Fitted when somebody asks, which takes some seconds."""
+        return engine_fit.fit(self.seen, self.output_tokens, self.bare, self.replicas)
+
+    @property
+    def variants(self) -> tuple[Engine, Engine, Engine]:
+        """As fitted, then the two ends of what is not seen from outside."""
+        return self.costs.fitted, self.costs.together, self.costs.apart
 
 
 def of(run: RunDocuments, stages: Sequence[Stage], endpoint: str, setting: QueueSetting) -> EngineModel | None:
@@ -50,30 +52,37 @@ def of(run: RunDocuments, stages: Sequence[Stage], endpoint: str, setting: Queue
     tokens = (run.output_tokens or {}).get(endpoint)
     if run.section("upstream") or any(stage.dependencies for stage in stages) or tokens is None or len(tokens) < 100:
         return None
-    gaps = [
-        (min(float(stage.in_flight_mean), float(setting.max_concurrent)), float(mean) / 1000)
-        for stage in stages
-        if stage.in_flight_mean and (mean := _mean(stage, endpoint, "itl_ms"))
-    ]
-    first_ms = [m for stage in service_times.calm(stages) if (m := _mean(stage, endpoint, "ttft_ms"))]
-    if len(gaps) < LEAST_GAPS or not first_ms:
+    seen = _seen(stages, endpoint, run.replicas)
+    outputs = np.asarray(tokens, dtype=np.int64)
+    if len(seen) < LEAST_GAPS or not any(one.first_s for one in seen) or outputs.max() < 2:
         return None
-    fitted = line({"running": [level for level, _ in gaps]}, [gap for _, gap in gaps], [1.0] * len(gaps))
-    if fitted is None:
-        return None
-    slope = fitted.slopes["running"]
-    beta = Interval(max(0.0, slope.low), max(0.0, slope.mid), max(0.0, slope.high), slope.confidence)
-    alpha_s = max(1e-6, fitted.base.mid)
-    read_s = max(0.0, min(first_ms) / 1000 - alpha_s - beta.mid)
+    bare = Engine(setting.max_concurrent, setting.max_queue_size, ENDLESS, 0.0, 0.0, ENDLESS, 0.0, 0.0)
     slo = {**run.slo_limits().get("all", {}), **run.slo_limits().get(endpoint, {})}
-    engine = Engine(
-        setting.max_concurrent, setting.max_queue_size, ENDLESS, 0.0, 0.0, ENDLESS, alpha_s, beta.mid,
-        prefill_s_per_prompt=read_s,
-    )  # fmt: skip
-    return EngineModel(
-        engine, beta, np.asarray(tokens, dtype=np.int64), _limits(slo), slo.get("error_rate", 0.01),
-        max(level for level, _ in gaps),
-    )  # fmt: skip
+    return EngineModel(bare, seen, outputs, _limits(slo), slo.get("error_rate", 0.01), run.replicas)
+
+
+def _seen(stages: Sequence[Stage], endpoint: str, replicas: int) -> list[Seen]:
+    """What the stages showed of the endpoint's streams, for one replica."""
+    calm, found = {id(stage) for stage in service_times.calm(stages)}, []
+    for stage in stages:
+        entry, gap_ms = stage.endpoints.get(endpoint) or {}, _mean(stage, endpoint, "itl_ms")
+        if not gap_ms or not entry.get("count"):
+            continue
+        first_ms = _mean(stage, endpoint, "ttft_ms") if id(stage) in calm else None
+        a_second = 1 / stage.duration_s / replicas
+        found.append(
+            Seen(
+                entry["count"] * a_second,
+                gap_ms / 1000,
+                first_ms / 1000 if first_ms else None,
+                entry["ok"] * a_second if plateau.overloaded(stage) and entry.get("ok") else None,
+            )
+        )
+    return found
+
+
+def with_slots(engine: Engine, setting: QueueSetting) -> Engine:
+    return replace(engine, slots=setting.max_concurrent, waiting=setting.max_queue_size)
 
 
 def highest_rate(model: EngineModel, engine: Engine, replicas: int, seed: int) -> float:

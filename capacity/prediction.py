@@ -24,9 +24,15 @@ from capacity.simulation import Routing
 from measurements.interval import Interval, Refusal
 
 SEEDS = (1, 2, 3)
-# how service times grow with what runs at once: as fitted, half and one and a half times that
+# how service times grow with what runs at once: as fitted, half and one and a half times that; of an engine as fitted, and
+# the two ends of what is not seen from outside
 SLOWING = (1.0, 0.5, 1.5)
 EXTRAPOLATION = 1.5
+STRANGE = 0.2  # half of what streams showed is further off than this from the best engine that shares its steps
+NO_SUCH_ENGINE = (
+    "no engine whose streams share every step shows what these streams showed (half of the figures are more than "
+    f"{STRANGE:.0%} off)"
+)
 # share of a dependency's CPU that its busiest process takes; cores that are one core's
 ONE_PROCESS, FULL_CORE = 0.9, 1.1
 MULTIPLIED = ("cpu_one_core", "cpu_host", "memory", "concurrency_limit", "connection_pool")
@@ -110,6 +116,8 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
     if unknown:
         known = ", ".join(queue.name for queue in model.queues) or "none"
         return Refusal("prediction", f"queue {unknown[0]} was not measured (known: {known})", _search(model))
+    if any(queue.engine and queue.engine.costs.off > STRANGE for queue in model.queues):
+        return Refusal("prediction", NO_SUCH_ENGINE, _search(model))
     replicas = change.replicas or model.run.replicas
     gains: list[float] = []
     slows = any(queue.engine or slowing.of(model, queue).per_running_s for queue in model.queues)
@@ -135,7 +143,12 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
         f"the simulation says {figure(mid)} times ({figure(low)} to {figure(high)})",
     ]
     if any(queue.engine for queue in model.queues):
-        said.append("continuous batching, fitted to the gaps between tokens: every stream shares each step")
+        said += [
+            "continuous batching: every stream shares each step; half of the gaps, first tokens and throughputs seen are "
+            f"within {queue.engine.costs.off:.0%} of the engine that was fitted to them"
+            for queue in model.queues
+            if queue.engine
+        ]
     elif slows:
         said.append("service times grow with what runs at once, as they did between calm and plateau")
     if model.run.section("upstream"):
@@ -227,9 +240,8 @@ def _highest(
     model: Model, queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seed: int, share: float
 ) -> float:
     if queue.engine is not None:
-        slope = queue.engine.beta_s
-        beta_s = {1.0: slope.mid, 0.5: slope.low, 1.5: slope.high}[share]
-        return engine.highest_rate(queue.engine, queue.engine.at(setting, beta_s), replicas, seed)
+        variant = queue.engine.variants[SLOWING.index(share)]
+        return engine.highest_rate(queue.engine, engine.with_slots(variant, setting), replicas, seed)
     slows = slowing.of(model, queue).scaled(share)
     discipline = replace(
         queue.discipline, slots=setting.max_concurrent, queue=setting.max_queue_size, timeout_s=setting.timeout_s,

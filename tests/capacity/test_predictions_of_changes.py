@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from planted import Bench, Service, run
 
 from capacity import model
+from capacity.batching import Engine
+from capacity.engine import EngineModel
+from capacity.engine_fit import Costs
 from capacity.model import Model
 from capacity.prediction import Prediction, Variation, predict
 from capacity.queue_settings import QueueSetting
 from measurements.interval import Refusal
 
 QUEUE = Service(servers=2, service_ms=100, cpu_ms=2, queue=10, timeout_s=30)
+ENGINE = Engine(2, 10, 10**9, 0.0, 0.0, 10**9, 0.010, 0.001)
 SLO = {"all": {"p95_ms": 800.0, "error_rate": 0.02}}
 
 
@@ -92,3 +97,13 @@ def test_replicas_of_a_service_that_fills_its_core_multiply_the_line() -> None:
 def test_where_nothing_is_named_nothing_is_predicted() -> None:
     found = fitted(Service(servers=4, service_ms=100, cpu_ms=2), Bench())
     assert isinstance(predict(found, Variation(replicas=2)), Refusal)
+
+
+def test_an_engine_that_no_simulation_resembles_gets_a_refusal_not_a_number() -> None:
+    found = fitted(QUEUE, bench(STEPS))
+    odd = EngineModel(ENGINE, [], np.full(500, 20), {}, 0.02)
+    odd.__dict__["costs"] = Costs(ENGINE, ENGINE, ENGINE, off=0.5)
+    model = replace(found, queues=[replace(found.queues[0], engine=odd)])
+    refused = predict(model, Variation(queues={"work": QueueSetting(3, 20, 60)}))
+    assert isinstance(refused, Refusal)
+    assert "no engine whose streams share every step" in refused.reason

@@ -40,7 +40,8 @@ HEADINGS = ("case", "binds", "change", "predicted (90 %)", "measured (repeats)",
 class Case:
     """`peak_rps`: the last of ten steps of the run that the plan rests on, well beyond where the service breaks; `seconds`:
     of all steps together, so that a queue settles within each; `trial_s`: what `verify` may take for
-    a change, long enough that a queue beyond the edge is seen.
+    a change, long enough that a queue beyond the edge is seen; `search_s`: of the search for the line that the plan rests on
+    too, where requests are so short that a search finds it.
 
     A real engine (`engine`) is as fast as its core, so its peak is found: 1.6 times what a closed loop gets."""
 
@@ -49,6 +50,7 @@ class Case:
     seconds: float
     trial_s: int = 60
     engine: bool = False
+    search_s: int = 0
 
     @property
     def folder(self) -> Path:
@@ -56,8 +58,8 @@ class Case:
 
 
 CASES = (
-    Case("queue_llm", 85, 160),
-    Case("stream_llm", 56, 200),
+    Case("queue_llm", 85, 160, 150, search_s=120),
+    Case("stream_llm", 56, 200, 150, search_s=120),
     Case("upstream_encar", 16, 400, 180),
     Case("engine_encar", None, 300, 180, engine=True),
     Case("engine_pool", None, 600, 180, engine=True),
@@ -94,13 +96,20 @@ def main() -> int:
 
 
 def measure(case: Case, seed: int) -> None:
-    """Ten rising steps, and the plan that rests on them."""
+    """Ten rising steps, a search where that helps, and the plan that rests on them."""
     shutil.rmtree(case.folder, ignore_errors=True)
     _plimsoll(
         "run", CONTRACTS / f"{case.name}.toml", "--start", "--shape", "breakpoint", "--rate", case.peak_rps or _peak_rps(case),
         "--duration", case.seconds, "--warmup", 3, "--seed", seed, "--out", case.folder, "--quiet",
     )  # fmt: skip
-    _plimsoll("plan", case.folder / "latest", "--json")
+    runs = [(case.folder / "latest").resolve()]
+    if case.search_s:
+        _plimsoll(
+            "search", CONTRACTS / f"{case.name}.toml", "--start", "--budget", case.search_s, "--seed", seed,
+            "--out", case.folder, "--quiet",
+        )  # fmt: skip
+        runs.append((case.folder / "latest").resolve())
+    _plimsoll("plan", *runs, "--json")
     for one in plan(case)["predictions"]:
         span = one["capacity_rps"]
         said = f"{span['mid']:.4g} ({span['low']:.4g} to {span['high']:.4g})" if span else one["refusal"]["reason"]
