@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from capacity import queue_options
+from capacity import headroom, queue_options
 from capacity.bottleneck import Bottleneck
 from capacity.documents import RunDocuments, between
 from capacity.figures import figure
@@ -50,7 +50,7 @@ def make(model: Model, demands_rps: list[float]) -> Options:
     for demand_rps in demands_rps:
         found = scale_out(run, replica, model.bottleneck, demand_rps)
         if isinstance(found, Refusal):
-            refusals.append(found)
+            refusals += [found] if found not in refusals else []
         else:
             out.append(_simulated(found, model, demand_rps))
         bigger = scale_up(run, replica, model.bottleneck, demand_rps, model.highest_rps)
@@ -58,7 +58,9 @@ def make(model: Model, demands_rps: list[float]) -> Options:
             refusals.append(bigger)
         else:
             up.append(bigger)
-    return Options(up, out, refusals, out[-1]["binding_rule"] if out else None)
+    never = headroom.unkept(replica)
+    binding = never[0].rule if never else (out[-1]["binding_rule"] if out else None)
+    return Options(up, out, refusals, binding)
 
 
 def _simulated(option: dict[str, Any], model: Model, demand_rps: float) -> dict[str, Any]:
@@ -99,6 +101,8 @@ def scale_out(
             f"plimsoll run {run.contract_path} --shape breakpoint --rate {figure(demand_rps * 1.5)}",
         )
     sizing = size(replica, demand_rps)
+    if sizing.unkept:
+        return headroom.refusal(run, replica, sizing.unkept[0])
     conditional = bottleneck.kind == "unidentified" and demand_rps > room
     return {
         "demand_rps": demand_rps,
@@ -115,7 +119,10 @@ def scale_out(
         "restart_every_h": _restart_h(replica, demand_rps / sizing.recommended),
         "survivors": sizing.recommended - 1,
         "survivors_hold": sizing.survivors_hold,
-        "assumptions": _out_assumptions(run, bottleneck, sizing.recommended, bool(per_process)),
+        "assumptions": [
+            *_out_assumptions(run, bottleneck, sizing.recommended, bool(per_process)),
+            *headroom.doubts(run, replica),
+        ],
     }
 
 
@@ -149,11 +156,17 @@ def scale_up(
         return _more_memory(run, replica, demand_rps)
     if bottleneck.kind in ("cpu_one_core", "cpu_host"):
         return _more_workers(run, replica, demand_rps, highest_rps)
+    never = headroom.unkept(replica)
+    if any(one.rule == "memory_70_percent" for one in never) and demand_rps <= replica.at_least_rps:
+        return _more_memory(run, replica, demand_rps)
     if demand_rps <= replica.at_least_rps:
         return {
             "demand_rps": demand_rps,
             "what": "nothing",
-            "assumptions": ["the machine as measured carries this demand within its SLO, without a spare"],
+            "assumptions": [
+                "the machine as measured carries this demand within its SLO, without a spare",
+                *[headroom.said(one) for one in never],
+            ],
         }
     why = {
         "unidentified": "what binds is not identified, so a bigger machine cannot be promised to help",
@@ -230,14 +243,17 @@ def _workers(demand_rps: float, one_rps: float, contention: float) -> float:
 
 
 def _more_memory(run: RunDocuments, replica: Replica, demand_rps: float) -> dict[str, Any] | Refusal:
+    """Memory of one machine for the whole demand; memory that did not grow with the load needs what it needed at most."""
     memory, per_rps = replica.memory, replica.in_flight_per_rps
-    if memory is None or memory.per_in_flight_mib is None or per_rps is None:
+    grows = memory is not None and memory.per_in_flight_mib is not None
+    if memory is None or (grows and per_rps is None) or (not grows and not headroom.unkept(replica)):
         remedy = f"plimsoll run {run.contract_path} --shape soak --duration 1800"
         return Refusal("scale_up", "memory binds, but its growth with load could not be fitted", remedy)
+    needed = memory.at(demand_rps * (per_rps or 0.0))
     return {
         "demand_rps": demand_rps,
         "what": "memory",
-        "memory_mib": memory.at(demand_rps * per_rps).scaled(1 / MEMORY_SHARE).as_json(),
+        "memory_mib": needed.scaled(1 / MEMORY_SHARE).as_json(),
         "assumptions": [f"memory at most {MEMORY_SHARE:.0%} full; what grows with requests served only buys time"],
     }
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from capacity.demand import ServiceDemand
 from capacity.memory import MemoryModel
-from capacity.policy import CPU_SHARE, Replica, size
+from capacity.policy import CPU_SHARE, MEMORY_SHARE, Replica, size
 from measurements.interval import Interval
 
 
@@ -19,8 +19,11 @@ def around(middle: float, share: float) -> Interval:
 def replicas(draw: st.DrawFn) -> Replica:
     rate = around(draw(st.floats(0.1, 500)), draw(st.floats(0, 0.4)))
     cpu_s = draw(st.floats(0.001, 0.9)) / rate.mid
-    demand = ServiceDemand("target", around(cpu_s, 0.1), around(0.05, 0.5), 8, rate.mid)
-    memory = MemoryModel(around(200, 0.1), around(draw(st.floats(0, 20)), 0.2), None, 400, "")
+    base_cores = around(draw(st.floats(0.01, 1.5)), draw(st.floats(0, 0.9)))
+    demand = ServiceDemand("target", around(cpu_s, 0.1), base_cores, 8, rate.mid)
+    slope = draw(st.one_of(st.none(), st.floats(0, 20).map(lambda middle: around(middle, 0.2))))
+    base_mib = draw(st.floats(50, 1100))
+    memory = MemoryModel(around(base_mib, draw(st.floats(0, 0.5))), slope, None, base_mib * draw(st.floats(1, 1.6)), "")
     return Replica(
         rate,
         rate.low,
@@ -52,11 +55,32 @@ def test_what_is_recommended_lies_at_the_careful_end_and_its_survivors_carry_the
 
 
 @given(replicas(), st.floats(0.1, 10_000))
-def test_half_of_the_cpu_stays_free_and_the_rule_that_binds_is_the_largest(replica: Replica, demand: float) -> None:
+def test_cpu_and_memory_keep_their_headroom_or_it_is_said_that_no_number_keeps_it(
+    replica: Replica, demand: float
+) -> None:
     sizing = size(replica, demand)
-    assert sizing.by_rule[sizing.binding_rule] == sizing.recommended == max(sizing.by_rule.values())
-    if sizing.cpu_share is not None:
-        assert sizing.cpu_share <= CPU_SHARE + 1e-6
+    unkept = {one.rule for one in sizing.unkept}
+    shares = {
+        "cpu_50_percent": (sizing.cpu_share, CPU_SHARE),
+        "memory_70_percent": (sizing.memory_share, MEMORY_SHARE),
+    }
+    for rule, (share, most) in shares.items():
+        if share is not None:
+            assert (rule in unkept and rule not in sizing.by_rule) or share <= most + 1e-6
+    many = size(replica, demand * 1e6)
+    for rule in unkept:  # with so many replicas each does next to nothing, and still
+        share, most = {"cpu_50_percent": many.cpu_share, "memory_70_percent": many.memory_share}[rule], shares[rule][1]
+        assert share is not None and share >= most - 1e-6
+
+
+@given(replicas(), st.floats(0.1, 10_000))
+def test_the_rule_that_binds_is_one_that_no_number_keeps_or_the_largest(replica: Replica, demand: float) -> None:
+    sizing = size(replica, demand)
+    assert sizing.recommended == max(sizing.by_rule.values())
+    if sizing.unkept:
+        assert sizing.binding_rule in {one.rule for one in sizing.unkept}
+    else:
+        assert sizing.by_rule[sizing.binding_rule] == sizing.recommended
 
 
 def test_a_wider_interval_never_makes_the_plan_cheaper() -> None:
