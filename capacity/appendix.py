@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from capacity import cost, cross_checks, demand, laws, ledger, mix, next_measurement, queue_options, thumb
+from capacity import cost, cross_checks, demand, laws, ledger, mix, next_measurement, queue_options, thumb, within_slo
 from capacity.ask import Ask, seconds_per_user
 from capacity.figures import figure
 from capacity.ledger import Entry
@@ -14,6 +14,7 @@ from capacity.options import Options
 from capacity.prices import PriceBook
 
 MIB_PER_GIB = 1024
+NO_MACHINE = "the prices file has no [[machine]], so no option has a price; add one, with date and source"
 
 
 def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any]:
@@ -65,8 +66,14 @@ def _per_endpoint(model: Model) -> dict[str, Any]:
 def money(model: Model, ask: Ask, bought: Options, book: PriceBook) -> dict[str, Any]:
     """Adds a `cost` to each option; returns what belongs to all of them."""
     cores, memory_gib, note = _size(model)
+    said = []
     for option in [*bought.scale_out, *bought.scale_up]:
-        option["cost"] = cost.of_option(option, book, cores, memory_gib, ask.peak_to_mean)
+        within = within_slo.at(model.edge.passed, cost.load_as_measured_rps(option, model.run.replicas))
+        option["cost"] = cost.of_option(
+            option, book, cores, memory_gib, ask.peak_to_mean, within.share if within else None
+        )
+        if option["cost"]:
+            said.append(str(within) if within else _share_unknown(model))
     last = bought.scale_out[-1] if bought.scale_out else None
     planned = last["demand_rps"] if last else None
     return {
@@ -76,8 +83,17 @@ def money(model: Model, ask: Ask, bought: Options, book: PriceBook) -> dict[str,
             note,
             f"the month's average demand is the peak over {ask.peak_to_mean:g}",
             "machines run all month",
+            *dict.fromkeys(said),
+            *([] if book.machine else [NO_MACHINE]),
         ],
     }
+
+
+def _share_unknown(model: Model) -> str:
+    return (
+        "no stage passed, so how many requests are within the SLO is not known and no price per 1,000 of them is given; "
+        f"plimsoll run {model.run.contract_path} --shape breakpoint --rate {figure(model.at_least_rps or model.highest_rps)}"
+    )
 
 
 def _size(model: Model) -> tuple[float, float, str]:

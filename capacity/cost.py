@@ -12,17 +12,18 @@ SECONDS_PER_MONTH = 365.25 * 24 * 3600 / 12
 
 
 def of_replicas(
-    price: MachinePrice, count: float, cores: float, memory_gib: float, mean_rps: float, ok_share: float = 1.0
+    price: MachinePrice, count: float, cores: float, memory_gib: float, mean_rps: float, share_within_slo: float | None
 ) -> dict[str, Any]:
-    """Machines that run all month; `mean_rps`: demand averaged over the month, of which `ok_share` within the SLO."""
+    """Machines that run all month; `mean_rps`: demand averaged over the month. Without a share no price per request."""
     month = count * price.per_month(cores, memory_gib)
-    within = mean_rps * SECONDS_PER_MONTH * ok_share
+    within = mean_rps * SECONDS_PER_MONTH * (share_within_slo or 0.0)
     return {
         "machine": price.name,
         "currency": price.currency,
         "per_month": month,
         "per_year": 12 * month,
         "per_1000_requests_within_slo": 1000 * month / within if within else None,
+        "share_within_slo": share_within_slo,
         "price_date": price.date,
         "price_source": price.source,
     }
@@ -53,26 +54,40 @@ def of_upstream(run: RunDocuments, book: PriceBook, mean_rps: float) -> dict[str
 
 
 def of_option(
-    option: Mapping[str, Any], book: PriceBook, cores: float, memory_gib: float, peak_to_mean: float
+    option: Mapping[str, Any],
+    book: PriceBook,
+    cores: float,
+    memory_gib: float,
+    peak_to_mean: float,
+    share_within_slo: float | None,
 ) -> list[dict[str, Any]]:
     """One entry per machine price, for a scale-out option (replicas × their size) or a scale-up one (one machine)."""
     mean_rps = option["demand_rps"] / peak_to_mean
     found = []
     for price in book.machine:
         if "recommended" in option:
-            count = option["recommended"]
-            one = of_replicas(price, count, cores, memory_gib, mean_rps)
+            one = of_replicas(price, option["recommended"], cores, memory_gib, mean_rps, share_within_slo)
             span = option.get("replicas")
             if span:
                 one["per_month_range"] = [price.per_month(cores, memory_gib) * span[end] for end in ("low", "high")]
-        elif option.get("what") == "workers":
-            size = option["cores"]["high"]
+        elif option.get("what") in ("workers", "memory"):
+            size = (option.get("cores") or {}).get("high", cores)
             memory = (option.get("memory_mib") or {}).get("high", memory_gib * 1024) / 1024
-            one = of_replicas(price, 1, size, memory, mean_rps)
+            one = of_replicas(price, 1, size, memory, mean_rps, share_within_slo)
         else:
             continue
         found.append(one)
     return found
+
+
+def load_as_measured_rps(option: Mapping[str, Any], measured: int) -> float:
+    """What the deployment that was measured would carry if each replica (worker) of it did as much as each will."""
+    demand_rps = float(option["demand_rps"])
+    if "recommended" in option:
+        return demand_rps / option["recommended"] * measured
+    if option.get("what") == "workers":
+        return demand_rps / option["workers"]["high"] * option["workers_now"] * measured
+    return demand_rps
 
 
 def of_being_wrong(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date, timedelta
-from math import log
+from math import exp, log
 from pathlib import Path
 
 import pytest
@@ -81,9 +81,43 @@ class TestMoney:
         assert cost["currency"] == "KRW" and cost["price_source"] == "a test"
         assert cost["per_month"] == pytest.approx(option["recommended"] * (100 + 2 * 10) * 730.5)
         assert cost["per_year"] == pytest.approx(12 * cost["per_month"])
-        requests = 120 / 3 * 730.5 * 3600
+        requests = 120 / 3 * 730.5 * 3600 * cost["share_within_slo"]
         assert cost["per_1000_requests_within_slo"] == pytest.approx(1000 * cost["per_month"] / requests)
         assert document["scale_up"][0]["cost"][0]["per_month"] > 0
+
+    def test_only_requests_that_the_run_saw_within_the_slo_share_the_cost(self) -> None:
+        failing = run(Service(servers=50, cpu_ms=2), Bench(contract=RESOURCES, slo={"all": {"p50_ms": 15.0}}))
+        document = make_plan([failing], 60, prices=BOOK).as_json()
+        price = document["scale_out"][0]["cost"][0]
+        good = 1 - exp(-15 / 20)  # of exponential times with a mean of 20 ms
+        assert price["share_within_slo"] == pytest.approx(good, abs=0.05)
+        requests = 60 * 730.5 * 3600 * price["share_within_slo"]
+        assert price["per_1000_requests_within_slo"] == pytest.approx(1000 * price["per_month"] / requests)
+        assert any("of the requests are within the SLO" in said for said in document["cost_assumptions"])
+
+    def test_failed_requests_of_a_stage_that_passed_are_not_within_the_slo(self) -> None:
+        lossy = run(Service(servers=4, service_ms=60, cpu_ms=2, queue=0), Bench(contract=RESOURCES))
+        document = make_plan([lossy], 60, prices=BOOK).as_json()
+        share = document["scale_out"][0]["cost"][0]["share_within_slo"]
+        assert 0.95 <= share < 1
+
+    def test_where_no_stage_passed_the_price_of_a_request_is_left_out_and_said(self) -> None:
+        search = {"valid": True, "lower_rps": 8.0, "upper_rps": 9.0, "endpoints": {"all": {"confidence": 0.9}}}
+        slow = run(Service(), Bench(contract=RESOURCES, slo={"all": {"p95_ms": 5.0}}))
+        document = make_plan([replace(slow, search=search)], 20, prices=BOOK).as_json()
+        assert document["scale_out"][0]["cost"][0]["per_1000_requests_within_slo"] is None
+        assert any(said.startswith("no stage passed, so how many") for said in document["cost_assumptions"])
+
+    def test_more_memory_costs_by_the_gib_on_as_many_cores(self) -> None:
+        idle = Service(servers=50, cpu_ms=2, rss_mib=1800, rss_per_in_flight_mib=0)
+        option = make_plan([run(idle, Bench(contract=RESOURCES))], 30, prices=BOOK).as_json()["scale_up"][0]
+        assert option["what"] == "memory"
+        gib = option["memory_mib"]["high"] / 1024
+        assert option["cost"][0]["per_month"] == pytest.approx((100 + 10 * gib) * 730.5)
+
+    def test_a_prices_file_without_machines_is_said_to_price_no_option(self, measured: RunDocuments) -> None:
+        document = make_plan([measured], 120, prices=PriceBook.parse("", "mine.toml")).as_json()
+        assert any("no [[machine]]" in said for said in document["cost_assumptions"])
 
     def test_upstream_tokens_are_priced_beside(self, measured: RunDocuments) -> None:
         upstream = make_plan([measured], 120, prices=BOOK).as_json()["upstream_cost"]
