@@ -210,6 +210,7 @@ def _more_workers(
         max(_workers(demand_rps, one.high, 0.0), ceil(cores.low)),
         max(_workers(demand_rps, one.mid, CONTENTION / 2), ceil(cores.mid)),
         max(_workers(demand_rps, one.low, CONTENTION), ceil(cores.high)),
+        rate.confidence,
     )
     base = replica.memory.base_mib.mid / run.workers / replica.measured if replica.memory else None
     return {

@@ -34,7 +34,7 @@ def sentence(plan: Mapping[str, Any]) -> str:
     count = option["recommended"]
     replicas = option["replicas"]
     span = (
-        f"90 % range {replicas['low']:.0f} to {replicas['high']:.0f}"
+        f"{figure(100 * replicas['confidence'])} % range {replicas['low']:.0f} to {replicas['high']:.0f}"
         if replicas
         else "at most; a lower bound of capacity stood behind it"
     )

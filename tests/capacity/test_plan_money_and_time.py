@@ -178,3 +178,13 @@ def test_a_searchs_bracket_takes_the_place_of_the_steps(measured: RunDocuments) 
     plan = make_plan([replace(measured, search=search)], 120)
     assert plan.capacity_rps is not None
     assert (plan.capacity_rps.low, plan.capacity_rps.high, plan.capacity_rps.confidence) == (43.0, 45.0, 0.95)
+
+
+@pytest.mark.parametrize(("confidence", "said"), [(0.95, "95 % range"), (0.9, "90 % range"), (0.995, "99.5 % range")])
+def test_the_sentence_says_the_confidence_of_the_bracket_that_it_rests_on(
+    measured: RunDocuments, confidence: float, said: str
+) -> None:
+    search = {"valid": True, "lower_rps": 20.0, "upper_rps": 22.0, "endpoints": {"all": {"confidence": confidence}}}
+    plan = make_plan([replace(measured, search=search)], 120)
+    assert said in plan.sentence
+    assert plan.scale_out[0]["replicas"]["confidence"] == plan.scale_up[0]["workers"]["confidence"] == confidence
