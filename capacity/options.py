@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from capacity import headroom, queue_options
+from capacity import connections, headroom, queue_options
 from capacity.bottleneck import Bottleneck
 from capacity.documents import RunDocuments, between
 from capacity.figures import figure
@@ -25,10 +25,6 @@ PER_WORKER = (
     "the rate limit is per process: W workers let through W times as much per client, a silent change of policy"
 )
 FARTHEST = 10.0
-CONNECTIONS = (
-    "every process opens database connections of its own: processes × pool size stays below the database's "
-    "max_connections less its reserve"
-)
 
 
 @dataclass(frozen=True)
@@ -52,15 +48,37 @@ def make(model: Model, demands_rps: list[float]) -> Options:
         if isinstance(found, Refusal):
             refusals += [found] if found not in refusals else []
         else:
-            out.append(_simulated(found, model, demand_rps))
+            out.append(_silently_changed(_simulated(found, model, demand_rps), run))
         bigger = scale_up(run, replica, model.bottleneck, demand_rps, model.highest_rps)
         if isinstance(bigger, Refusal):
             refusals.append(bigger)
         else:
-            up.append(bigger)
+            up.append(_silently_changed(bigger, run) if bigger["what"] == "workers" else bigger)
     never = headroom.unkept(replica)
     binding = never[0].rule if never else (out[-1]["binding_rule"] if out else None)
     return Options(up, out, refusals, binding)
+
+
+def _silently_changed(option: dict[str, Any], run: RunDocuments) -> dict[str, Any]:
+    """What more processes change without anybody having decided it: limits that each has for itself, connections."""
+    replicas = option.get("recommended", 1)
+    workers = option["workers"]["high"] if "workers" in option else option["workers_each"]
+    said = []
+    opened = connections.of(run, replicas, workers)
+    said.append(str(opened) if opened else connections.GENERAL)
+    if run.section("limits").get("per_client_scope") == "process":
+        if "workers" in option:
+            said.append(PER_WORKER)
+        elif run.section("limits").get("per_client"):
+            said.append(
+                f"the rate limit is per process: {replicas} replicas let through {replicas} times as much per client, "
+                "a silent change of policy"
+            )
+    return {
+        **option,
+        "assumptions": [*option["assumptions"], *said],
+        "database_connections": opened.as_json() if opened else None,
+    }
 
 
 def _simulated(option: dict[str, Any], model: Model, demand_rps: float) -> dict[str, Any]:
@@ -120,7 +138,7 @@ def scale_out(
         "survivors": sizing.recommended - 1,
         "survivors_hold": sizing.survivors_hold,
         "assumptions": [
-            *_out_assumptions(run, bottleneck, sizing.recommended, bool(per_process)),
+            *_out_assumptions(run, bottleneck),
             *headroom.doubts(run, replica),
         ],
     }
@@ -133,19 +151,14 @@ def _restart_h(replica: Replica, rate_rps: float) -> float | None:
     return replica.memory.hours_to(MEMORY_SHARE * replica.memory_mib * replica.measured, rate_rps * replica.measured)
 
 
-def _out_assumptions(run: RunDocuments, bottleneck: Bottleneck, replicas: int, limits_per_process: bool) -> list[str]:
+def _out_assumptions(run: RunDocuments, bottleneck: Bottleneck) -> list[str]:
     found = [
-        "each replica stands on cores of its own, like those measured, and gets an equal share of the load", CONNECTIONS,
+        "each replica stands on cores of its own, like those measured, and gets an equal share of the load",
     ]  # fmt: skip
     if bottleneck.kind == "unidentified":
         found.append("what binds belongs to each replica: nothing measured here shows it, plimsoll verify would")
     if run.section("upstream"):
         found.append("the upstream carries the whole demand; only what was driven here has been seen of it")
-    if limits_per_process:
-        found.append(
-            f"the rate limit is per process: {replicas} replicas let through {replicas} times as much per client, "
-            "a silent change of policy"
-        )
     return found
 
 
@@ -227,9 +240,7 @@ def _more_workers(
             f"workers slow each other by 0 to {CONTENTION:.0%} per further worker (contention of the scalability law): "
             "assumed, not measured; plimsoll verify tells",
             "one machine has no survivor: it meets the demand, not the loss of itself",
-            CONNECTIONS,
             *(["each worker needs as much memory as one does now"] if base else []),
-            *([PER_WORKER] if run.section("limits").get("per_client_scope") == "process" else []),
         ],
     }
 

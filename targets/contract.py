@@ -205,6 +205,18 @@ class Front(Section):
     paths: str = "/"
 
 
+class Database(Section):
+    pool_size: Annotated[int, Field(ge=1)]
+    max_connections: Annotated[int, Field(ge=1)]
+    reserved: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _some_left(self) -> Self:
+        if self.reserved >= self.max_connections:
+            raise ValueError(f"reserved ({self.reserved}) leaves none of max_connections ({self.max_connections})")
+        return self
+
+
 class Limits(Section):
     per_client: list[Rate] = Field([], description='e.g. ["10/minute", "100/hour"]')
     per_client_scope: Literal["process", "service"] = "service"
@@ -213,6 +225,7 @@ class Limits(Section):
     )
     queue: dict[str, Queue] = {}
     front: Front | None = None
+    database: Database | None = None
     replicas: Annotated[int, Field(ge=1)] | None = None
 
 

@@ -141,6 +141,11 @@ def _limits(contract: Contract, document: dict[str, Any], rate_rps: float | None
         found.append(
             f"queue {name}: {queue.max_concurrent} at a time, {queue.max_queue_size} waiting, {queue.timeout_s:g} s each"
         )
+    if limits.database:
+        pool, most = limits.database.pool_size, limits.database.max_connections
+        found.append(
+            f"database: a pool of {pool} connections per process, {most} in all ({limits.database.reserved} reserved)"
+        )
     if limits.front:
         stated = f"{limits.front.rate}, burst {limits.front.burst}, on {limits.front.paths}"
         seen = {True: "", False: "; it does not stand in front here", None: "; whether it stands in front was not seen"}

@@ -83,10 +83,12 @@ def test_limits_and_money_ahead_are_told(tmp_path: Path, capsys: pytest.CaptureF
         "paid": True, "usd_per_1k_tokens_in": 1.0, "usd_per_1k_tokens_out": 2.0, "tokens_in": 100, "tokens_out": 50,
         "max_usd": 500.0,
     }  # fmt: skip
+    limits = {"per_client": ["10/minute"], "database": {"pool_size": 10, "max_connections": 100, "reserved": 3}}
     with Scripted({"/search": answer()}) as server:
-        contract = written(tmp_path, server.url, limits={"per_client": ["10/minute"]}, upstream=upstream)
+        contract = written(tmp_path, server.url, limits=limits, upstream=upstream)
         done = said(capsys, "check", contract)
     assert "10/minute per client" in done.out
+    assert "database: a pool of 10 connections per process, 100 in all (3 reserved)" in done.out
     assert "1,000 upstream calls, 150,000 tokens, 200.00 USD" in done.out
 
 

@@ -119,6 +119,10 @@ def test_a_wrong_type_or_an_impossible_value_is_named_with_what_is_allowed(
         ("[users]\nthink_time_s = [1.0, 'x']", "users.think_time_s[1] is 'x'; it should be a valid number"),
         ("[limits]\nper_client = ['10/min']", "limits.per_client[0] is '10/min'; write COUNT/UNIT, e.g. 10/minute"),
         ("[users]\nthink_time_s = [1, 2, 3]", "users.think_time_s is [1, 2, 3]; it should be [low, high]"),
+        (
+            "[limits.database]\npool_size = 5\nmax_connections = 10\nreserved = 10",
+            "limits.database: reserved (10) leaves none of max_connections (10)",
+        ),
         ("[users]\nthink_time_s = [2, 1]", "users: think_time_s is [low, high]; [2.0, 1.0] is the wrong way round"),
         ("[users]\nidentities = 2026-01-01", 'users.identities is "2026-01-01"; it should be a whole number'),
         ("[users]\nidentities = true", "users.identities is true; it should be a whole number"),
