@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from capacity import connections, headroom, queue_options
+from capacity import beside, headroom
 from capacity.bottleneck import Bottleneck
 from capacity.documents import RunDocuments, between
 from capacity.figures import figure
@@ -21,10 +21,6 @@ SHARED = {
     "lock": "a lock binds; replicas help only where each has its own, which was not shown",
 }
 CONTENTION = 0.05
-PER_WORKER = (
-    "the rate limit is per process: W workers let through W times as much per client, a silent change of policy"
-)
-FARTHEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -48,61 +44,19 @@ def make(model: Model, demands_rps: list[float]) -> Options:
         if isinstance(found, Refusal):
             refusals += [found] if found not in refusals else []
         else:
-            out.append(_silently_changed(_simulated(found, model, demand_rps), run))
+            out.append(
+                beside.far(
+                    beside.silently_changed(beside.simulated(found, model, demand_rps), run), run, model.highest_rps
+                )
+            )
         bigger = scale_up(run, replica, model.bottleneck, demand_rps, model.highest_rps)
         if isinstance(bigger, Refusal):
             refusals.append(bigger)
         else:
-            up.append(_silently_changed(bigger, run) if bigger["what"] == "workers" else bigger)
+            up.append(beside.silently_changed(bigger, run) if bigger["what"] == "workers" else bigger)
     never = headroom.unkept(replica)
     binding = never[0].rule if never else (out[-1]["binding_rule"] if out else None)
     return Options(up, out, refusals, binding)
-
-
-def _silently_changed(option: dict[str, Any], run: RunDocuments) -> dict[str, Any]:
-    """What more processes change without anybody having decided it: limits that each has for itself, connections."""
-    replicas = option.get("recommended", 1)
-    workers = option["workers"]["high"] if "workers" in option else option["workers_each"]
-    said = []
-    opened = connections.of(run, replicas, workers)
-    said.append(str(opened) if opened else connections.GENERAL)
-    if run.section("limits").get("per_client_scope") == "process":
-        if "workers" in option:
-            said.append(PER_WORKER)
-        elif run.section("limits").get("per_client"):
-            said.append(
-                f"the rate limit is per process: {replicas} replicas let through {replicas} times as much per client, "
-                "a silent change of policy"
-            )
-    return {
-        **option,
-        "assumptions": [*option["assumptions"], *said],
-        "database_connections": opened.as_json() if opened else None,
-    }
-
-
-def _simulated(option: dict[str, Any], model: Model, demand_rps: float) -> dict[str, Any]:
-    """Where bounded queues bind, the number that the simulation of their discipline gives, if it is larger."""
-    if model.bottleneck.kind != "concurrency_limit":
-        return option
-    for queue in model.queues:
-        found = queue_options.replicas(queue, demand_rps)
-        if found is None:
-            continue
-        option = {**option, "by_simulation": {queue.name: {k: v for k, v in found.items() if k != "needed"}}}
-        option["by_simulation"][queue.name]["needed"] = found["needed"].as_json()
-        option["by_rule"] = {**option["by_rule"], f"queue_{queue.name}": found["recommended"]}
-        option["assumptions"] = [*option["assumptions"], *found["assumptions"]]
-        if found["recommended"] > option["recommended"]:
-            option |= {
-                "recommended": found["recommended"],
-                "replicas": found["needed"].as_json(),
-                "replicas_at_most": None,
-                "binding_rule": f"queue_{queue.name}",
-                "survivors": found["recommended"] - 1,
-                "survivors_hold": True,
-            }
-    return option
 
 
 def scale_out(
@@ -205,10 +159,10 @@ def _more_workers(
             "the demand per request or the upper end of the capacity is not known",
             f"plimsoll run {run.contract_path} --shape breakpoint --rate {figure(highest_rps * 2)} --duration 300",
         )
-    if demand_rps > FARTHEST * highest_rps:
+    if demand_rps > beside.FARTHEST * highest_rps:
         return Refusal(
             "scale_up",
-            f"{figure(demand_rps)} rps on one machine is more than {FARTHEST:.0f} times the highest rate measured "
+            f"{figure(demand_rps)} rps on one machine is more than {beside.FARTHEST:.0f} times the highest rate measured "
             f"({figure(highest_rps)} rps)",
             f"set workers = {ceil(demand_rps / rate.low)} under [resources], then on the larger machine: "
             f"plimsoll run {run.contract_path} --shape breakpoint --rate {figure(demand_rps)}",

@@ -107,6 +107,12 @@ def _multiplied(model: Model, change: Variation, line: Interval, copies: float, 
             predicted.low * widths * worst, predicted.mid * widths * (1 + worst) / 2, predicted.high * widths
         )
         said.append(f"workers slow each other by 0 to {CONTENTION:.0%} each")
+    if copies > 1 and predicted.mid > EXTRAPOLATION * model.highest_rps:
+        predicted = replace(predicted, low=predicted.low / (1 + CONTENTION * (copies - 1)))
+        said.append(
+            f"{figure(predicted.mid / model.highest_rps)} times the highest rate measured: what all replicas share was not "
+            f"seen at that, so the lower end lets them slow each other by {CONTENTION:.0%} each (assumed, not measured)"
+        )
     return _made(model, change, predicted, model.bottleneck.kind, said)
 
 

@@ -18,7 +18,7 @@ Kind = Literal["do_nothing", "scale_up", "scale_out"]
 KINDS: tuple[Kind, ...] = ("do_nothing", "scale_up", "scale_out")
 SAID = {"demand_rps", "text", "state", "sentence", "what", "assumptions", "conditional", "recommended", "replicas", "cost",
         "by_simulation", "replicas_at_most", "workers", "binding_rule", "by_rule", "loss_share", "breaks_on", "cores",
-        "survivors", "today_share_of_line"}  # fmt: skip
+        "survivors", "today_share_of_line", "database_connections"}  # fmt: skip
 NOTHING_TONES: dict[str, Tone] = {"holds": "good", "at_risk": "warn", "breaks": "bad"}
 
 

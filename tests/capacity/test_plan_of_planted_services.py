@@ -51,6 +51,24 @@ class TestOneCore:
         assert plan.scale_up[0]["what"] == "workers" and plan.scale_up[0]["workers"]["mid"] >= 5
 
 
+class TestHowFarScalingOutReaches:
+    """Rates up to 100 a second were driven."""
+
+    @pytest.mark.parametrize(
+        ("demand_rps", "said", "conditional"), [(120, False, False), (400, True, False), (1200, True, True)]
+    )
+    def test_what_replicas_share_was_not_seen_far_beyond_the_measured_rates(
+        self, demand_rps: float, said: bool, conditional: bool
+    ) -> None:
+        plan = plan_of(CORE, demand_rps=demand_rps)
+        option = scaled_out(plan)
+        assert option["extrapolated"] == pytest.approx(demand_rps / 100, rel=0.1)
+        shared = [one for one in option["assumptions"] if "what all replicas share" in one]
+        assert bool(shared) is said and all("plimsoll run planted.toml" in one for one in shared)
+        assert option["conditional"] is conditional
+        assert ("would do, if" in plan.sentence) is conditional
+
+
 class TestTheTestBench:
     def test_a_core_shared_with_the_emulator_is_said_to_be_a_fact_of_the_bench(self) -> None:
         plan = plan_of(Service(cpu_ms=16, llm_cpu_ms=4), Bench(contract=UPSTREAM))

@@ -94,6 +94,17 @@ def test_replicas_of_a_service_that_fills_its_core_multiply_the_line() -> None:
     assert workers.capacity_rps.relative_half_width > predicted.capacity_rps.relative_half_width
 
 
+def test_replicas_beyond_what_was_driven_widen_the_lower_end_only() -> None:
+    found = fitted(Service(), Bench())
+    line = found.capacity_rps
+    assert line is not None
+    near, far = predict(found, Variation(replicas=2)), predict(found, Variation(replicas=8))
+    assert isinstance(near, Prediction) and isinstance(far, Prediction)
+    assert near.capacity_rps.low == pytest.approx(2 * line.low)  # 88 a second; 100 were driven
+    assert far.capacity_rps.low == pytest.approx(8 * line.low / 1.35) and far.capacity_rps.high == 8 * line.high
+    assert any("what all replicas share was not seen at that" in said for said in far.assumptions)
+
+
 def test_where_nothing_is_named_nothing_is_predicted() -> None:
     found = fitted(Service(servers=4, service_ms=100, cpu_ms=2), Bench())
     assert isinstance(predict(found, Variation(replicas=2)), Refusal)
