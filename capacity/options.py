@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from capacity import queue_options
+from capacity import queue_replicas
 from capacity.bottleneck import Bottleneck
 from capacity.documents import RunDocuments, between
 from capacity.figures import figure
@@ -66,8 +66,9 @@ def _simulated(option: dict[str, Any], model: Model, demand_rps: float) -> dict[
     if model.bottleneck.kind != "concurrency_limit":
         return option
     for queue in model.queues:
-        found = queue_options.replicas(queue, demand_rps)
-        if found is None:
+        found = queue_replicas.needed(model, queue, demand_rps)
+        if isinstance(found, Refusal):
+            option = {**option, "assumptions": [*option["assumptions"], found.reason]}
             continue
         option = {**option, "by_simulation": {queue.name: {k: v for k, v in found.items() if k != "needed"}}}
         option["by_simulation"][queue.name]["needed"] = found["needed"].as_json()
