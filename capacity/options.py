@@ -68,7 +68,10 @@ def _simulated(option: dict[str, Any], model: Model, demand_rps: float) -> dict[
     for queue in model.queues:
         found = queue_replicas.needed(model, queue, demand_rps)
         if isinstance(found, Refusal):
-            option = {**option, "assumptions": [*option["assumptions"], found.reason]}
+            option = {
+                **option,
+                "assumptions": [*option["assumptions"], f"{found.reason}; to know more: {found.remedy}"],
+            }
             continue
         option = {**option, "by_simulation": {queue.name: {k: v for k, v in found.items() if k != "needed"}}}
         option["by_simulation"][queue.name]["needed"] = found["needed"].as_json()

@@ -26,7 +26,7 @@ def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any]
     the demand: at the survivors of a loss, so that there is one more.
     """
     search = f"plimsoll search {model.run.contract_path} --max-rate {figure(model.highest_rps * 3)}"
-    if queue.engine is not None and queue.engine.costs.off > STRANGE:
+    if any(one.engine and one.engine.costs.off > STRANGE for one in model.queues):
         return Refusal("scale_out", f"queue {queue.name} was not simulated: {NO_SUCH_ENGINE}", search)
     now = _now(model)
     if not all(now.values()):
@@ -50,11 +50,13 @@ def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any]
     routings: tuple[Routing, ...] = (AS_MEASURED,) if queue.engine else get_args(Routing)
     best: Routing = AS_MEASURED if queue.engine else "least_outstanding"
     most = len(mid) // 2 + 1  # the median of the seeds
+    middle = fewest(partial(reaches, routing=best, line_rps=mid_rps, variants=mid, of=most), guess)
     by_routing = {
-        routing: fewest(partial(reaches, routing=routing, line_rps=mid_rps, variants=mid, of=most), guess)
+        routing: fewest(partial(reaches, routing=routing, line_rps=mid_rps, variants=mid, of=most), middle or guess)
+        if routing != best
+        else middle
         for routing in routings
     }
-    middle = by_routing[best]
     low = fewest(partial(reaches, routing=best, line_rps=high_rps, variants=every, of=1), middle or guess)
     high = fewest(partial(reaches, routing=best, line_rps=low_rps, variants=every, of=len(every)), middle or guess)
     if low is None or middle is None or high is None or None in by_routing.values():

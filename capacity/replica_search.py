@@ -27,12 +27,14 @@ def fewest(holds: Callable[[int], bool], guess: int = 1) -> int | None:
     """The smallest number of replicas with which it holds; None where not even many help (slow by themselves)."""
     holds = cache(holds)
     low, high = max(0, guess - 1), max(1, guess)
+    step = 1
     while not holds(high):
-        low, high = high, high * 2
+        low, high, step = high, high + step, step * 2
         if high > MOST:
             return None
+    step = 1
     while low and holds(low):
-        low, high = low // 2, low
+        low, high, step = max(0, low - step), low, step * 2
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle, high)
