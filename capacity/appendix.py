@@ -8,6 +8,7 @@ from capacity import cost, cross_checks, demand, laws, ledger, mix, next_measure
 from capacity.ask import Ask, seconds_per_user
 from capacity.figures import figure
 from capacity.ledger import Entry
+from capacity.machine import Machine
 from capacity.memory import MemoryModel
 from capacity.model import Model
 from capacity.options import Options
@@ -107,8 +108,6 @@ def _size(model: Model) -> tuple[float, float, str]:
     return cores, memory, f"a replica has {figure(cores)} core(s) and {figure(memory)} GiB, {stated}"
 
 
-def narrower(model: Model, planned_rps: float | None) -> dict[str, Any] | None:
+def narrower(model: Model, planned_rps: float | None, on: Machine | None = None) -> dict[str, Any] | None:
     """The next best measurement."""
-    if model.replica is None or planned_rps is None:
-        return None
-    return next_measurement.best(model.replica, planned_rps, model.run.contract_path, model.highest_rps)
+    return None if planned_rps is None else next_measurement.best(model, planned_rps, on)

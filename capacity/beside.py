@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from capacity import connections, queue_options
+from capacity import connections, queue_replicas
 from capacity.documents import RunDocuments
 from capacity.figures import figure
 from capacity.model import Model
+from measurements.interval import Refusal
 
 PER_WORKER = (
     "the rate limit is per process: W workers let through W times as much per client, a silent change of policy"
@@ -20,8 +21,10 @@ def simulated(option: dict[str, Any], model: Model, demand_rps: float) -> dict[s
     if model.bottleneck.kind != "concurrency_limit":
         return option
     for queue in model.queues:
-        found = queue_options.replicas(queue, demand_rps)
-        if found is None:
+        found = queue_replicas.needed(model, queue, demand_rps)
+        if isinstance(found, Refusal):
+            said = f"{found.reason}; to know more: {found.remedy}"
+            option = {**option, "assumptions": [*option["assumptions"], said]}
             continue
         option = {**option, "by_simulation": {queue.name: {k: v for k, v in found.items() if k != "needed"}}}
         option["by_simulation"][queue.name]["needed"] = found["needed"].as_json()

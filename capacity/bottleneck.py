@@ -6,12 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from capacity import error_texts, signatures, waiting
-from capacity.demand import ServiceDemand
+from capacity import error_texts, next_limit, signatures, waiting
 from capacity.facts import Facts
 from capacity.figures import figure
+from capacity.next_limit import Next
 from capacity.sign import Sign
-from measurements.interval import Interval
 
 NAMED_FROM = 0.6
 RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
@@ -27,21 +26,6 @@ RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
     error_texts.words,
     signatures.dependency,
 )
-EXTRAPOLATION = 1.5
-
-
-@dataclass(frozen=True)
-class Next:
-    """What would bind once the bottleneck is gone; `at_rps` None where it lies beyond 1.5 times what was measured."""
-
-    kind: str
-    who: str
-    at_rps: Interval | None
-    at_least_rps: float | None
-    reason: str
-
-    def as_json(self) -> dict[str, Any]:
-        return {**self.__dict__, "at_rps": self.at_rps.as_json() if self.at_rps else None}
 
 
 @dataclass(frozen=True)
@@ -71,7 +55,7 @@ def name(facts: Facts) -> Bottleneck:
     """The most telling signature; two that contradict each other, or a weak one, leave it unidentified."""
     apart = waiting.slow_replica(facts)
     if apart is not None:
-        return Bottleneck(apart.kind, apart.confidence, apart.evidence, [], None, _next(facts, apart.kind))
+        return Bottleneck(apart.kind, apart.confidence, apart.evidence, [], None, next_limit.of(facts, apart.kind))
     if facts.plateau is None:
         return _unnamed(facts, ["no stage was overloaded, so nothing was seen to bind"], [], None)
     signs = [sign for recognise in RECOGNISERS if (sign := recognise(facts)) is not None]
@@ -90,7 +74,7 @@ def name(facts: Facts) -> Bottleneck:
         [*best.evidence, *([bench] if bench else []), *_idle(facts, best)],
         [],
         bench,
-        _next(facts, best.kind),
+        next_limit.of(facts, best.kind),
     )
 
 
@@ -101,7 +85,7 @@ def _unnamed(facts: Facts, said: list[str], candidates: list[str], bench: str | 
         [*(s for s in said if s), *([bench] if bench else []), *_busy(facts)],
         candidates,
         bench,
-        _next(facts, "unidentified"),
+        next_limit.of(facts, "unidentified"),
     )
 
 
@@ -157,29 +141,3 @@ def _idle(facts: Facts, best: Sign) -> list[str]:
     if best.kind.startswith("cpu") or facts.host_share is None:
         return []
     return [f"the host's CPUs were {facts.host_share:.0%} busy"]
-
-
-def _next(facts: Facts, binding: str) -> Next | None:
-    """The lowest limit that the utilisation law predicts, apart from the one that binds already."""
-    demands: list[tuple[str, str, object, float]] = [
-        ("upstream" if facts.run.section("upstream") else "unidentified", role, found, 1.0)
-        for role, found in facts.dependency_demand.items()
-    ]
-    if binding != "cpu_one_core":
-        demands.append(("cpu_one_core", "the service's busiest process", facts.busiest_demand, 1.0))
-    elif facts.host_cores and facts.host_cores >= 2:
-        demands.append(("cpu_host", "all cores of this host", facts.target_demand, facts.host_cores))
-    limits = [
-        (limit, kind, who)
-        for kind, who, found, cores in demands
-        if kind != binding and isinstance(found, ServiceDemand) and (limit := found.rate_at(cores)) is not None
-    ]
-    if not limits:
-        return None
-    limit, kind, who = min(limits, key=lambda one: one[0].mid)
-    horizon = EXTRAPOLATION * max(stage.rate_rps for stage in facts.stages)
-    said = f"{who}: CPU demand extrapolated by the utilisation law"
-    if limit.mid <= horizon:
-        return Next(kind, who, limit, None, said)
-    reason = f"{said} lies beyond 1.5 times the highest measured rate, where no figure is given; it is not before that"
-    return Next(kind, who, None, horizon, reason)

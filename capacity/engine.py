@@ -6,7 +6,7 @@ Its own queue is first come, first served. What a KV cache would refuse is not s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -87,14 +87,20 @@ def with_slots(engine: Engine, setting: QueueSetting) -> Engine:
 
 def highest_rate(model: EngineModel, engine: Engine, replicas: int, seed: int) -> float:
     """The highest Poisson rate over all replicas, which take turns, at which every limit holds; 0 where none does."""
-    rng = np.random.default_rng(seed)
-    outputs, unit = rng.choice(model.output_tokens, REQUESTS), poisson(1.0, REQUESTS, seed + 1)
-    mean_s = float(outputs.mean()) * engine.decode_s(engine.slots)
+    holds = meets(model, engine, replicas, seed)
+    mean_s = float(model.output_tokens.mean()) * engine.decode_s(engine.slots)
     low, high = 0.0, 1.3 * replicas * engine.slots / mean_s
     for _ in range(10):
         middle = (low + high) / 2
-        low, high = (middle, high) if _holds(model, engine, unit / middle, outputs, replicas) else (low, middle)
+        low, high = (middle, high) if holds(middle) else (low, middle)
     return low
+
+
+def meets(model: EngineModel, engine: Engine, replicas: int, seed: int) -> Callable[[float], bool]:
+    """Whether every limit holds at a Poisson rate over all replicas, which take turns."""
+    outputs = np.random.default_rng(seed).choice(model.output_tokens, REQUESTS)
+    unit = poisson(1.0, REQUESTS, seed + 1)
+    return lambda rate_rps: _holds(model, engine, unit / rate_rps, outputs, replicas)
 
 
 def _holds(

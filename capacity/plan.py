@@ -97,7 +97,7 @@ def make_plan(
     bought = options.make(fitted, wanted.planned_rps)
     extra = appendix.of(fitted, asked, tuple(track_record))
     planned = wanted.planned_rps[-1] if wanted.planned_rps else None
-    extra["next_best_measurement"] = appendix.narrower(fitted, planned)
+    extra["next_best_measurement"] = appendix.narrower(fitted, planned, on)
     if prices is not None:
         extra |= appendix.money(fitted, asked, bought, prices)
     extra["predictions"] = predictions.of(fitted)

@@ -1,22 +1,24 @@
-"""Options where a bounded queue binds: replicas by simulation, slots by what CPU carries."""
+"""The queues of the contract, with the service times measured behind them and what their clients do; advice on slots."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, get_args
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any
 
 import numpy as np
 
 from capacity import engine, queue_settings, service_times
 from capacity.demand import ServiceDemand
-from capacity.documents import RunDocuments, Stage, between
+from capacity.documents import Json, RunDocuments, Stage
 from capacity.engine import EngineModel
-from capacity.figures import figure
 from capacity.queue_settings import QueueSetting
 from capacity.queueing import allen_cunneen_wait_s
-from capacity.replica_search import Goal, holds, interval, replicas_for
-from capacity.simulation import Discipline, Routing
+from capacity.replica_search import Goal
+from capacity.simulation import Discipline
+
+FIRST_PAUSE_S, PAUSES_GROW = 0.1, 2.0  # of clients that try again (`loadtests.lane`)
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class QueueModel:
 
     `share`: this endpoint's requests per arrival. `cpu_s`: CPU-seconds of one of its requests,
     None where no CPU was seen. `engine`: where the target
-    is an LLM engine, whose places share every step.
+    is an LLM engine, whose places share every step. `retries` and `patience_s`: of the endpoint's clients, who leave
+    after their own timeout.
     """
 
     name: str
@@ -36,12 +39,32 @@ class QueueModel:
     cpu_s: float | None
     goal: Goal
     engine: EngineModel | None = None
+    retries: int = 0
+    patience_s: float = inf
     carried: dict[Any, float] = field(default_factory=dict, repr=False, compare=False)  # what was simulated before
 
     @property
     def discipline(self) -> Discipline:
-        """A job whose time is up while it waits is never run; one that runs keeps its slot until it is done."""
-        return Discipline(self.setting.max_concurrent, self.setting.max_queue_size, self.setting.timeout_s)
+        """A job whose time is up while it waits is never run; one that runs keeps its slot until it is done. Clients repeat
+        as `plimsoll run` does where no Retry-After says otherwise; what the queue's timeout ends is no 429 or 503."""
+        return Discipline(
+            self.setting.max_concurrent, self.setting.max_queue_size, self.setting.timeout_s, retries=self.retries,
+            retry_after_s=FIRST_PAUSE_S, retry_growth=PAUSES_GROW, retries_timeouts=False, patience_s=self.patience_s,
+        )  # fmt: skip
+
+    @property
+    def assumptions(self) -> list[str]:
+        """What no run and no contract tells of this queue and its clients, and is taken to be so."""
+        found = [
+            f"queue {self.name}: work that has begun goes on when its client leaves; what waits longer than the timeout is "
+            "never begun"
+        ]
+        if self.retries:
+            found.append(
+                f"clients of {self.endpoint} repeat a refusal up to {self.retries} times, after {FIRST_PAUSE_S:g} s and then "
+                "twice as long each time (a Retry-After of the service would be kept instead), but no timeout of the queue"
+            )
+        return found
 
 
 def models(
@@ -68,10 +91,17 @@ def models(
         found.append(
             QueueModel(
                 queue, endpoint, setting, times, share, min(cpu_s, float(times.mean())) if cpu_s is not None else None,
-                goal, engine.of(run, stages, endpoint, setting),
+                goal, engine.of(run, stages, endpoint, setting), *_clients(run, endpoint),
             )
         )  # fmt: skip
     return found
+
+
+def _clients(run: RunDocuments, endpoint: str) -> tuple[int, float]:
+    """(retries, patience in s) that the contract gives an endpoint; a locustfile's users do not try again by themselves."""
+    stated: Json = next((one for one in run.contract.get("endpoint") or [] if one.get("name") == endpoint), {})
+    retries = 0 if run.section("target").get("locustfile") else int(stated.get("retries") or 0)
+    return retries, float(stated.get("timeout_s") or inf)
 
 
 def without_waiting(service_s: np.ndarray, setting: QueueSetting, rate_rps: float) -> np.ndarray:
@@ -113,35 +143,6 @@ def endpoint_of(queue: str, endpoints: Sequence[str]) -> str | None:
     if len(close) == 1:
         return close[0]
     return endpoints[0] if len(endpoints) == 1 else None
-
-
-def replicas(model: QueueModel, demand_rps: float, seed: int = 1) -> dict[str, Any] | None:
-    """Replicas at a demand (arrivals of the whole mix per second), by routing; None where not even many are enough."""
-    rate = demand_rps * model.share
-    by_routing = {
-        routing: replicas_for(replace(model.discipline, routing=routing), model.service_s, rate, model.goal, seed)
-        for routing in get_args(Routing)
-    }
-    best = replace(model.discipline, routing="least_outstanding")
-    span = interval(best, model.service_s, rate, model.goal, seed)
-    if span is None or any(count is None for count in by_routing.values()):
-        return None
-    count = int(span.high) + 1
-    while not holds(replace(best, replicas=count - 1), model.service_s, rate, model.goal, seed):
-        count += 1
-    mean_s = float(model.service_s.mean())
-    return {
-        "needed": between(span.low + 1, span.mid + 1, max(span.high + 1, count)),
-        "recommended": count,
-        "by_routing": by_routing,
-        "by_rate_alone": int(np.ceil(rate * mean_s / model.setting.max_concurrent)),
-        "assumptions": [
-            f"queue {model.name}: {model.setting.max_concurrent} slots, {model.setting.max_queue_size} waiting, "
-            f"{model.setting.timeout_s:g} s, service times as measured (mean {figure(mean_s)} s), Poisson arrivals, simulated",
-            "the balancer sends to the replica with the fewest requests; at random it takes "
-            f"{by_routing['random']} without a spare, by turns {by_routing['round_robin']}",
-        ],
-    }
 
 
 def settings(found: Sequence[QueueModel], cores: float | None) -> list[dict[str, Any]]:

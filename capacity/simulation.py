@@ -25,8 +25,9 @@ class Discipline:
 
     `timeout_s` counts from the arrival at the service, for the whole response or (`timeout_of`) only until a slot is
     found. When it passes, a waiting request leaves the queue if `cancels_waiting` (else its work is done for nobody)
-    and a running one frees its slot if `cancels_running`. A client repeats a refused or timed out request up to
-    `retries` times, each `retry_after_s` later.
+    and a running one frees its slot if `cancels_running`. A client repeats a refused (and, if `retries_timeouts`, a timed
+    out) request up to `retries` times: `retry_after_s` later, then each time `retry_growth` times as long. It gives up
+    `patience_s` after its first attempt, which the service does not notice.
     """
 
     slots: int
@@ -39,6 +40,9 @@ class Discipline:
     retry_after_s: float = 1.0
     replicas: int = 1
     routing: Routing = "random"
+    retry_growth: float = 1.0
+    retries_timeouts: bool = True
+    patience_s: float = inf
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def simulate(  # noqa: PLR0915 - one hot loop: a call per request would double i
     n, replicas = len(arrivals_s), discipline.replicas
     queue = inf if discipline.queue is None else discipline.queue
     timeout_s, retries, again_s = discipline.timeout_s, discipline.retries, discipline.retry_after_s
+    growth, patience_s, of_timeouts = discipline.retry_growth, discipline.patience_s, discipline.retries_timeouts
     cancels_waiting, cancels_running = discipline.cancels_waiting, discipline.cancels_running
     bounded, to_the_end = queue != inf, discipline.timeout_of == "wait"
     least = discipline.routing == "least_outstanding" and replicas > 1
@@ -134,8 +139,9 @@ def simulate(  # noqa: PLR0915 - one hot loop: a call per request would double i
                 while line and line[0] <= now:
                     line.popleft()
             if len(line) >= queue:
-                if attempt < retries:
-                    heappush(repeats, (now + again_s, who, attempt + 1))
+                again = now + again_s * growth**attempt
+                if attempt < retries and again < arrivals[who] + patience_s:
+                    heappush(repeats, (again, who, attempt + 1))
                 else:
                     response[who], outcome[who] = now - arrivals[who], REJECTED
                 continue
@@ -161,10 +167,13 @@ def simulate(  # noqa: PLR0915 - one hot loop: a call per request would double i
             heappush(here, (leaves, replica))
             counts[replica] += 1
         if leaves < end:
-            if attempt < retries:
-                heappush(repeats, (limit + again_s, who, attempt + 1))
+            again = limit + again_s * growth**attempt
+            if of_timeouts and attempt < retries and again < arrivals[who] + patience_s:
+                heappush(repeats, (again, who, attempt + 1))
                 continue
             outcome[who] = TIMEOUT
         response[who] = leaves - arrivals[who]
     span = arrivals[-1] - arrivals[0] if n else 0.0
-    return Simulated(np.array(response), np.array(outcome, dtype=np.int8), attempts, busy, wasted, span)
+    response_s, outcomes = np.array(response), np.array(outcome, dtype=np.int8)
+    outcomes[response_s > patience_s] = TIMEOUT
+    return Simulated(np.minimum(response_s, patience_s), outcomes, attempts, busy, wasted, span)

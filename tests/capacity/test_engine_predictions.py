@@ -11,7 +11,7 @@ from capacity import engine
 from capacity.batching import Engine, generate
 from capacity.engine import EngineModel
 from capacity.engine_fit import Costs, Seen, fit
-from capacity.prediction import STRANGE
+from capacity.queue_rate import STRANGE
 from capacity.queue_settings import QueueSetting
 from capacity.simulation import poisson
 

@@ -159,7 +159,11 @@ class TestMoney:
 
 class TestNextBestMeasurement:
     def test_it_narrows_what_is_widest(self) -> None:
-        slots = run(Service(servers=4, service_ms=100, cpu_ms=2))  # its bracket is wide, its CPU far from binding
+        queue = {"work": {"max_concurrent": 4, "max_queue_size": 10_000, "timeout_s": 30}}
+        bench = Bench(contract={"limits": {"queue": queue}})
+        slots = run(
+            Service(servers=4, service_ms=100, cpu_ms=2), bench
+        )  # its bracket is wide, its CPU far from binding
         best = make_plan([slots], 1200).as_json()["next_best_measurement"]
         assert best["command"].startswith("plimsoll search ")
         now, after = best["replicas_now"], best["replicas_after"]

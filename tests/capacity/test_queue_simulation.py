@@ -104,6 +104,33 @@ class TestTimeouts:
         assert thrice.attempts > 1.3 * once.attempts
         assert thrice.quantile_s(0.95) > once.quantile_s(0.95)
 
+    def test_pauses_that_double_reach_a_place_that_comes_free_later(self) -> None:
+        two_at_once, work = np.array([0.0, 0.0]), np.array([1.0, 0.1])
+
+        def ends(growth: float) -> tuple[int, int]:
+            found = simulate(two_at_once, work, Discipline(1, 0, retries=4, retry_after_s=0.1, retry_growth=growth))
+            return int(found.outcome[1]), found.attempts
+
+        assert ends(1.0) == (REJECTED, 6)  # at 0.1, 0.2, 0.3 and 0.4 s, all before the place is free
+        assert ends(2.0) == (OK, 6)  # at 0.1, 0.3, 0.7 and 1.5 s
+
+    def test_a_client_that_has_no_time_left_does_not_try_again(self) -> None:
+        two_at_once, work = np.array([0.0, 0.0]), np.array([1.0, 0.1])
+        found = simulate(
+            two_at_once, work, Discipline(1, 0, retries=4, retry_growth=2.0, retry_after_s=0.1, patience_s=1)
+        )
+        assert found.outcome[1] == REJECTED and found.attempts == 5
+
+    def test_an_answer_after_the_client_left_is_a_timeout_and_keeps_its_slot(self) -> None:
+        found = simulate(np.array([0.0, 0.5]), np.array([2.0, 1.0]), Discipline(1, None, patience_s=1.0))
+        assert found.outcome.tolist() == [TIMEOUT, TIMEOUT]
+        assert found.response_s.tolist() == [1.0, 1.0] and found.busy_s == 3.0
+
+    def test_a_timeout_of_the_service_is_repeated_only_where_clients_do(self) -> None:
+        again = simulate(*self.BUSY, Discipline(2, None, 5.0, retries=1))
+        never = simulate(*self.BUSY, Discipline(2, None, 5.0, retries=1, retries_timeouts=False))
+        assert again.attempts > 20_000 == never.attempts
+
 
 @settings(max_examples=40)
 @given(

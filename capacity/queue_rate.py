@@ -1,0 +1,86 @@
+"""What a queue carries at its goal, simulated with its discipline: other limits, or more replicas.
+
+Predictions and plans ask here, so that they speak of the same queue: service times that grow with what runs at once
+(`slowing`), an LLM engine whose streams share every step (`engine`), clients that try again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from capacity import engine, slowing
+from capacity.model import Model
+from capacity.queue_options import QueueModel
+from capacity.queue_settings import QueueSetting
+from capacity.replica_search import Goal, highest_rate, meets
+from capacity.simulation import Discipline, Routing
+
+SEEDS = (1, 2, 3)
+AS_MEASURED: Routing = "round_robin"  # the client balanced over the replicas by turns
+# how service times grow with what runs at once: as fitted, half and one and a half times that; of an engine as fitted, and
+# the two ends of what is not seen from outside
+SLOWING = (1.0, 0.5, 1.5)
+SLOWS = "service times grow with what runs at once, as they did between calm and plateau"
+STRANGE = 0.2  # half of what streams showed is further off than this from the best engine that shares its steps
+NO_SUCH_ENGINE = (
+    "no engine whose streams share every step shows what these streams showed (half of the figures are more than "
+    f"{STRANGE:.0%} off)"
+)
+
+
+def variants(model: Model) -> list[tuple[float, tuple[int, ...]]]:
+    """(share, seeds): how much of the fitted growth of service times is taken to be there; as fitted, with more seeds."""
+    slows = any(queue.engine or slowing.of(model, queue).per_running_s for queue in model.queues)
+    return [(share, SEEDS if share == 1 else SEEDS[:1]) for share in (SLOWING if slows else SLOWING[:1])]
+
+
+def carried(
+    model: Model, queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seeds: tuple[int, ...],
+    share: float,
+) -> list[float]:  # fmt: skip
+    """Arrivals of the mix per second that a queue carries, a value per seed; service times resampled for each."""
+    found = []
+    for seed in seeds:
+        key = (setting, replicas, routing, seed, share)
+        if key not in queue.carried:
+            queue.carried[key] = _highest(model, queue, setting, replicas, routing, seed, share) / queue.share
+        found.append(queue.carried[key])
+    return found
+
+
+def holds(
+    model: Model, queue: QueueModel, replicas: int, routing: Routing, seed: int, share: float
+) -> Callable[[float], bool]:
+    """Whether the queue as it is set meets its goal on so many replicas, at a rate of arrivals of the mix per second."""
+    if queue.engine is not None:
+        variant = queue.engine.variants[SLOWING.index(share)]
+        met = engine.meets(queue.engine, engine.with_slots(variant, queue.setting), replicas, seed)
+    else:
+        met = meets(*_simulated(model, queue, queue.setting, replicas, routing, seed, share))
+    return lambda rate_rps: met(rate_rps * queue.share)
+
+
+def _highest(
+    model: Model, queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seed: int, share: float
+) -> float:
+    if queue.engine is not None:
+        variant = queue.engine.variants[SLOWING.index(share)]
+        return engine.highest_rate(queue.engine, engine.with_slots(variant, setting), replicas, seed)
+    return highest_rate(*_simulated(model, queue, setting, replicas, routing, seed, share))
+
+
+def _simulated(
+    model: Model, queue: QueueModel, setting: QueueSetting, replicas: int, routing: Routing, seed: int, share: float
+) -> tuple[Discipline, np.ndarray, Goal, int, Callable[[float], float]]:
+    slows = slowing.of(model, queue).scaled(share)
+    discipline = replace(
+        queue.discipline, slots=setting.max_concurrent, queue=setting.max_queue_size, timeout_s=setting.timeout_s,
+        replicas=replicas, routing=routing,
+    )  # fmt: skip
+    drawn = np.random.default_rng(seed).choice(queue.service_s, len(queue.service_s))
+    slower = partial(slows.at, slots=setting.max_concurrent, replicas=replicas)
+    return discipline, drawn, queue.goal, seed, slower
