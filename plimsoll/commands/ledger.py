@@ -54,25 +54,33 @@ def lines(path: Path, entries: Sequence[Any], report: Mapping[str, Any]) -> list
     said.append("Last:")
     for entry in list(entries)[-10:]:
         span = entry.predicted
-        mark = "held  " if entry.within else "MISSED"
+        mark = {True: "held  ", False: "MISSED", None: "open  "}[entry.within]
         said.append(
-            f"    {mark} {entry.at[:10]}  {entry.what}: {span.low:.3g} to {span.high:.3g} rps, was {entry.measured:.3g} "
-            f"({entry.measured / span.mid - 1:+.1%})"
+            f"    {mark} {entry.at[:10]}  {entry.what}: {span.low:.3g} to {span.high:.3g} rps, was {_was(entry)}"
         )
     return said
 
 
+def _was(entry: Any) -> str:
+    """What was measured with its error; a bound without one."""
+    if entry.measured is not None:
+        return f"{entry.measured:.3g} ({entry.measured / entry.predicted.mid - 1:+.1%})"
+    bounds = (("at least", entry.at_least), ("at most", entry.at_most))
+    return " and ".join(f"{word} {value:.3g}" for word, value in bounds if value is not None)
+
+
 def _score(found: Mapping[str, Any]) -> str:
-    count = found["entries"]
+    count, undecided = found["entries"], found["undecided"]
+    beside = f", {undecided} more undecided (only bounds are known)" if undecided else ""
     if found["verdict"] == "no track record yet":
-        return (
-            f"{count} {'entry' if count == 1 else 'entries'}, no track record yet ({found['needed']} more are needed)"
-        )
+        return f"{count} {'entry' if count == 1 else 'entries'}, no track record yet ({found['needed']} more are needed){beside}"
     low, high = found["coverage_ci95"]
+    errors = "nothing but bounds is known of the errors"
+    if found["measured"]:
+        errors = f"bias {found['bias']:+.1%}, median error {found['median_error']:.1%}, Winkler {found['winkler']:.2f}"
     return (
         f"{count} entries, {found['coverage']:.0%} within intervals that promise {found['nominal']:.0%} (95 % CI {low:.0%} to "
-        f"{high:.0%}), bias {found['bias']:+.1%}, median error {found['median_error']:.1%}, half-width "
-        f"{found['median_half_width']:.1%}, Winkler {found['winkler']:.2f}"
+        f"{high:.0%}), {errors}, half-width {found['median_half_width']:.1%}{beside}"
     )
 
 

@@ -69,6 +69,41 @@ def test_a_ledger_is_read_back_and_a_damaged_line_is_named() -> None:
         ledger.parse([*lines, '{"at": 1}'])
 
 
+class TestCensoredEntries:
+    """Bounds of what was measured: they count where they decide, and nowhere else."""
+
+    PREDICTED = Interval(90, 100, 110, 0.9)
+
+    def bound(self, at_least: float | None = None, at_most: float | None = None) -> Entry:
+        return Entry("2025-01-01", "case", "queue", "lab", 1.0, self.PREDICTED, None, "", at_least, at_most)
+
+    def test_they_count_in_coverage_where_they_decide_it_and_never_in_bias(self) -> None:
+        held, missed, unsure = self.bound(95, 105), self.bound(at_least=160), self.bound(at_least=100)
+        assert [entry.within for entry in (held, missed, unsure)] == [True, False, None]
+        exact = past(0.01, 0.1, n=10)
+        alone, beside = ledger.score(exact), ledger.score([*exact, held, missed, unsure])
+        assert (alone["coverage"], beside["coverage"]) == (1.0, pytest.approx(11 / 12))
+        assert (beside["entries"], beside["undecided"], beside["measured"]) == (12, 1, 10)
+        assert beside["bias"] == alone["bias"] and beside["winkler"] == alone["winkler"]
+
+    def test_nothing_but_bounds_has_a_coverage_and_no_bias(self) -> None:
+        found = ledger.score([self.bound(95, 105)] * 10)
+        assert found["coverage"] == 1.0 and found["bias"] is None
+
+    def test_undecided_ones_make_no_track_record(self) -> None:
+        found = ledger.score([self.bound(at_least=100)] * 20)
+        assert found["verdict"] == "no track record yet" and found["undecided"] == 20
+
+    def test_they_are_read_back_and_earlier_lines_without_bounds_too(self) -> None:
+        earlier = past(0.1, 0.1, n=1)[0].as_json()
+        assert not {"at_least", "at_most"} & set(earlier)
+        lines = [json.dumps(earlier), json.dumps(self.bound(at_least=120).as_json())]
+        assert [entry.at_least for entry in ledger.parse(lines)] == [None, 120]
+        nothing = json.dumps({**earlier, "measured": None})
+        with pytest.raises(FormatError, match="neither measured nor a bound"):
+            ledger.parse([nothing])
+
+
 class TestVerification:
     PREDICTED = Interval(90, 100, 110, 0.9)
 
