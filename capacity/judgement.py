@@ -115,13 +115,19 @@ def testable_here(cores: int, workers: int, generator_cores: int = 1, busy_cores
 
 
 def entries(
-    sha256: str, tests: Sequence[Retest], model: str, highest_rps: float, at: str, record: str = "lab"
+    sha256: str,
+    tests: Sequence[Retest],
+    model: str,
+    highest_rps: float,
+    at: str,
+    record: str = "lab",
+    scaling: float | None = None,
 ) -> list[Entry]:
-    """Ledger lines of the capacities that could be tested, bounds as bounds."""
+    """Ledger lines of the capacities that could be tested, bounds as bounds. `scaling`: what the predictions were scaled by."""
     return [
         Entry(
             at, test.what, model, record, test.predicted.mid / highest_rps, test.predicted, test.measured, sha256,
-            test.at_least, test.at_most,
+            test.at_least, test.at_most, scaling,
         )
         for test in tests
         if test.is_capacity

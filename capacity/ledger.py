@@ -17,7 +17,8 @@ from measurements.errors import FormatError
 from measurements.interval import Interval
 
 ENOUGH = 10
-LATER = ("at_least", "at_most")  # fields that entries of earlier versions have not
+ALL, LEAST = "all models", 0.1  # no interval is narrowed further than to a tenth: its raw width must be found again
+LATER = ("at_least", "at_most", "scaling")  # fields that entries of earlier versions have not
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Entry:
 
     `extrapolation`: the predicted load over the highest one measured. `at`: ISO date. `measured`: None where it is only
     known to be `at_least` or `at_most` so much (a censored observation): such an entry counts in coverage where that decides
-    it, and never in bias or width.
+    it, and never in bias or width. `scaling`: what `predicted` had been multiplied by then; None where it is as the model said.
     """
 
     at: str
@@ -39,6 +40,7 @@ class Entry:
     plan_sha256: str = ""
     at_least: float | None = None
     at_most: float | None = None
+    scaling: float | None = None
 
     @property
     def within(self) -> bool | None:
@@ -145,26 +147,50 @@ def distance(extrapolation: float) -> str:
     return "up to 1.5 times" if extrapolation <= 1.5 else "beyond 1.5 times"
 
 
+@dataclass(frozen=True)
+class Scaling:
+    """`factor`: of the next intervals' half-widths. `by`: the model whose own entries say so, or all models'."""
+
+    factor: float
+    by: str
+
+
+def scaling_of(model: str, entries: Sequence[Entry], confidence: float = 0.9) -> Scaling | None:
+    """From the laboratory's entries of the same model where they are enough for a quantile to exist, ⌈(n+1)·confidence⌉ ≤ n
+    (9 for 90 %), else from those of all models; None without a track record."""
+    lab = [entry for entry in entries if entry.record == "lab"]
+    pooled = scaling(lab, confidence)
+    if pooled is None:
+        return None
+    own = [entry for entry in lab if entry.model == model and entry.within is not None]
+    if ceil((len(own) + 1) * confidence) <= len(own):
+        return Scaling(_quantile(own, confidence), model)
+    return Scaling(pooled, ALL)
+
+
 def scaling(entries: Sequence[Entry], confidence: float = 0.9) -> float | None:
     """By how much the next intervals' half-widths are to be multiplied, below 1 too; None without a track record.
 
-    Split conformal prediction on |ln(measured/mid)| over the interval's own half-width on that scale: its
-    ⌈(n+1)·confidence⌉-th smallest value (Lei et al., J. American Statistical Association 113, 2018).
+    Split conformal prediction on |ln(measured/mid)| over the half-width on that scale that the model itself had given, before
+    any scaling: its ⌈(n+1)·confidence⌉-th smallest value (Lei et al., J. American Statistical Association 113, 2018).
     """
-    scores = [_score(entry) for entry in entries if entry.within is not None]
-    if len(scores) < ENOUGH:
-        return None
+    decisive = [entry for entry in entries if entry.within is not None]
+    return _quantile(decisive, confidence) if len(decisive) >= ENOUGH else None
+
+
+def _quantile(entries: Sequence[Entry], confidence: float) -> float:
+    scores = sorted(_score(entry) for entry in entries)
     rank = min(len(scores), ceil((len(scores) + 1) * confidence))
-    return sorted(scores)[rank - 1]
+    return max(LEAST, scores[rank - 1])
 
 
 def _score(entry: Entry) -> float:
-    """How far off, in half-widths; of bounds that decide, the furthest they show."""
+    """How far off, in half-widths of the unscaled interval; of bounds that decide, the furthest they show."""
     middle, found = entry.predicted.mid, []
     for value in entry.known:
         off = log(value / middle)
         half = log(entry.predicted.high / middle) if off > 0 else log(middle / entry.predicted.low)
-        found.append(abs(off) / max(half, 1e-6))
+        found.append(abs(off) / max(half / (entry.scaling or 1.0), 1e-6))
     return max(found)
 
 

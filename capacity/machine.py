@@ -82,6 +82,7 @@ def moved(model: Model, there: Machine) -> Model | Refusal:
     return replace(
         model,
         capacity_rps=_times(model.capacity_rps, speed) if model.capacity_rps else None,
+        unscaled_rps=_times(model.unscaled_rps, speed) if model.unscaled_rps else None,
         at_least_rps=at_least,
         facts=replace(model.facts, target_demand=demand) if demand else model.facts,
         replica=replace(

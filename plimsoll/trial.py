@@ -51,6 +51,7 @@ class Trial:
     model: str
     extrapolation: float
     cores: float | None
+    scaling: float | None = None
 
 
 def contract_of(run: RunDirectory) -> tuple[Contract, Path | None]:
@@ -156,7 +157,7 @@ def _spec(bench: Bench, change: Variation, planned: Sequence[Stage]) -> Spec:
 def trial_of(raw: Mapping[str, Any], change: Variation) -> Trial:
     return Trial(
         str(raw["what"]), change, Interval(**raw["capacity_rps"]), str(raw["model"]), float(raw["extrapolation"]),
-        raw.get("cores"),
+        raw.get("cores"), raw.get("scaling"),
     )  # fmt: skip
 
 

@@ -72,7 +72,9 @@ def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool, only: str |
             watching.phase(f"trial {place + 1} of {count}: {one.what}, predicted {one.predicted.mid:.3g} rps")
             made = trial.run(bench, one, for_trials_s / count, rounds=2)
             tests += made
-            entries += judgement.entries(frozen.sha256, made, one.model, one.predicted.mid / one.extrapolation, now())
+            entries += judgement.entries(
+                frozen.sha256, made, one.model, one.predicted.mid / one.extrapolation, now(), scaling=one.scaling
+            )
         place = count
         if lose:
             watching.phase("losing one of two replicas")

@@ -81,5 +81,6 @@ def _record(found: Document, words: Words) -> list[str]:
         )
     factor = found.get("half_widths_multiplied_by")
     if q.is_number(factor):
-        sentences.append(words("record.scaled", factor=q.number(factor)))
+        own = found.get("multiplied_by_record_of") == "line"
+        sentences.append(words("record.scaled_by_own" if own else "record.scaled", factor=q.number(factor)))
     return sentences
