@@ -30,6 +30,9 @@ class Machine:
     median_ms: float
     spread: float
 
+    def as_json(self) -> dict[str, Any]:
+        return {**self.__dict__}
+
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Machine | None:
         host, timed = document.get("host") or {}, document.get("calibration") or {}

@@ -21,6 +21,7 @@ from plimsoll.display import watcher
 from plimsoll.trial import Bench, Trial
 
 LOSE_ONE_S = 10.0
+MOVED = ", moved to another machine"  # such predictions have a record of their own
 MOST = 1.3  # times the prediction: as far as its cores are asked about
 LEAST_S = 45.0  # of load for one trial: two rounds of three factors
 REMEDY_CONTROL = "say in [target.control] how to start it, measure and plan again"
@@ -73,7 +74,12 @@ def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool, only: str |
             made = trial.run(bench, one, for_trials_s / count, rounds=2)
             tests += made
             entries += judgement.entries(
-                frozen.sha256, made, one.model, one.predicted.mid / one.extrapolation, now(), scaling=one.scaling
+                frozen.sha256,
+                made,
+                one.model + (MOVED if frozen.document.get("machine") else ""),
+                one.predicted.mid / one.extrapolation,
+                now(),
+                scaling=one.scaling,
             )
         place = count
         if lose:
@@ -143,14 +149,21 @@ def _may_cost(contract: Any, budget_s: float, frozen: Frozen) -> None:
 
 
 def _elsewhere(frozen: Frozen) -> str:
-    measured, here = frozen.home.read_json("run.json").get("host") or {}, host.fingerprint()
-    for key in ("cpu_model", "cores"):
-        if measured.get(key) != here.get(key):
-            return (
-                f"not testable here: the plan speaks for {measured.get('cpu_model')} with {measured.get('cores')} cores, this is "
-                f"{here['cpu_model']} with {here['cores']}; measure and plan here, or run this there"
-            )
-    return ""
+    """Why the plan does not speak for this machine: made for another (`plan --machine`), or measured on another."""
+    other = frozen.document.get("machine")
+    meant, here = other or frozen.home.read_json("run.json").get("host") or {}, host.fingerprint()
+    differ = [key for key in ("cpu_model", "cores") if meant.get(key) != here.get(key)]
+    if other and meant.get("cores") is None:
+        differ = [key for key in differ if key != "cores"]
+    if not differ:
+        return ""
+    there = f"plimsoll verify {frozen.folder}, there, beside the run directory {frozen.home.path.name}"
+    remedy = f"run {there}" if other else f"measure and plan here, or run {there}"
+    cores = f" with {meant['cores']} cores" if meant.get("cores") else ""
+    return (
+        f"not testable here: the plan speaks for {meant.get('cpu_model')}{cores}, this is {here['cpu_model']} with "
+        f"{here['cores']} cores; {remedy}"
+    )
 
 
 def _too_small(one: Trial, documents: RunDocuments) -> str:
