@@ -39,7 +39,11 @@ class Retest:
     @property
     def within(self) -> bool | None:
         """A capacity lies in its interval; None where its bounds leave that open. A factor agrees with it unless the SLO held
-        above or broke below it."""
+        above or broke below it. A share with an SLO beside it lies in its interval, and the SLO was met."""
+        if self.slo and self.factor is None and self.measured is not None:
+            if not self.predicted.contains(self.measured) or self.slo == "missed":
+                return False
+            return True if self.slo == "met" else None
         if self.slo == "unclear":
             return None
         if self.slo and self.measured is not None:
