@@ -35,7 +35,11 @@ def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any
         "cross_checks": cross_checks.of(model),
         "queue_settings": queue_options.settings(model.queues, model.facts.allotted_cores),
         "rule_of_thumb": thumb.table(model.cost, held, seconds_per_user(ask, model)),
-        "track_record": {**ledger.score(track_record), "half_widths_multiplied_by": model.scaling},
+        "track_record": {
+            **ledger.score([entry for entry in track_record if entry.record == "lab"]),
+            "half_widths_multiplied_by": model.scaling.factor if model.scaling else None,
+            "multiplied_by_record_of": model.scaling.by if model.scaling else None,
+        },
         "assumptions": [
             f"the mix of requests stays as measured, arrivals are as in the run ({model.run.summary.get('arrivals')})",
             "capacity comes from " + ("a search's bracket" if model.from_search else "the stages of the run"),

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from capacity.figures import figure
-from capacity.ledger import Entry
+from capacity.ledger import Entry, decided
 from measurements.interval import Interval
 
 FACTORS = (0.9, 1.0, 1.15)
@@ -22,8 +22,8 @@ SHARED = 0.7  # of the cores, busy, beyond which sharing them would slow the wor
 class Retest:
     """`factor`: of the predicted capacity that was driven; None for the capacity that was found.
 
-    `measured`: rps; None where it could not be tested here, and `note` says why. `repeats`: the single results. `slo`: of
-    a factor, whether the SLO was met, missed or unclear at that rate.
+    `measured`: rps; None where it could not be tested here, or where only bounds came out of it (`at_least`, `at_most`);
+    `note` says why. `repeats`: the single results. `slo`: of a factor, whether the SLO was met, missed or unclear at that rate.
     """
 
     what: str
@@ -33,19 +33,30 @@ class Retest:
     repeats: tuple[float, ...] = ()
     note: str = ""
     slo: str = ""
+    at_least: float | None = None
+    at_most: float | None = None
 
     @property
     def within(self) -> bool | None:
-        """A capacity lies in its interval. A factor agrees with it unless the SLO held above or broke below it."""
-        if self.measured is None or self.slo == "unclear":
+        """A capacity lies in its interval; None where its bounds leave that open. A factor agrees with it unless the SLO held
+        above or broke below it. A share with an SLO beside it lies in its interval, and the SLO was met."""
+        if self.slo and self.factor is None and self.measured is not None:
+            if not self.predicted.contains(self.measured) or self.slo == "missed":
+                return False
+            return True if self.slo == "met" else None
+        if self.slo == "unclear":
             return None
-        if self.slo:
+        if self.slo and self.measured is not None:
             return self.measured <= self.predicted.high if self.slo == "met" else self.measured >= self.predicted.low
-        return self.predicted.contains(self.measured)
+        return decided(self.predicted, self.measured, self.at_least, self.at_most)
+
+    @property
+    def is_bounded(self) -> bool:
+        return self.measured is None and (self.at_least is not None or self.at_most is not None)
 
     @property
     def is_capacity(self) -> bool:
-        return self.factor is None and self.measured is not None
+        return self.factor is None and not self.slo and (self.measured is not None or self.is_bounded)
 
     def as_json(self) -> dict[str, Any]:
         spread = max(self.repeats) - min(self.repeats) if len(self.repeats) > 1 else None
@@ -54,6 +65,8 @@ class Retest:
             "factor": self.factor,
             "predicted": self.predicted.as_json(),
             "measured": self.measured,
+            "at_least": self.at_least,
+            "at_most": self.at_most,
             "repeats": list(self.repeats),
             "repeat_spread": spread,
             "slo": self.slo or None,
@@ -74,10 +87,19 @@ def order(seed: int, factors: Sequence[float] = FACTORS) -> list[float]:
 
 
 def verification(sha256: str, tests: Sequence[Retest]) -> dict[str, Any]:
-    """HELD: everything that could be tested lay within its interval. NOT_TESTABLE: nothing could."""
+    """HELD: everything that could be tested lay within its interval. NOT_TESTABLE: nothing could. UNDECIDED: nothing speaks
+    against the plan, and of no capacity that was driven is it known whether it lies in its interval."""
+    return {"schema": 1, "plan_sha256": sha256, "tests": [test.as_json() for test in tests], "verdict": _verdict(tests)}
+
+
+def _verdict(tests: Sequence[Retest]) -> str:
     tried = [test for test in tests if test.within is not None]
-    verdict = "NOT_TESTABLE" if not tried else "HELD" if all(test.within for test in tried) else "MISSED"
-    return {"schema": 1, "plan_sha256": sha256, "tests": [test.as_json() for test in tests], "verdict": verdict}
+    if any(not test.within for test in tried):
+        return "MISSED"
+    driven = any(test.is_bounded or (test.factor is not None and test.slo) for test in tests)
+    if driven and not any(test.factor is None and not test.slo for test in tried):
+        return "UNDECIDED"
+    return "HELD" if tried else "NOT_TESTABLE"
 
 
 def testable_here(cores: int, workers: int, generator_cores: int = 1, busy_cores: float | None = None) -> str:
@@ -97,11 +119,20 @@ def testable_here(cores: int, workers: int, generator_cores: int = 1, busy_cores
 
 
 def entries(
-    sha256: str, tests: Sequence[Retest], model: str, highest_rps: float, at: str, record: str = "lab"
+    sha256: str,
+    tests: Sequence[Retest],
+    model: str,
+    highest_rps: float,
+    at: str,
+    record: str = "lab",
+    scaling: float | None = None,
 ) -> list[Entry]:
-    """Ledger lines of the capacities that could be tested."""
+    """Ledger lines of the capacities that could be tested, bounds as bounds. `scaling`: what the predictions were scaled by."""
     return [
-        Entry(at, test.what, model, record, test.predicted.mid / highest_rps, test.predicted, test.measured, sha256)
+        Entry(
+            at, test.what, model, record, test.predicted.mid / highest_rps, test.predicted, test.measured, sha256,
+            test.at_least, test.at_most, scaling,
+        )
         for test in tests
-        if test.is_capacity and test.measured is not None
-    ]
+        if test.is_capacity
+    ]  # fmt: skip

@@ -30,6 +30,9 @@ class Machine:
     median_ms: float
     spread: float
 
+    def as_json(self) -> dict[str, Any]:
+        return {**self.__dict__}
+
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Machine | None:
         host, timed = document.get("host") or {}, document.get("calibration") or {}
@@ -82,6 +85,7 @@ def moved(model: Model, there: Machine) -> Model | Refusal:
     return replace(
         model,
         capacity_rps=_times(model.capacity_rps, speed) if model.capacity_rps else None,
+        unscaled_rps=_times(model.unscaled_rps, speed) if model.unscaled_rps else None,
         at_least_rps=at_least,
         facts=replace(model.facts, target_demand=demand) if demand else model.facts,
         replica=replace(

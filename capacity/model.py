@@ -13,7 +13,7 @@ from capacity.documents import RunDocuments, Stage, between, objections, stages_
 from capacity.edge import Edge
 from capacity.facts import Facts, gather
 from capacity.figures import figure
-from capacity.ledger import Entry
+from capacity.ledger import Entry, Scaling
 from capacity.memory import MemoryModel
 from capacity.plateau import Plateau
 from capacity.policy import Replica
@@ -25,7 +25,8 @@ from measurements.interval import Interval, Refusal
 class Model:
     """`capacity_rps`: of everything measured together. `replica` is None where not even a lower bound is known.
 
-    `scaling`: what the track record multiplied the capacity's half-widths by; None without a track record.
+    `scaling`: what the track record multiplied the capacity's half-widths by; None without a track record. `unscaled_rps`: the
+    capacity before that, `past`: the record, for predictions, which are scaled by that of their own models.
     """
 
     run: RunDocuments
@@ -38,7 +39,9 @@ class Model:
     capacity_rps: Interval | None
     at_least_rps: float | None
     from_search: bool
-    scaling: float | None
+    scaling: Scaling | None
+    unscaled_rps: Interval | None
+    past: tuple[Entry, ...]
     replica: Replica | None
     queues: list[QueueModel]
 
@@ -80,9 +83,9 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
     held = memory.fit(stages)
     searched = _searched(runs)
     capacity = searched or _below_plateau(found.capacity, flat)
-    factor = ledger.scaling([entry for entry in track_record if entry.record == "lab"])
-    if capacity is not None:
-        capacity = ledger.scaled(capacity, factor)
+    unscaled, scaling = capacity, ledger.scaling_of("line", track_record)
+    if capacity is not None and scaling is not None:
+        capacity = ledger.scaled(capacity, scaling.factor)
     at_least = capacity.low if capacity else found.at_least_rps
     cost = facts.target_demand if isinstance(facts.target_demand, ServiceDemand) else None
     return Model(
@@ -96,7 +99,9 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
         capacity_rps=capacity,
         at_least_rps=at_least,
         from_search=searched is not None,
-        scaling=factor,
+        scaling=scaling,
+        unscaled_rps=unscaled,
+        past=tuple(track_record),
         replica=_replica(run, found, capacity, at_least, facts, held),
         queues=queue_options.models(run, stages, cost, run.service_times_s),
     )

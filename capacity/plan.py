@@ -101,6 +101,7 @@ def make_plan(
     if prices is not None:
         extra |= appendix.money(fitted, asked, bought, prices)
     extra["predictions"] = predictions.of(fitted)
+    extra["machine"] = on.as_json() if on else None
     grading, reasons = grade.grade(fitted.run)
     if on is not None:
         grading, reasons = "C", [machine.said(fitted, on), *(reasons if grading == "C" else [])]

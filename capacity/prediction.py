@@ -13,6 +13,7 @@ import numpy as np
 from capacity import cpu_ends, queue_rate
 from capacity.documents import between
 from capacity.figures import figure
+from capacity.ledger import scaled, scaling_of
 from capacity.model import Model
 from capacity.options import CONTENTION, SHARED
 from capacity.queue_rate import AS_MEASURED, NO_SUCH_ENGINE, SEEDS, STRANGE
@@ -47,18 +48,20 @@ class Variation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """`capacity_rps` of the changed deployment as a whole. `model`: which one said so, for the ledger."""
+    """`capacity_rps` of the changed deployment as a whole. `model`: which one said so, for the ledger; `scaling`: what that
+    model's record multiplied its half-widths by."""
 
     what: str
     capacity_rps: Interval
     model: str
     extrapolation: float
     assumptions: list[str]
+    scaling: float | None = None
 
 
 def predict(model: Model, change: Variation) -> Prediction | Refusal:
     """By what binds: shared limits keep the line, a replica's own multiply it, queues are simulated before and after."""
-    kind, line = model.bottleneck.kind, model.capacity_rps
+    kind, line = model.bottleneck.kind, model.unscaled_rps
     if line is None:
         return Refusal("prediction", "the line itself is not known", _search(model))
     if change.is_nothing:
@@ -168,7 +171,12 @@ def _at_once(model: Model, change: Variation) -> float:
 
 def _made(model: Model, change: Variation, predicted: Interval, name: str, said: list[str]) -> Prediction:
     what = "capacity as measured" if change.is_nothing else f"capacity with {change}"
-    return Prediction(what, predicted, name, predicted.mid / model.highest_rps, said)
+    scaling = scaling_of(name, model.past)
+    if scaling is not None:
+        predicted = scaled(predicted, scaling.factor)
+        said = [*said, f"half-widths times {figure(scaling.factor)}, by the record of {scaling.by}"]
+    factor = scaling.factor if scaling else None
+    return Prediction(what, predicted, name, predicted.mid / model.highest_rps, said, factor)
 
 
 def _search(model: Model) -> str:

@@ -63,6 +63,7 @@ def _entry(model: Model, change: Variation) -> dict[str, Any]:
         "change": as_json(change),
         "capacity_rps": found.capacity_rps.as_json(),
         "model": found.model,
+        "scaling": found.scaling,
         "extrapolation": found.extrapolation,
         "cores": _cores(model, found),
         "assumptions": found.assumptions,

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 from capacity.crossing import crossing
 from capacity.documents import RunDocuments, Stage, objections, stages_of
-from capacity.edge import judge
+from capacity.edge import SPREAD, judge
+from capacity.figures import figure
 from capacity.judgement import Retest
+from capacity.ledger import decided
 from measurements.interval import Interval
 
 NAME = "x{factor:.2f}-{round}"
+UNSURE = "that decides nothing about the prediction: give verify a larger --budget"
+# Where no crossing was found: times the highest rate met, times the lowest missed (nearest first), and of the way between.
+ABOVE, BELOW, BETWEEN = (1.15, 1.4), (0.85, 0.67), (1 / 3, 2 / 3)
 
 
 @dataclass(frozen=True)
@@ -45,16 +51,33 @@ def invalid(runs: Sequence[RunDocuments]) -> str:
 
 @dataclass(frozen=True)
 class Line:
-    """`rps`: where the SLO broke; `bound`: what it means where nothing broke ("at least") or everything did ("at most")."""
+    """`rps`: where the SLO broke. None where no figure crossed its limit: then the line is only known to lie above
+    `at_least_rps`, the highest rate met below every miss, and below `at_most_rps`, the lowest missed above every one met
+    (a censored observation: a bound is no measurement). Neither is there where the stages contradict each other.
+    """
 
-    rps: float
-    repeats: tuple[float, ...]
-    bound: str = ""
+    rps: float | None
+    repeats: tuple[float, ...] = ()
+    at_least_rps: float | None = None
+    at_most_rps: float | None = None
+
+    def further(self) -> tuple[float, ...]:
+        """The rates to drive next, for a crossing: beyond an open end, between two ends; none where it is known."""
+        low, high = self.at_least_rps, self.at_most_rps
+        if self.rps is not None:
+            return ()
+        if low is not None and high is not None:
+            if high / low <= 1 + SPREAD:
+                return ()
+            return tuple(low * (high / low) ** share for share in BETWEEN)
+        if low is not None:
+            return tuple(low * times for times in ABOVE)
+        return tuple(high * times for times in BELOW) if high is not None else ()
 
 
 def line(driven: Sequence[Driven]) -> Line | None:
-    """From all stages together; each round by itself gives a repeat."""
-    if not driven:
+    """From all stages together; each round by itself gives a repeat. None without a stage that could be judged."""
+    if all(one.verdict == "unclear" for one in driven):
         return None
     rounds = sorted({one.round for one in driven})
     single = [crossing([one.stage for one in driven if one.round == turn]) for turn in rounds]
@@ -62,20 +85,20 @@ def line(driven: Sequence[Driven]) -> Line | None:
     crossed = crossing([one.stage for one in driven])
     if crossed is not None:
         return Line(crossed, repeats)
-    rates = [one.stage.rate_rps for one in driven]
-    if all(one.verdict == "miss" for one in driven):
-        return Line(min(rates), repeats, "at most")
-    if any(one.verdict == "miss" for one in driven):
-        best = max((one.stage.rate_rps for one in driven if one.verdict != "miss"), default=min(rates))
-        return Line(best, repeats)
-    return Line(max(rates), repeats, "at least")
+    met = [one.stage.rate_rps for one in driven if one.verdict == "pass"]
+    missed = [one.stage.rate_rps for one in driven if one.verdict == "miss"]
+    at_least = max((rate for rate in met if rate < min(missed, default=inf)), default=None)
+    at_most = min((rate for rate in missed if rate > max(met, default=0.0)), default=None)
+    return Line(None, repeats, at_least, at_most)
 
 
 def tests(what: str, predicted: Interval, driven: Sequence[Driven], found: Line) -> list[Retest]:
     """The capacity, then each factor: met above the interval or missed below it speaks against the prediction."""
-    note = f"{found.bound} this: it was not driven further" if found.bound else ""
     return [
-        Retest(what, None, predicted, found.rps, found.repeats, note),
+        Retest(
+            what, None, predicted, found.rps, found.repeats, _bounded(predicted, found), at_least=found.at_least_rps,
+            at_most=found.at_most_rps,
+        ),
         *(
             Retest(
                 f"{what}, driven at {one.factor:g} times that", one.factor, predicted, one.stage.rate_rps,
@@ -84,3 +107,19 @@ def tests(what: str, predicted: Interval, driven: Sequence[Driven], found: Line)
             for one in driven
         ),
     ]  # fmt: skip
+
+
+def _bounded(predicted: Interval, found: Line) -> str:
+    """What a line without a crossing says; empty where there is one."""
+    low, high = found.at_least_rps, found.at_most_rps
+    if found.rps is not None:
+        return ""
+    if low is None and high is None:
+        return "the stages contradict each other: the SLO was missed at rates below others that met it; verify again"
+    if low is not None and high is not None:
+        known = f"it lies between {figure(low)} rps, which met the SLO, and {figure(high)} rps, which missed it"
+    elif low is not None:
+        known = f"it is at least {figure(low)} rps: the SLO was met as far as it was driven"
+    else:
+        known = f"it is at most {figure(high or 0.0)} rps: the SLO was missed wherever it was driven"
+    return known if decided(predicted, None, low, high) is not None else f"{known}; {UNSURE}"

@@ -16,6 +16,7 @@ from targets.workload.blocks import LogFile
 from targets.workload.columns import NO_TIME
 from targets.workload.formats import detect
 
+QUANTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p95_ms": 0.95, "p99_ms": 0.99, "p99_9_ms": 0.999}
 FIELD = re.compile(r"\{\{.*?\}\}")
 
 
@@ -78,9 +79,12 @@ def windows(rows: Rows, contract: Contract, window_s: float, requests_per_arriva
 
 
 def _window(rate_rps: float, failed: np.ndarray, duration_s: np.ndarray) -> Window:
+    """A percentile needs as many requests as leave one beyond it: 20 for the 95th."""
     known = duration_s[~np.isnan(duration_s)] * 1000
-    p95 = float(np.quantile(known, 0.95)) if len(known) >= 20 else None
-    return Window(rate_rps, float(failed.mean()), p95, float(known.mean()) if len(known) else None)
+    times = {name: float(np.quantile(known, q)) for name, q in QUANTILES.items() if len(known) * (1 - q) >= 1 - 1e-9}
+    if len(known):
+        times["mean_ms"] = float(known.mean())
+    return Window(rate_rps, float(failed.mean()), times)
 
 
 def _rows(

@@ -11,7 +11,6 @@ from typing import Any
 from capacity import judgement, retest
 from capacity.judgement import Retest
 from capacity.prediction import Variation
-from capacity.retest import Line
 from loadtests.arrivals import Stage
 from measurements.errors import Interrupted, UsageError
 from measurements.interval import Interval
@@ -26,7 +25,7 @@ from targets.contract_file import parse
 ENOUGH = 400  # requests a stage ought to have
 SHORTEST_S, LONGEST_S = 6.0, 60.0
 CALM = 0.4  # of the prediction, between stages, so that no backlog is handed on
-BELOW, ABOVE = (0.6, 0.75), (1.3, 1.6)
+UNJUDGED = "no stage held enough requests to be judged: give verify a larger --budget"
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Trial:
     model: str
     extrapolation: float
     cores: float | None
+    scaling: float | None = None
 
 
 def contract_of(run: RunDirectory) -> tuple[Contract, Path | None]:
@@ -103,7 +103,8 @@ def changed(contract: Contract, change: Variation) -> Contract:
 
 
 def run(bench: Bench, trial: Trial, budget_s: float, rounds: int) -> list[Retest]:
-    """The capacity that was found with the service changed so, and each factor's outcome."""
+    """The capacity that was found with the service changed so, and each factor's outcome. Where the factors did not cross
+    the line, it is driven on: further up, further down, or between the two."""
     stage_s = seconds(trial.predicted.mid, budget_s, rounds, bench.calm_s)
     planned: list[Stage] = []
     for turn in range(1, rounds + 1):
@@ -111,16 +112,19 @@ def run(bench: Bench, trial: Trial, budget_s: float, rounds: int) -> list[Retest
         planned += stages(trial.predicted.mid, factors, turn, stage_s, bench.calm_s)
     driven, why_not = _drive(bench, trial, planned)
     found = retest.line(driven) if not why_not else None
-    if found is not None and found.bound:
-        further = stages(
-            trial.predicted.mid, ABOVE if found.bound == "at least" else BELOW[::-1], rounds + 1, stage_s, bench.calm_s
-        )
-        more, why_not = _drive(bench, trial, further)
-        driven += more
-        found = retest.line(driven)
+    spoiled = ""
+    if found is not None and (rates := found.further()):
+        factors = [rate / trial.predicted.mid for rate in rates]
+        more, spoiled = _drive(bench, trial, stages(trial.predicted.mid, factors, rounds + 1, stage_s, bench.calm_s))
+        if not spoiled:
+            driven += more
+            found = retest.line(driven)
     if found is None:
-        return [Retest(trial.what, None, trial.predicted, None, note=why_not or "no stage was measured")]
-    return retest.tests(trial.what, trial.predicted, driven, Line(found.rps, found.repeats, found.bound))
+        return [Retest(trial.what, None, trial.predicted, None, note=why_not or UNJUDGED)]
+    capacity, *rest = retest.tests(trial.what, trial.predicted, driven, found)
+    if spoiled:
+        capacity = replace(capacity, note=f"{capacity.note}; driving it further does not count: {spoiled}")
+    return [capacity, *rest]
 
 
 def _drive(bench: Bench, trial: Trial, planned: list[Stage]) -> tuple[list[retest.Driven], str]:
@@ -153,7 +157,7 @@ def _spec(bench: Bench, change: Variation, planned: Sequence[Stage]) -> Spec:
 def trial_of(raw: Mapping[str, Any], change: Variation) -> Trial:
     return Trial(
         str(raw["what"]), change, Interval(**raw["capacity_rps"]), str(raw["model"]), float(raw["extrapolation"]),
-        raw.get("cores"),
+        raw.get("cores"), raw.get("scaling"),
     )  # fmt: skip
 
 

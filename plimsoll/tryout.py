@@ -21,6 +21,9 @@ from plimsoll.display import watcher
 from plimsoll.trial import Bench, Trial
 
 LOSE_ONE_S = 10.0
+LOSING_S = 2.5 * LOSE_ONE_S  # before the kill, until it is noticed, and after
+MOVED = ", moved to another machine"  # such predictions have a record of their own
+MOST = 1.3  # times the prediction: as far as its cores are asked about
 LEAST_S = 45.0  # of load for one trial: two rounds of three factors
 REMEDY_CONTROL = "say in [target.control] how to start it, measure and plan again"
 
@@ -59,8 +62,13 @@ def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool, only: str |
         contract, contract_path, frozen.folder / "trials", int(documents.run["schedule"]["workers"]), _calm_s(documents),
         seed, watching,
     )  # fmt: skip
-    lose = bool(possible) and documents.replicas == 1 and only is None
-    for_trials_s = budget_s - (2 * LOSE_ONE_S if lose else 0)
+    loss = _loss(frozen, documents)
+    why_not = _elsewhere(frozen) or _uncontrolled(contract) or _crowded(frozen, loss, documents)
+    lose = only is None or only in lose_one.NAME
+    if lose and why_not:
+        untested.append(loss.untried(why_not))
+        lose = False
+    for_trials_s = budget_s - (LOSING_S if lose and possible else 0)
     count = min(len(possible), max(1, int(for_trials_s // LEAST_S)))
     tests: list[Retest] = []
     entries: list[Entry] = []
@@ -71,14 +79,18 @@ def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool, only: str |
             watching.phase(f"trial {place + 1} of {count}: {one.what}, predicted {one.predicted.mid:.3g} rps")
             made = trial.run(bench, one, for_trials_s / count, rounds=2)
             tests += made
-            entries += judgement.entries(frozen.sha256, made, one.model, one.predicted.mid / one.extrapolation, now())
+            model = one.model + (MOVED if frozen.document.get("machine") else "")
+            highest_rps = one.predicted.mid / one.extrapolation
+            entries += judgement.entries(frozen.sha256, made, model, highest_rps, now(), scaling=one.scaling)
         place = count
         if lose:
-            watching.phase("losing one of two replicas")
-            limit = _error_limit(documents)
-            tests.append(lose_one.run(bench, _nginx_conf(frozen), _one_holds(frozen), limit, LOSE_ONE_S))
+            watching.phase(f"losing one of {loss.replicas} replicas")
+            tests.append(lose_one.run(bench, _nginx_conf(frozen), loss))
+            lose = False
     except (Interrupted, KeyboardInterrupt):
         interrupted = True
+    if lose:
+        untested.append(loss.untried("interrupted before it was tried"))
     for one in possible[place:]:
         note = "interrupted before it was tried to its end"
         if not interrupted:
@@ -91,7 +103,7 @@ def _sorted(
     frozen: Frozen, documents: RunDocuments, contract: Any, only: str | None
 ) -> tuple[list[Trial], list[Retest]]:  # fmt: skip
     """(what can be tried here, what cannot with its reason)."""
-    why_not = _elsewhere(frozen) or ("" if contract.target.control else f"not testable here: {REMEDY_CONTROL}")
+    why_not = _elsewhere(frozen) or _uncontrolled(contract)
     possible, untested = [], []
     for raw in _wanted(frozen, only):
         one = trial.at_replicas(trial.trial_of(raw, predictions.from_json(raw["change"])), documents.replicas)
@@ -118,8 +130,8 @@ def _wanted(frozen: Frozen, only: str | None) -> list[Mapping[str, Any]]:
             f"{frozen.folder}/plan.json holds no number to try: {reasons[0]['reason']}; {reasons[0]['remedy']}"
         )
     found = [raw for raw in numbers if only is None or only in raw["what"]]
-    if not found:
-        known = ", ".join(repr(raw["what"]) for raw in numbers)
+    if not found and not (only and only in lose_one.NAME):
+        known = ", ".join(repr(what) for what in [*(raw["what"] for raw in numbers), lose_one.NAME])
         raise UsageError(f"--only {only}: no prediction of {frozen.folder} is called so; there are {known}")
     return found
 
@@ -131,7 +143,7 @@ def _may_cost(contract: Any, budget_s: float, frozen: Frozen) -> None:
     highest = max(
         (raw["capacity_rps"]["high"] for raw in frozen.document["predictions"] if raw.get("capacity_rps")), default=0.0
     )
-    cost = money.estimate(contract, 1.6 * highest * (budget_s + 2 * LOSE_ONE_S))
+    cost = money.estimate(contract, 1.6 * highest * (budget_s + LOSING_S))
     if cost.max_requests is not None and cost.requests > cost.max_requests:
         raise Refused(
             f"these trials would cost up to {cost.usd:,.2f} USD at the paid upstream, more than max_usd allows; raise max_usd "
@@ -140,19 +152,26 @@ def _may_cost(contract: Any, budget_s: float, frozen: Frozen) -> None:
 
 
 def _elsewhere(frozen: Frozen) -> str:
-    measured, here = frozen.home.read_json("run.json").get("host") or {}, host.fingerprint()
-    for key in ("cpu_model", "cores"):
-        if measured.get(key) != here.get(key):
-            return (
-                f"not testable here: the plan speaks for {measured.get('cpu_model')} with {measured.get('cores')} cores, this is "
-                f"{here['cpu_model']} with {here['cores']}; measure and plan here, or run this there"
-            )
-    return ""
+    """Why the plan does not speak for this machine: made for another (`plan --machine`), or measured on another."""
+    other = frozen.document.get("machine")
+    meant, here = other or frozen.home.read_json("run.json").get("host") or {}, host.fingerprint()
+    differ = [key for key in ("cpu_model", "cores") if meant.get(key) != here.get(key)]
+    if other and meant.get("cores") is None:
+        differ = [key for key in differ if key != "cores"]
+    if not differ:
+        return ""
+    there = f"plimsoll verify {frozen.folder}, there, beside the run directory {frozen.home.path.name}"
+    remedy = f"run {there}" if other else f"measure and plan here, or run {there}"
+    cores = f" with {meant['cores']} cores" if meant.get("cores") else ""
+    return (
+        f"not testable here: the plan speaks for {meant.get('cpu_model')}{cores}, this is {here['cpu_model']} with "
+        f"{here['cores']} cores; {remedy}"
+    )
 
 
 def _too_small(one: Trial, documents: RunDocuments) -> str:
     processes = (one.change.replicas or 1) * (one.change.workers or documents.workers)
-    busy = one.cores * trial.ABOVE[0] if one.cores is not None else None
+    busy = one.cores * MOST if one.cores is not None else None
     return judgement.testable_here(len(os.sched_getaffinity(0)), processes, documents.run["schedule"]["workers"], busy)
 
 
@@ -173,9 +192,29 @@ def _nginx_conf(frozen: Frozen) -> str | None:
     return None
 
 
-def _one_holds(frozen: Frozen) -> float:
-    """The rate that one replica holds for sure."""
-    return float(frozen.document["predictions"][0]["capacity_rps"]["low"])
+def _uncontrolled(contract: Any) -> str:
+    return "" if contract.target.control else f"not testable here: {REMEDY_CONTROL}"
+
+
+def _loss(frozen: Frozen, documents: RunDocuments) -> lose_one.Loss:
+    """Of as many replicas as were measured, and of two where that was one, at the rate that the others hold for sure."""
+    replicas = max(2, documents.replicas)
+    each_rps = float(_line(frozen)["capacity_rps"]["low"]) / documents.replicas
+    return lose_one.Loss(replicas, (replicas - 1) * each_rps, _error_limit(documents), LOSE_ONE_S, documents.workers)
+
+
+def _line(frozen: Frozen) -> Mapping[str, Any]:
+    """The prediction that nothing is changed: the first."""
+    return _wanted(frozen, None)[0]
+
+
+def _crowded(frozen: Frozen, loss: lose_one.Loss, documents: RunDocuments) -> str:
+    line = _line(frozen)
+    cores = line.get("cores")
+    busy = cores * loss.rate_rps / line["capacity_rps"]["mid"] if cores is not None else None
+    return judgement.testable_here(
+        len(os.sched_getaffinity(0)), loss.replicas * documents.workers, documents.run["schedule"]["workers"], busy
+    )
 
 
 def _error_limit(documents: RunDocuments) -> float:

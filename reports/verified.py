@@ -9,7 +9,7 @@ from reports.key_figures import Tone
 from reports.tables import Mark
 from reports.wording import Words
 
-VERDICTS: dict[str, Tone] = {"HELD": "good", "MISSED": "bad", "NOT_TESTABLE": "warn"}
+VERDICTS: dict[str, Tone] = {"HELD": "good", "MISSED": "bad", "UNDECIDED": "warn", "NOT_TESTABLE": "warn"}
 
 
 @dataclass(frozen=True)
@@ -36,18 +36,22 @@ def verified(read: Documents, words: Words) -> Verified | None:
 
 def _row(test: Document, words: Words) -> dict[str, Any]:
     within = test.get("within")
-    state = "within" if within is True else "outside" if within is False else "not_tested"
-    tones: dict[str, Tone] = {"within": "good", "outside": "bad", "not_tested": "warn"}
+    bounds = {key: test[key] for key in ("at_least", "at_most") if q.is_number(test.get(key))}
+    tried = bool(bounds) or q.is_number(test.get("measured"))
+    unknown = "undecided" if tried else "not_tested"
+    state = "within" if within is True else "outside" if within is False else unknown
+    tones: dict[str, Tone] = {"within": "good", "outside": "bad", "undecided": "warn", "not_tested": "warn"}
     what = str(test.get("what") or "")
     formatter = _formatter(what)
     return {
         "what": what,
         "factor": q.shown(test.get("factor"), q.plain),
         "predicted": q.interval(test.get("predicted"), formatter),
-        "measured": q.shown(test.get("measured"), formatter),
+        "measured": ", ".join(words(f"verified.{key}", value=formatter(value)) for key, value in bounds.items())
+        or q.shown(test.get("measured"), formatter),
         "spread": q.shown(test.get("repeat_spread"), formatter),
         "mark": Mark(words(f"verified.{state}"), tones[state]),
-        "why_not": str(test.get("why_not") or ""),
+        "why_not": str(test.get("note") or ""),
     }
 
 
@@ -77,5 +81,6 @@ def _record(found: Document, words: Words) -> list[str]:
         )
     factor = found.get("half_widths_multiplied_by")
     if q.is_number(factor):
-        sentences.append(words("record.scaled", factor=q.number(factor)))
+        own = found.get("multiplied_by_record_of") == "line"
+        sentences.append(words("record.scaled_by_own" if own else "record.scaled", factor=q.number(factor)))
     return sentences

@@ -41,7 +41,7 @@ def verify(plan_dir: Path, budget_s: float, seed: int, only: str | None, lang: s
         print(json.dumps(document, ensure_ascii=False))
     else:
         print("\n".join(lines(document, len(tried.entries), frozen)))
-    ends = {"HELD": Exit.OK, "MISSED": Exit.SLO_MISSED, "NOT_TESTABLE": Exit.INVALID}
+    ends = {"HELD": Exit.OK, "MISSED": Exit.SLO_MISSED, "NOT_TESTABLE": Exit.INVALID, "UNDECIDED": Exit.UNSURE}
     raise SystemExit(int(Exit.INTERRUPTED if tried.interrupted else ends[document["verdict"]]))
 
 
@@ -113,9 +113,10 @@ def _figures(test: Mapping[str, Any]) -> str:
     from capacity.figures import figure
 
     span = test["predicted"]
-    if test["measured"] is None:
-        return f"not tested; {test['note']}"
     measured = f"predicted {figure(span['mid'])} ({figure(span['low'])} to {figure(span['high'])})"
+    if test["measured"] is None:
+        bounded = test["at_least"] is not None or test["at_most"] is not None
+        return f"{measured}, {test['note']}" if bounded else f"not tested; {test['note']}"
     spread = f", repeats {figure(test['repeat_spread'])} apart" if test["repeat_spread"] is not None else ""
     bound = f" ({test['note']})" if test["note"] else ""
     return f"{measured}, measured {figure(test['measured'])}{spread}{bound}"

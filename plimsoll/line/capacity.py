@@ -77,9 +77,12 @@ def ledger(
         "runs"
     ),
     window: Annotated[float, typer.Option(help="with observe: seconds that production is judged over")] = 300.0,
+    replicas: Annotated[
+        int | None, typer.Option(help="with observe: how many production runs; absent: as many as were measured")
+    ] = None,
     json: Json = False,
 ) -> None:
     """How often past predictions held, here and in production; or judge one by what production did since."""
     from plimsoll.commands import ledger as command
 
-    command.ledger(words or [], runs, window, json)
+    command.ledger(words or [], runs, window, replicas, json)

@@ -69,10 +69,38 @@ class TestProduction:
         rng = np.random.default_rng(seed)
         rates = rng.uniform(5, 60, 200)
         slow = rates * rng.normal(1, 0.05, 200) > line_rps
-        return [Window(float(rate), 0.0, 900.0 if late else 200.0) for rate, late in zip(rates, slow, strict=True)]
+        return [
+            Window(float(rate), 0.0, {"p95_ms": 900.0 if late else 200.0})
+            for rate, late in zip(rates, slow, strict=True)
+        ]
 
     def test_the_line_that_production_shows_is_found_among_noise(self) -> None:
-        assert production.observed_line(self.windows(40), self.LIMITS) == pytest.approx(40, rel=0.08)
+        found = production.observed_line(self.windows(40), self.LIMITS)
+        assert isinstance(found, production.Observed) and not found.untold
+        assert found.rps == pytest.approx(40, rel=0.08)
+
+    def test_a_limit_that_the_log_does_not_tell_is_neither_met_nor_missed(self) -> None:
+        """What is known gives a bound; a log without times gives nothing, and says what would."""
+        found = production.observed_line(self.windows(40), {**self.LIMITS, "ttft_p95_ms": 300.0})
+        assert isinstance(found, production.Observed) and found.untold == ("ttft_p95_ms",)
+        entry = production.entry("2025-01-01", Interval(30, 35, 38, 0.9), found, 1.0, "abc")
+        assert entry.measured is None and entry.at_most == found.rps and entry.within is None
+        timeless = [replace(window, times_ms={}) for window in self.windows(40)]
+        for limits in ({"p95_ms": 500.0}, {"p50_ms": 1.0}, {"p99_ms": 1.0}):
+            refused = production.observed_line(timeless, limits)
+            assert isinstance(refused, Refusal) and "does not tell p" in refused.reason
+
+    def test_windows_of_too_few_requests_for_a_percentile_are_not_counted_as_met(self) -> None:
+        some = self.windows(40)
+        blind = [replace(window, times_ms={}) for window in some[: len(some) // 2]]
+        only_blind_and_late = [*blind, *(w for w in some if w.times_ms["p95_ms"] > 500)]
+        refused = production.observed_line(only_blind_and_late, self.LIMITS)
+        assert isinstance(refused, Refusal) and "at every rate" in refused.reason
+
+    def test_each_refusal_names_a_command(self) -> None:
+        for line in (100, 1):
+            refused = production.observed_line(self.windows(line), self.LIMITS, "plimsoll ledger observe review a.log")
+            assert isinstance(refused, Refusal) and refused.remedy.startswith("plimsoll ")
 
     def test_production_that_never_came_near_says_nothing(self) -> None:
         refused = production.observed_line(self.windows(100), self.LIMITS)

@@ -28,14 +28,14 @@ def tried(predicted_rps: float, service: Service | None = None, rounds: int = 2,
 def test_the_line_of_an_m_m_1_queue_is_found_from_three_factors_and_repeated() -> None:
     """Its p95 meets 500 ms up to 44 rps."""
     found = retest.line(retest.read([tried(44)]))
-    assert found is not None and not found.bound
+    assert found is not None and found.rps is not None
     assert found.rps == pytest.approx(44, rel=0.08) and len(found.repeats) == 2
 
 
 def test_a_prediction_far_too_low_leaves_a_lower_bound_and_far_too_high_an_upper_one() -> None:
     low, high = (retest.line(retest.read([tried(rate)])) for rate in (20, 80))
-    assert low is not None and low.bound == "at least" and low.rps > 20
-    assert high is not None and high.bound == "at most" and high.rps < 80
+    assert low is not None and low.rps is None and low.at_most_rps is None and (low.at_least_rps or 0) > 20
+    assert high is not None and high.rps is None and high.at_least_rps is None and (high.at_most_rps or 99) < 80
 
 
 def test_a_factor_agrees_unless_the_slo_held_above_or_broke_below_the_interval() -> None:
@@ -68,3 +68,60 @@ def test_workers_that_hardly_need_cpu_can_share_a_core_and_others_cannot() -> No
     assert judgement.testable_here(2, 4, busy_cores=0.3) == ""
     assert "busy with 0.9 cores' worth" in judgement.testable_here(2, 4, busy_cores=0.9)
     assert "need 5 cores" in judgement.testable_here(2, 4)
+
+
+class TestBounds:
+    """Where no figure crossed its limit the line is known to lie beyond a rate, or between two, and is no number."""
+
+    PREDICTED = Interval(7.7, 8.8, 8.9, 0.9)
+
+    def at(self, *judged: tuple[float, str]) -> list[retest.Driven]:
+        """Stages whose figures never cross, judged by what piled up: as where a backlog grows before a quantile is over."""
+        calm = stages_of([run(Service(service_ms=1), Bench(rates=(10,)))])[0]
+        return [
+            retest.Driven(rate / 8.8, turn, replace(calm, rate_rps=rate), verdict)
+            for turn, (rate, verdict) in enumerate(judged)
+        ]
+
+    def outcome_of(self, *judged: tuple[float, str]) -> Retest:
+        driven = self.at(*judged)
+        found = retest.line(driven)
+        assert found is not None
+        return retest.tests("capacity with 4 replicas", self.PREDICTED, driven, found)[0]
+
+    def test_a_rate_that_was_met_is_no_measurement_of_the_line(self) -> None:
+        """The rates are factors of the prediction, so that the highest one met would agree with it by itself."""
+        test = self.outcome_of((7.92, "pass"), (8.8, "pass"), (10.12, "miss"))
+        assert test.measured is None and (test.at_least, test.at_most) == (8.8, 10.12)
+        assert test.within is None and "decides nothing" in test.note
+        assert judgement.verification("x", [test])["verdict"] == "UNDECIDED"
+
+    def test_a_bound_beyond_the_interval_decides_against_it_and_two_inside_it_for_it(self) -> None:
+        assert self.outcome_of((7.92, "pass"), (9.5, "pass")).within is False
+        assert self.outcome_of((5.0, "miss"), (9.5, "miss")).within is False
+        assert self.outcome_of((7.92, "pass"), (8.8, "miss")).within is True
+        assert self.outcome_of((7.92, "pass"), (8.8, "unclear")).within is None
+
+    def test_contradicting_stages_bound_nothing_and_say_so(self) -> None:
+        test = self.outcome_of((7.92, "miss"), (8.8, "pass"))
+        assert test.within is None and "contradict each other" in test.note and not test.is_capacity
+        factor = Retest("driven", 1.0, self.PREDICTED, 8.8, slo="met")
+        assert judgement.verification("x", [test, factor])["verdict"] == "UNDECIDED"
+
+    def test_stages_that_nobody_can_judge_give_no_line(self) -> None:
+        assert retest.line(self.at((8.8, "unclear"))) is None and retest.line([]) is None
+
+    def test_the_line_is_driven_on_to_where_it_can_still_be(self) -> None:
+        def further(*judged: tuple[float, str]) -> tuple[float, ...]:
+            found = retest.line(self.at(*judged))
+            assert found is not None
+            return found.further()
+
+        assert all(rate > 10 for rate in further((8, "pass"), (10, "pass")))
+        assert all(rate < 8 for rate in further((8, "miss"), (10, "miss")))
+        assert all(8 < rate < 10 for rate in further((8, "pass"), (10, "miss")))
+        assert further((8, "pass"), (8.3, "miss")) == ()  # no line is known better than by a twentieth
+
+    def test_a_line_that_was_crossed_is_driven_no_further(self) -> None:
+        found = retest.line(retest.read([tried(44)]))
+        assert found is not None and found.further() == ()

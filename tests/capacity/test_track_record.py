@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from planted import Service, run
 
 from capacity import judgement, ledger
 from capacity.judgement import Retest
 from capacity.ledger import Entry
+from capacity.plan import make_plan
 from measurements.errors import FormatError
 from measurements.interval import Interval
 
@@ -67,6 +70,89 @@ def test_a_ledger_is_read_back_and_a_damaged_line_is_named() -> None:
     assert [entry.what for entry in ledger.parse(lines)] == ["case 0", "case 1", "case 2"]
     with pytest.raises(FormatError, match="line 4"):
         ledger.parse([*lines, '{"at": 1}'])
+
+
+class TestScalingAgainAndAgain:
+    """Each plan is scaled by what came of those before it, which were scaled too."""
+
+    def year(self, spread: float, half: float, n: int = 300) -> list[Entry]:
+        """One prediction after another, each verified before the next is made."""
+        rng = np.random.default_rng(5)
+        raw, found = Interval(100 * np.exp(-half), 100.0, 100 * np.exp(half), 0.9), list[Entry]()
+        for k in range(n):
+            factor = ledger.scaling(found)
+            measured = float(100 * np.exp(rng.normal(0, spread)))
+            found.append(
+                Entry(f"day {k}", "x", "line", "lab", 1.0, ledger.scaled(raw, factor), measured, scaling=factor)
+            )
+        return found
+
+    @pytest.mark.parametrize(("spread", "half"), [(0.1, 0.05), (0.02, 0.1)], ids=["too narrow", "too wide"])
+    def test_a_scaling_is_not_undone_by_the_entries_that_it_made(self, spread: float, half: float) -> None:
+        entries = self.year(spread, half)
+        late = entries[100:]
+        assert np.mean([entry.within for entry in late]) == pytest.approx(0.9, abs=0.05)
+        assert np.mean([entry.scaling for entry in late]) == pytest.approx(1.645 * spread / half, rel=0.15)
+
+    def test_a_model_is_scaled_by_its_own_entries_and_a_new_one_by_all(self) -> None:
+        narrow, wide = past(0.1, 0.05), [replace(entry, model="line") for entry in past(0.02, 0.2)]
+        of = {name: ledger.scaling_of(name, [*narrow, *wide]) for name in ("queue", "line", "upstream")}
+        queue, line, new = of["queue"], of["line"], of["upstream"]
+        assert queue and line and new and line.factor < new.factor <= queue.factor
+        assert (queue.by, line.by, new.by) == ("queue", "line", ledger.ALL)
+
+    def test_production_scales_nothing_and_few_entries_of_a_model_are_not_enough(self) -> None:
+        assert ledger.scaling_of("queue", past(0.1, 0.05, record="production")) is None
+        mixed = [*past(0.1, 0.05, n=8), *(replace(entry, model="line") for entry in past(0.02, 0.2, n=8))]
+        found = ledger.scaling_of("queue", mixed)
+        assert found is not None and found.by == ledger.ALL
+
+    def test_a_plan_scales_its_capacity_and_each_prediction_and_says_by_whom(self) -> None:
+        before, after = (
+            make_plan([run(Service())], 20, track_record=entries) for entries in ([], self.year(0.1, 0.05))
+        )
+        raw, wider = before.capacity_rps, after.capacity_rps
+        assert raw is not None and wider is not None and wider.relative_half_width > 2 * raw.relative_half_width
+        assert after.extra["track_record"]["multiplied_by_record_of"] == "line"
+        as_measured = after.extra["predictions"][0]
+        assert as_measured["capacity_rps"] == wider.as_json()
+        assert as_measured["scaling"] == after.extra["track_record"]["half_widths_multiplied_by"]
+        assert any("by the record of line" in said for said in as_measured["assumptions"])
+
+
+class TestCensoredEntries:
+    """Bounds of what was measured: they count where they decide, and nowhere else."""
+
+    PREDICTED = Interval(90, 100, 110, 0.9)
+
+    def bound(self, at_least: float | None = None, at_most: float | None = None) -> Entry:
+        return Entry("2025-01-01", "case", "queue", "lab", 1.0, self.PREDICTED, None, "", at_least, at_most)
+
+    def test_they_count_in_coverage_where_they_decide_it_and_never_in_bias(self) -> None:
+        held, missed, unsure = self.bound(95, 105), self.bound(at_least=160), self.bound(at_least=100)
+        assert [entry.within for entry in (held, missed, unsure)] == [True, False, None]
+        exact = past(0.01, 0.1, n=10)
+        alone, beside = ledger.score(exact), ledger.score([*exact, held, missed, unsure])
+        assert (alone["coverage"], beside["coverage"]) == (1.0, pytest.approx(11 / 12))
+        assert (beside["entries"], beside["undecided"], beside["measured"]) == (12, 1, 10)
+        assert beside["bias"] == alone["bias"] and beside["winkler"] == alone["winkler"]
+
+    def test_nothing_but_bounds_has_a_coverage_and_no_bias(self) -> None:
+        found = ledger.score([self.bound(95, 105)] * 10)
+        assert found["coverage"] == 1.0 and found["bias"] is None
+
+    def test_undecided_ones_make_no_track_record(self) -> None:
+        found = ledger.score([self.bound(at_least=100)] * 20)
+        assert found["verdict"] == "no track record yet" and found["undecided"] == 20
+
+    def test_they_are_read_back_and_earlier_lines_without_bounds_too(self) -> None:
+        earlier = past(0.1, 0.1, n=1)[0].as_json()
+        assert not {"at_least", "at_most"} & set(earlier)
+        lines = [json.dumps(earlier), json.dumps(self.bound(at_least=120).as_json())]
+        assert [entry.at_least for entry in ledger.parse(lines)] == [None, 120]
+        nothing = json.dumps({**earlier, "measured": None})
+        with pytest.raises(FormatError, match="neither measured nor a bound"):
+            ledger.parse([nothing])
 
 
 class TestVerification:

@@ -76,5 +76,52 @@ def test_a_log_from_before_the_plan_or_without_its_endpoints_is_refused(
     assert answer.code == 2 and "production does not tell its line yet" in answer.sentence
 
 
+def test_a_log_without_times_does_not_meet_a_limit_on_them_and_the_refusal_names_a_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = measured(tmp_path, target())
+    said(capsys, "plan", run, "--demand", 20)
+    after = log(tmp_path / "access.log", datetime.now(UTC) + timedelta(hours=1), line_rps=44)
+    after.write_text("".join(line.rsplit(" ", 1)[0] + "\n" for line in after.read_text().splitlines()))
+    answer = said(capsys, "ledger", "observe", run, after, "--window", 60)
+    assert answer.code == 2 and "the log does not tell p95" in answer.sentence
+    assert f"plimsoll ledger observe {run} {after}" in answer.sentence
+    assert not (tmp_path / "runs" / "ledger.jsonl").exists()
+
+
 def test_words_that_are_no_command_are_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert "plimsoll ledger observe PLAN_DIR LOG" in said(capsys, "ledger", "obsrve", "x").sentence
+
+
+class TestReplicasOfProduction:
+    def test_as_many_as_were_measured_are_taken_for_granted_and_that_is_said(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run, after = self.planned(tmp_path, capsys)
+        answer = said(capsys, "ledger", "observe", run, after, "--window", 60)
+        assert "taken for granted: production runs 1 replica(s)" in answer.out
+
+    def test_others_are_judged_by_the_plans_own_prediction_for_so_many(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run, after = self.planned(tmp_path, capsys)
+        predictions = json.loads((run / "plan.json").read_text())["predictions"]
+        two = next(one for one in predictions if one["change"]["replicas"] == 2)
+        answer = said(capsys, "ledger", "observe", run, after, "--replicas", 2, "--window", 60, "--json")
+        found = json.loads(answer.out)
+        assert found["predicted"] == two["capacity_rps"]
+
+    def test_a_number_that_the_plan_does_not_speak_for_is_refused_with_the_measurement_that_would(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        run, after = self.planned(tmp_path, capsys)
+        answer = said(capsys, "ledger", "observe", run, after, "--replicas", 7)
+        assert answer.code == 2 and "--start --replicas 7 --shape breakpoint" in answer.sentence
+        assert (
+            "give how many production runs" in said(capsys, "ledger", "observe", run, after, "--replicas", 0).sentence
+        )
+
+    def planned(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[Path, Path]:
+        run = measured(folder, target())
+        said(capsys, "plan", run, "--demand", 20)
+        return run, log(folder / "access.log", datetime.now(UTC) + timedelta(hours=1), line_rps=44)

@@ -69,6 +69,34 @@ def test_what_cannot_be_tried_here_is_said_and_nothing_goes_on_record(
     assert not (tmp_path / "runs" / "ledger.jsonl").exists()
 
 
+@pytest.mark.parametrize(("meant", "answer_code"), [("Zen 9", 3), (None, 0)], ids=["elsewhere", "this machine"])
+def test_a_plan_for_another_machine_is_tried_there_and_not_where_it_was_measured(
+    meant: str | None,
+    answer_code: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = measured(tmp_path, target(control=CONTROL))
+    home, here = RunDirectory.open(run), host.fingerprint()
+    home.write_json("run.json", home.read_json("run.json") | {"calibration": {"median_ms": 200, "spread": 0.02}})
+    machine = tmp_path / "machine.json"
+    there = {"cpu_model": meant or here["cpu_model"], "cores": 8 if meant else here["cores"]}
+    machine.write_text(json.dumps({"host": there, "calibration": {"median_ms": 100, "spread": 0.02}}))
+    said(capsys, "plan", run, "--demand", 20, "--machine", machine)
+    asked = _driven(monkeypatch)
+    answer = said(capsys, "verify", run, "--quiet")
+    tests = json.loads((run / "verification.json").read_text())["tests"]
+    ledger = tmp_path / "runs" / "ledger.jsonl"
+    assert answer.code == answer_code
+    if meant is None:
+        assert asked and all("moved to another machine" in line for line in ledger.read_text().splitlines())
+        return
+    assert asked == [] and not ledger.exists()
+    assert all("the plan speaks for Zen 9 with 8 cores" in test["note"] for test in tests)
+    assert all(f"run plimsoll verify {run}, there" in test["note"] for test in tests)
+
+
 def test_a_paid_upstream_without_a_cap_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = measured(tmp_path, {**target(control=CONTROL), "upstream": {"paid": True}})
     said(capsys, "plan", run, "--demand", 20)

@@ -189,13 +189,13 @@ VERIFICATION = {
     "schema": 1, "plan_sha256": "ab12", "verdict": "MISSED",
     "tests": [
         {"what": "capacity of one replica (rps)", "factor": None, "measured": 42.0, "within": True, "repeats": [41.0, 43.0],
-         "repeat_spread": 2.0, "predicted": {"low": 38.5, "mid": 44.2, "high": 48.9, "confidence": 0.9}, "why_not": None},
+         "repeat_spread": 2.0, "predicted": {"low": 38.5, "mid": 44.2, "high": 48.9, "confidence": 0.9}, "note": None},
         {"what": "p95 of generate at 1.0 of it (ms)", "factor": 1.0, "measured": 900.0, "within": False, "repeats": [900.0],
          "repeat_spread": None, "predicted": {"low": 500.0, "mid": 600.0, "high": 700.0, "confidence": 0.9},
-         "why_not": None},
+         "note": None},
         {"what": "5 replicas", "factor": None, "measured": None, "within": None, "repeats": [], "repeat_spread": None,
          "predicted": {"low": 4.0, "mid": 4.0, "high": 5.0, "confidence": 0.9},
-         "why_not": "not testable here: 6 cores are needed, this machine has 2"},
+         "note": "not testable here: 6 cores are needed, this machine has 2"},
     ],
 }  # fmt: skip
 

@@ -191,3 +191,19 @@ def test_a_run_without_a_plan_is_a_load_report_as_before(tmp_path: Path) -> None
     run = synthetic_run.write(tmp_path, rates=[20], stage_s=4, plan=False)
     source = render(run).read_text(encoding="utf-8")
     assert 'id="decision"' not in source and "Load report" in source
+
+
+def test_a_bound_is_shown_as_one_with_what_it_leaves_open(documents: Documents) -> None:
+    test = {
+        "what": "capacity with 4 replicas", "factor": None, "measured": None, "at_least": 8.8, "at_most": None,
+        "within": None, "predicted": {"low": 7.7, "mid": 8.8, "high": 8.9, "confidence": 0.9}, "note": "it is at least 8.8 rps",
+    }  # fmt: skip
+    open_question = {"verdict": "UNDECIDED", "tests": [test]}
+    found = verified.verified(Documents(**{**documents.__dict__, "verification": open_question}), EN)
+    assert found is not None and found.mark is not None and found.mark.word == "UNDECIDED"
+    row = found.rows[0]
+    assert (row["measured"], row["mark"].word, row["why_not"]) == (
+        "at least 8.80",
+        "undecided",
+        "it is at least 8.8 rps",
+    )
