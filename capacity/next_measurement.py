@@ -112,7 +112,7 @@ def _search(model: Model, replica: Replica, there: str) -> _Candidate | None:
             "the upper end of the capacity", f"plimsoll search {contract} --max-rate {top}{there}", CLIFF_S, after
         )
     half = line.relative_half_width
-    least = NARROW * (model.scaling or 1.0)
+    least = NARROW * (model.scaling.factor if model.scaling else 1.0)
     if half <= least:
         return None
     takes_s = _seconds_to_5_percent(model)

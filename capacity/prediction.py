@@ -6,7 +6,7 @@ The model gives a ratio, so that what it gets wrong about this service in the sa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
