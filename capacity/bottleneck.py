@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from capacity import error_texts, signatures, waiting
+from capacity import error_texts, memory_limit, signatures, waiting
 from capacity.demand import ServiceDemand
 from capacity.facts import Facts
 from capacity.figures import figure
@@ -15,7 +15,7 @@ from measurements.interval import Interval
 
 NAMED_FROM = 0.6
 RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
-    signatures.memory,
+    memory_limit.memory,
     signatures.cpu,
     waiting.blocked,
     waiting.declared_queue,
@@ -73,7 +73,7 @@ def name(facts: Facts) -> Bottleneck:
     if apart is not None:
         return Bottleneck(apart.kind, apart.confidence, apart.evidence, [], None, _next(facts, apart.kind))
     if facts.plateau is None:
-        return _unnamed(facts, ["no stage was overloaded, so nothing was seen to bind"], [], None)
+        return _without_plateau(facts)
     signs = [sign for recognise in RECOGNISERS if (sign := recognise(facts)) is not None]
     named = sorted((s for s in signs if s.kind != "unidentified"), key=lambda sign: -sign.confidence)
     bench = next((sign.bench for sign in signs if sign.bench), None)
@@ -83,7 +83,8 @@ def name(facts: Facts) -> Bottleneck:
     best = named[0]
     rivals = {sign.kind for sign in named[1:] if sign.confidence >= best.confidence - 0.1 and sign.kind != best.kind}
     if best.confidence < NAMED_FROM or rivals:
-        return _unnamed(facts, said, sorted({best.kind, *rivals}), bench)
+        others = _candidates(facts) if best.kind == "memory" else []
+        return _unnamed(facts, said, sorted({best.kind, *rivals, *others}), bench)
     return Bottleneck(
         best.kind,
         best.confidence,
@@ -92,6 +93,15 @@ def name(facts: Facts) -> Bottleneck:
         bench,
         _next(facts, best.kind),
     )
+
+
+def _without_plateau(facts: Facts) -> Bottleneck:
+    """Only memory can be seen to end before anything waits."""
+    sign = memory_limit.memory(facts)
+    if sign is not None and sign.confidence >= NAMED_FROM:
+        return Bottleneck(sign.kind, sign.confidence, sign.evidence, [], None, _next(facts, sign.kind))
+    said = ["no stage was overloaded, so nothing was seen to bind", *(sign.evidence if sign else [])]
+    return _unnamed(facts, said, ["memory"] if sign else [], None)
 
 
 def _unnamed(facts: Facts, said: list[str], candidates: list[str], bench: str | None) -> Bottleneck:
@@ -107,9 +117,10 @@ def _unnamed(facts: Facts, said: list[str], candidates: list[str], bench: str | 
 
 def _candidates(facts: Facts) -> list[str]:
     """A lock, a pool, slots and a slow upstream are the same queue from outside."""
+    ended = ["memory"] if memory_limit.killed(facts) else []
     if not facts.own_cpu_is_low:
-        return []
-    found = ["concurrency_limit", "connection_pool", "lock"]
+        return ended
+    found = [*ended, "concurrency_limit", "connection_pool", "lock"]
     if facts.run.section("upstream") or facts.dependency_cores:
         found.append("upstream")
     return [*found, "rate_limit"] if facts.reject_share >= 0.05 else found
