@@ -28,6 +28,9 @@ RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
     signatures.dependency,
 )
 EXTRAPOLATION = 1.5
+LARGE_BYTES = (
+    65_536  # smaller answers fit into a socket's buffer: they leave the service at once, however slow the link
+)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,8 @@ def name(facts: Facts) -> Bottleneck:
     bench = next((sign.bench for sign in signs if sign.bench), None)
     said = [sentence for sign in signs for sentence in sign.evidence]
     if not named:
-        return _unnamed(facts, [*said, _queue_like(facts), _who_slowed_down(facts)], _candidates(facts), bench)
+        seen = [_queue_like(facts), _carried(facts), _who_slowed_down(facts)]
+        return _unnamed(facts, [*said, *seen], _candidates(facts), bench)
     best = named[0]
     rivals = {sign.kind for sign in named[1:] if sign.confidence >= best.confidence - 0.1 and sign.kind != best.kind}
     if best.confidence < NAMED_FROM or rivals:
@@ -123,6 +127,8 @@ def _candidates(facts: Facts) -> list[str]:
     found = [*ended, "concurrency_limit", "connection_pool", "lock"]
     if facts.run.section("upstream") or facts.dependency_cores:
         found.append("upstream")
+    if _answer_bytes(facts) >= LARGE_BYTES:
+        found.append("bandwidth")
     return [*found, "rate_limit"] if facts.reject_share >= 0.05 else found
 
 
@@ -135,6 +141,27 @@ def _queue_like(facts: Facts) -> str:
         f"at the plateau of {figure(facts.plateau.rate_rps.mid)} rps it behaves like {servers:.2g} places of "
         f"{figure(calm_ms)} ms each; from outside a lock, a pool, slots and a slow upstream look the same: "
         "stack snapshots at the plateau tell"
+    )
+
+
+def _answer_bytes(facts: Facts) -> float:
+    """What came back per request, on average over the mix; 0 where no rows say it."""
+    windows = facts.run.windows
+    if windows is None or "bytes_in" not in windows.counted or not windows.done.sum():
+        return 0.0
+    return float(windows.counted["bytes_in"].sum() / windows.done.sum())
+
+
+def _carried(facts: Facts) -> str:
+    """Seen from outside, answers that share a link are the same queue as any other: only their size can speak for it."""
+    size = _answer_bytes(facts)
+    if size < LARGE_BYTES or not facts.own_cpu_is_low or facts.plateau is None:
+        return ""
+    carried = facts.plateau.rate_rps.mid * facts.calm.requests_per_arrival * size / 1e6
+    return (
+        f"answers of {figure(size / 1000)} kB carried {figure(carried)} MB a second at the plateau; a shared link looks like that "
+        f"too: plimsoll run {facts.run.contract_path} --shape breakpoint with smaller answers tells (the rate rises, "
+        "MB a second stay)"
     )
 
 

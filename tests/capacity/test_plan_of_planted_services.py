@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from planted import Bench, Service, run
 
+from capacity.mix import Windows
 from capacity.plan import Plan, make_plan
 
 CORE = Service()
@@ -168,6 +170,20 @@ class TestWhatLooksTheSameFromOutside:
         assert {"connection_pool", "lock", "concurrency_limit"} <= set(plan.bottleneck.candidates)
         assert any("places of" in sentence for sentence in plan.bottleneck.evidence)
         assert scaled_out(plan)["conditional"] is True
+
+    @pytest.mark.parametrize(("answer_bytes", "could_be"), [(131_072, True), (2_000, False)])
+    def test_a_shared_link_is_a_candidate_only_where_answers_are_large(self, answer_bytes: int, could_be: bool) -> None:
+        done = np.full((40, 1), 10.0)
+        windows = Windows(1.0, ["work"], np.zeros(40), done, done, {}, {"bytes_in": done * answer_bytes})
+        found = make_plan([replace(run(POOL), windows=windows)], 120).bottleneck
+        assert found is not None and found.kind == "unidentified"
+        assert ("bandwidth" in found.candidates) is could_be
+        assert any("MB a second at the plateau" in sentence for sentence in found.evidence) is could_be
+
+    def test_large_answers_of_a_full_core_are_no_matter_of_the_link(self) -> None:
+        done = np.full((40, 1), 10.0)
+        windows = Windows(1.0, ["work"], np.zeros(40), done, done, {}, {"bytes_in": done * 131_072})
+        assert kind_of(make_plan([replace(run(CORE), windows=windows)], 120)) == "cpu_one_core"
 
     @pytest.mark.parametrize(("seen", "kind"), [("lock", "lock"), ("pool", "connection_pool")])
     def test_stacks_taken_at_the_plateau_name_it(self, seen: str, kind: str) -> None:
