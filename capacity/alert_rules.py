@@ -12,18 +12,25 @@ from capacity.documents import RunDocuments
 from capacity.figures import figure
 
 SECONDS = re.compile(r"(request|response|api).*(_seconds|_duration_seconds)$")
+FIRST_TOKEN = re.compile(r"(time_to_first_token|ttft).*seconds$")
+PER_TOKEN = re.compile(r"(time_per_output_token|inter_token|tpot).*seconds$")
+STATUS_LABELS = ("status", "status_code", "code", "http_status")
+STATUS = re.compile(r"[1-5](\d\d|xx)", re.IGNORECASE)
 REQUESTS = re.compile(r"requests?(_total)?$")
 WORSE = {"critical": "critical", "high": "high", "medium": "medium", "low": "low"}
 
 
 @dataclass(frozen=True)
 class MetricNames:
-    """A histogram of response times in seconds, a counter of requests; `failed` selects the failed ones of it."""
+    """Histograms in seconds of response times, of the time to the first token and of the time per token; a counter of
+    requests, of which `failed` selects the failed ones. None: not seen, or it has no label that tells them."""
 
     seconds: str = "http_request_duration_seconds"
     requests: str = "http_requests_total"
-    failed: str = 'status=~"5..|429"'
+    failed: str | None = 'status=~"5..|429"'
     note: str = "usual names, not seen on this service: rename them to yours"
+    first_token: str | None = None
+    per_token: str | None = None
 
 
 @dataclass(frozen=True)
@@ -38,21 +45,29 @@ class Rule:
 def metric_names(run: RunDocuments) -> MetricNames:
     """As scraped during the run where that was done, else the usual names."""
     windows = list((run.server or {}).values())
-    histograms = sorted(
-        {str(h["name"]) for w in windows for h in w.get("histograms") or [] if SECONDS.search(str(h["name"]))}
-    )
+    seen = sorted({str(h["name"]) for w in windows for h in w.get("histograms") or []})
+    first_token = next((name for name in seen if FIRST_TOKEN.search(name)), None)
+    per_token = next((name for name in seen if PER_TOKEN.search(name)), None)
+    histograms = [name for name in seen if SECONDS.search(name) and name not in (first_token, per_token)]
     counters = [c for w in windows for c in w.get("counters") or [] if REQUESTS.search(str(c["name"]))]
-    counters.sort(key=lambda counter: ("status" not in (counter.get("labels") or {}), str(counter["name"])))
+    counters.sort(key=lambda counter: (_status_label(counter) is None, str(counter["name"])))
     if not histograms or not counters:
-        return MetricNames()
-    name = str(counters[0]["name"])
-    label = "status" if "status" in (counters[0].get("labels") or {}) else None
+        return MetricNames(first_token=first_token, per_token=per_token)
+    name, label = str(counters[0]["name"]), _status_label(counters[0])
     return MetricNames(
         histograms[0],
         name if name.endswith("_total") else f"{name}_total",
-        'status=~"5..|429"' if label else 'status="no such label: name yours"',
+        f'{label}=~"5..|429"' if label else None,
         "as scraped in the run",
+        first_token,
+        per_token,
     )
+
+
+def _status_label(counter: Mapping[str, Any]) -> str | None:
+    """The label that holds an HTTP status, of one counter."""
+    labels = counter.get("labels") or {}
+    return next((name for name in STATUS_LABELS if STATUS.fullmatch(str(labels.get(name, "")))), None)
 
 
 def rules(d: Deployment, names: MetricNames) -> list[Rule]:
@@ -82,25 +97,32 @@ def rules(d: Deployment, names: MetricNames) -> list[Rule]:
 
 
 def _slo(d: Deployment, names: MetricNames, endpoint: str, metrics: Mapping[str, float]) -> list[Rule]:
-    job = f'job="{d.name}"'
     found = []
     for metric, limit in metrics.items():
-        title = f"{_camel(d.name)}{_camel(endpoint)}{_camel(metric)}"
-        quantile = re.fullmatch(r"p(\d+)(?:_(\d+))?_ms", metric)
-        if quantile:
-            share = float(f"0.{quantile[1]}{quantile[2] or ''}")
-            expr = _quantile(names, job, share, limit)
-        elif metric == "mean_ms":
-            expr = f"{_mean(names, job)} > {limit / 1000}"
-        elif metric == "error_rate":
-            expr = f"{_errors(names, job)} > {limit}"
-        else:
+        expr = _over_limit(d, names, metric, limit)
+        if expr is None:
             continue
+        title = f"{_camel(d.name)}{_camel(endpoint)}{_camel(metric)}"
         summary = (
             f"{endpoint} misses its SLO {metric} {limit:g} (of the whole service: add your label for one endpoint)"
         )
         found.append(Rule(title, expr, 300, "high", summary))
     return found
+
+
+def _over_limit(d: Deployment, names: MetricNames, metric: str, limit: float) -> str | None:
+    """True where the SLO is missed; None where no expression is known."""
+    job = f'job="{d.name}"'
+    quantile = re.fullmatch(r"(?:(ttft|tpot)_)?p(\d+)(?:_(\d+))?_ms", metric)
+    if quantile:
+        histogram = {None: names.seconds, "ttft": names.first_token, "tpot": names.per_token}[quantile[1]]
+        share = float(f"0.{quantile[2]}{quantile[3] or ''}")
+        return None if histogram is None else f"{_quantile(histogram, job, share)} > {limit / 1000}"
+    if metric == "mean_ms":
+        return f"{_mean(names, job)} > {limit / 1000}"
+    if metric == "error_rate" and (failing := _errors(names, job)):
+        return f"{failing} > {limit}"
+    return None
 
 
 def _stated(d: Deployment, names: MetricNames, alert: Mapping[str, Any], index: int) -> Rule | None:
@@ -109,7 +131,7 @@ def _stated(d: Deployment, names: MetricNames, alert: Mapping[str, Any], index: 
     limit = float(alert["above"] if above else alert["below"])
     sides = {
         "response_ms": f"1000 * {_mean(names, job)}",
-        "response_p95_ms": f"1000 * histogram_quantile(0.95, sum by (le) (rate({names.seconds}_bucket{{{job}}}[5m])))",
+        "response_p95_ms": f"1000 * {_quantile(names.seconds, job, 0.95)}",
         "error_rate": _errors(names, job),
         "cpu_percent": f"100 * rate(process_cpu_seconds_total{{{job}}}[1m]) / {d.cores:g}",
         "memory_percent": f"100 * process_resident_memory_bytes{{{job}}} / {d.memory_mib * 2**20}",
@@ -130,21 +152,48 @@ def _stated(d: Deployment, names: MetricNames, alert: Mapping[str, Any], index: 
     )
 
 
-def not_translated(d: Deployment) -> list[str]:
-    """Metrics of the contract's alerts for which no expression is known."""
-    names = MetricNames()
-    return [str(alert["metric"]) for alert in d.alerts if _stated(d, names, alert, 0) is None]
+def not_translated(d: Deployment, names: MetricNames) -> list[str]:
+    """Every limit of the SLOs and of the contract's alerts for which there is no rule, with the reason."""
+    limits = [
+        f"SLO {' '.join(endpoint.split())} {metric} {limit:g}: {_why(metric, names)}"
+        for endpoint, metrics in d.limits.items()
+        for metric, limit in metrics.items()
+        if _over_limit(d, names, metric, limit) is None
+    ]
+    stated = [str(alert["metric"]) for alert in d.alerts if _stated(d, names, alert, 0) is None]
+    return limits + [f"alert {' '.join(metric.split())}: {_why(metric, names)}" for metric in stated]
 
 
-def _quantile(names: MetricNames, job: str, share: float, limit_ms: float) -> str:
-    return f"histogram_quantile({share}, sum by (le) (rate({names.seconds}_bucket{{{job}}}[5m]))) > {limit_ms / 1000}"
+def _why(metric: str, names: MetricNames) -> str:
+    if metric.startswith(("ttft_", "tpot_")):
+        return (
+            "no histogram of it was scraped in the run; state its metrics page as prometheus under [target.observe] and run again: "
+            "plimsoll run CONTRACT"
+        )
+    if metric == "error_rate":
+        return (
+            f"{names.requests} has no label with the HTTP status ({', '.join(STATUS_LABELS)}), so failed requests cannot be "
+            "told; give it one and run again: plimsoll run CONTRACT"
+        )
+    if metric == "min_goodput_rps":
+        return (
+            "a histogram counts each limit by itself, not the answers that keep them all; a run judges it: "
+            "plimsoll run CONTRACT"
+        )
+    return "no expression is known for it; write the rule by hand"
+
+
+def _quantile(histogram: str, job: str, share: float) -> str:
+    return f"histogram_quantile({share}, sum by (le) (rate({histogram}_bucket{{{job}}}[5m])))"
 
 
 def _mean(names: MetricNames, job: str) -> str:
     return f"(sum(rate({names.seconds}_sum{{{job}}}[5m])) / sum(rate({names.seconds}_count{{{job}}}[5m])))"
 
 
-def _errors(names: MetricNames, job: str) -> str:
+def _errors(names: MetricNames, job: str) -> str | None:
+    if names.failed is None:
+        return None
     return f"(sum(rate({names.requests}{{{job}, {names.failed}}}[5m])) / sum(rate({names.requests}{{{job}}}[5m])))"
 
 

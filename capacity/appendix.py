@@ -21,6 +21,7 @@ NO_MACHINE = "the prices file has no [[machine]], so no option has a price; add 
 def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any]:
     """Keys of plan.json beyond those that are fixed."""
     held = model.memory if isinstance(model.memory, MemoryModel) else None
+    checks = laws.check(demand.usable(model.stages))
     runs = len({stage.run.path for stage in model.stages})
     return {
         "stages": [
@@ -31,7 +32,8 @@ def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any
         "service_demand": model.cost.as_json() if model.cost else None,
         "memory": held.as_json() if held else None,
         "per_endpoint": _per_endpoint(model),
-        "laws": [check.as_json() for check in laws.check(demand.usable(model.stages))],
+        "laws": [check.as_json() for check in checks],
+        "doubts": laws.doubts(checks, model.run.contract_path),
         "cross_checks": cross_checks.of(model),
         "queue_settings": queue_options.settings(model.queues, model.facts.allotted_cores),
         "rule_of_thumb": thumb.table(model.cost, held, seconds_per_user(ask, model)),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from capacity import error_texts, next_limit, signatures, waiting
+from capacity import error_texts, memory_limit, next_limit, signatures, waiting
 from capacity.facts import Facts
 from capacity.figures import figure
 from capacity.next_limit import Next
@@ -14,7 +14,7 @@ from capacity.sign import Sign
 
 NAMED_FROM = 0.6
 RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
-    signatures.memory,
+    memory_limit.memory,
     signatures.cpu,
     waiting.blocked,
     waiting.declared_queue,
@@ -25,6 +25,9 @@ RECOGNISERS: tuple[Callable[[Facts], Sign | None], ...] = (
     waiting.upstream_tokens,
     error_texts.words,
     signatures.dependency,
+)
+LARGE_BYTES = (
+    65_536  # smaller answers fit into a socket's buffer: they leave the service at once, however slow the link
 )
 
 
@@ -57,17 +60,19 @@ def name(facts: Facts) -> Bottleneck:
     if apart is not None:
         return Bottleneck(apart.kind, apart.confidence, apart.evidence, [], None, next_limit.of(facts, apart.kind))
     if facts.plateau is None:
-        return _unnamed(facts, ["no stage was overloaded, so nothing was seen to bind"], [], None)
+        return _without_plateau(facts)
     signs = [sign for recognise in RECOGNISERS if (sign := recognise(facts)) is not None]
     named = sorted((s for s in signs if s.kind != "unidentified"), key=lambda sign: -sign.confidence)
     bench = next((sign.bench for sign in signs if sign.bench), None)
     said = [sentence for sign in signs for sentence in sign.evidence]
     if not named:
-        return _unnamed(facts, [*said, _queue_like(facts), _who_slowed_down(facts)], _candidates(facts), bench)
+        seen = [_queue_like(facts), _carried(facts), _who_slowed_down(facts)]
+        return _unnamed(facts, [*said, *seen], _candidates(facts), bench)
     best = named[0]
     rivals = {sign.kind for sign in named[1:] if sign.confidence >= best.confidence - 0.1 and sign.kind != best.kind}
     if best.confidence < NAMED_FROM or rivals:
-        return _unnamed(facts, said, sorted({best.kind, *rivals}), bench)
+        others = _candidates(facts) if best.kind == "memory" else []
+        return _unnamed(facts, said, sorted({best.kind, *rivals, *others}), bench)
     return Bottleneck(
         best.kind,
         best.confidence,
@@ -76,6 +81,15 @@ def name(facts: Facts) -> Bottleneck:
         bench,
         next_limit.of(facts, best.kind),
     )
+
+
+def _without_plateau(facts: Facts) -> Bottleneck:
+    """Only memory can be seen to end before anything waits."""
+    sign = memory_limit.memory(facts)
+    if sign is not None and sign.confidence >= NAMED_FROM:
+        return Bottleneck(sign.kind, sign.confidence, sign.evidence, [], None, next_limit.of(facts, sign.kind))
+    said = ["no stage was overloaded, so nothing was seen to bind", *(sign.evidence if sign else [])]
+    return _unnamed(facts, said, ["memory"] if sign else [], None)
 
 
 def _unnamed(facts: Facts, said: list[str], candidates: list[str], bench: str | None) -> Bottleneck:
@@ -91,11 +105,14 @@ def _unnamed(facts: Facts, said: list[str], candidates: list[str], bench: str | 
 
 def _candidates(facts: Facts) -> list[str]:
     """A lock, a pool, slots and a slow upstream are the same queue from outside."""
+    ended = ["memory"] if memory_limit.killed(facts) else []
     if not facts.own_cpu_is_low:
-        return []
-    found = ["concurrency_limit", "connection_pool", "lock"]
+        return ended
+    found = [*ended, "concurrency_limit", "connection_pool", "lock"]
     if facts.run.section("upstream") or facts.dependency_cores:
         found.append("upstream")
+    if _answer_bytes(facts) >= LARGE_BYTES:
+        found.append("bandwidth")
     return [*found, "rate_limit"] if facts.reject_share >= 0.05 else found
 
 
@@ -108,6 +125,27 @@ def _queue_like(facts: Facts) -> str:
         f"at the plateau of {figure(facts.plateau.rate_rps.mid)} rps it behaves like {servers:.2g} places of "
         f"{figure(calm_ms)} ms each; from outside a lock, a pool, slots and a slow upstream look the same: "
         "stack snapshots at the plateau tell"
+    )
+
+
+def _answer_bytes(facts: Facts) -> float:
+    """What came back per request, on average over the mix; 0 where no rows say it."""
+    windows = facts.run.windows
+    if windows is None or "bytes_in" not in windows.counted or not windows.done.sum():
+        return 0.0
+    return float(windows.counted["bytes_in"].sum() / windows.done.sum())
+
+
+def _carried(facts: Facts) -> str:
+    """Seen from outside, answers that share a link are the same queue as any other: only their size can speak for it."""
+    size = _answer_bytes(facts)
+    if size < LARGE_BYTES or not facts.own_cpu_is_low or facts.plateau is None:
+        return ""
+    carried = facts.plateau.rate_rps.mid * facts.calm.requests_per_arrival * size / 1e6
+    return (
+        f"answers of {figure(size / 1000)} kB carried {figure(carried)} MB a second at the plateau; a shared link looks like that "
+        f"too: plimsoll run {facts.run.contract_path} --shape breakpoint with smaller answers tells (the rate rises, "
+        "MB a second stay)"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from capacity.crossing import crossing, span
@@ -20,6 +21,8 @@ SPREAD = 0.05
 # Response times until a queue has forgotten how it began: a shorter stage has not seen all of its waiting.
 FORGETS = 10
 ENOUGH = 10
+# Near its line a service misses and meets its SLO by chance; twice and over a quarter of the rate it has no line.
+WAVERING = 1.25
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,11 @@ def find(stages: Sequence[Stage]) -> Edge:
     beyond = [one for one in misses if one.stage.rate_rps > last_pass]
     if not below:
         return Edge(judged, None, None, first_miss, True, [_never_passes(run, judged)])
+    if not any(one.stage.state == "steady" for one in below):
+        return Edge(judged, None, None, None, True, [_not_steady(run, judged, below)])
+    if _returns(judged) >= 2 and last_pass > WAVERING * first_miss:
+        held = max((one.stage.rate_rps for one in below if one.sure), default=None)
+        return Edge(judged, None, held, None, True, [_up_and_down(run, judged)])
     low = max([one.stage.rate_rps for one in below if one.sure] or [one.stage.rate_rps for one in below])
     if not beyond:
         return Edge(judged, None, low, None, True, [_never_fails(run, last_pass, low, bool(misses))])
@@ -166,6 +174,12 @@ def find(stages: Sequence[Stage]) -> Edge:
     high = max(min(high, above_it or high), middle * (1 + spread))
     unsure = not (any(one.sure for one in below) and any(one.sure for one in beyond))
     return Edge(judged, between(low, middle, high, CONFIDENCE), low, high, unsure, [])
+
+
+def _returns(judged: Sequence[Judged]) -> int:
+    """How often a stage met the SLO right after one, at a lower rate, that had missed it."""
+    verdicts = [one.verdict for one in judged if one.verdict != "unclear"]
+    return sum(before == "miss" and after == "pass" for before, after in pairwise(verdicts))
 
 
 def _spread(stage: Stage) -> float:
@@ -225,3 +239,28 @@ def _contradiction(run: RunDocuments, missed_at: float, passed: Judged) -> Refus
         f"{figure(passed.stage.rate_rps)} rps, both beyond chance (cold caches, a disturbance, a restart?)",
         _again(run, passed.stage.rate_rps * 1.5, 600) + " --warmup 30",
     )
+
+
+def _not_steady(run: RunDocuments, judged: Sequence[Judged], below: Sequence[Judged]) -> Refusal:
+    again = _again(run, max(one.stage.rate_rps for one in judged), _twice_s(judged))
+    return Refusal(
+        "capacity_rps",
+        f"the SLO was met up to {figure(below[-1].stage.rate_rps)} rps, but the service did not stand still in any of those "
+        "stages (the number in flight or the response time went on changing): longer ones may miss it",
+        f"{again} --warmup 60",
+    )
+
+
+def _up_and_down(run: RunDocuments, judged: Sequence[Judged]) -> Refusal:
+    missed = ", ".join(figure(one.stage.rate_rps) for one in judged if one.verdict == "miss")
+    met = ", ".join(figure(one.stage.rate_rps) for one in judged if one.verdict == "pass")
+    return Refusal(
+        "capacity_rps",
+        f"the verdicts go up and down with the rate: the SLO was missed at {missed} rps and met at {met} rps, "
+        "so no line lies between them (too few requests a stage, or something else that comes and goes)",
+        _again(run, max(one.stage.rate_rps for one in judged), _twice_s(judged)),
+    )
+
+
+def _twice_s(judged: Sequence[Judged]) -> float:
+    return 2 * sum(one.stage.duration_s for one in judged)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from capacity.documents import Stage
+from capacity.figures import figure
 
+LITTLE, CORES = "N = X·R", "ΣU ≤ cores"
 LITTLE_TOLERANCE = 0.1
 
 
@@ -34,6 +36,29 @@ def check(stages: Sequence[Stage]) -> list[LawCheck]:
     return [found for stage in stages for found in (little(stage), *_cores(stage)) if found is not None]
 
 
+def doubts(checks: Sequence[LawCheck], contract_path: str) -> list[dict[str, str]]:
+    """(reason, remedy) per law that is broken beyond its tolerance, of the stage where its sides are furthest apart."""
+    broken = sorted((one for one in checks if not one.holds), key=lambda one: -abs(one.left - one.right))
+    worst = {one.law: one for one in reversed(broken)}
+    remedy = (
+        "do not buy by this plan: see which processes are observed ([target.observe]), then measure again with "
+        f"plimsoll run {contract_path} --shape breakpoint"
+    )
+    return [{"reason": _reason(one), "remedy": remedy} for one in worst.values()]
+
+
+def _reason(broken: LawCheck) -> str:
+    if broken.law == LITTLE:
+        return (
+            f"Little's law does not hold at {broken.stage}: {figure(broken.left)} requests were in flight on average where rate "
+            f"and response time give {figure(broken.right)}, so times or counts of this measurement are wrong"
+        )
+    return (
+        f"the processes observed at {broken.stage} used {figure(broken.left)} cores where the machine has "
+        f"{figure(broken.right)}, so CPU time of this measurement is wrong (a process counted twice, or another machine's)"
+    )
+
+
 def little(stage: Stage) -> LawCheck | None:
     """N = X·R: mean number in flight (1), throughput (1/s), mean response (s), over a window where both stand still.
 
@@ -48,7 +73,7 @@ def little(stage: Stage) -> LawCheck | None:
     edges = 2 * response_ms / 1000 / stage.duration_s
     tolerance = LITTLE_TOLERANCE + edges + 2 / max(stage.count, 1) ** 0.5
     holds = abs(in_flight - expected) <= tolerance * max(expected, in_flight) + 0.05
-    return LawCheck("N = X·R", stage.name, in_flight, expected, "requests", holds)
+    return LawCheck(LITTLE, stage.name, in_flight, expected, "requests", holds)
 
 
 def _cores(stage: Stage) -> list[LawCheck]:
@@ -56,4 +81,4 @@ def _cores(stage: Stage) -> list[LawCheck]:
     used = [value for role in ("target", *stage.dependencies, "generator") if (value := stage.cores(role)) is not None]
     if not cores or not used:
         return []
-    return [LawCheck("ΣU ≤ cores", stage.name, sum(used), cores, "cores", sum(used) <= cores * 1.05)]
+    return [LawCheck(CORES, stage.name, sum(used), cores, "cores", sum(used) <= cores * 1.05)]

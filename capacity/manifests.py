@@ -31,6 +31,7 @@ def render(deployment: Deployment, names: MetricNames, region: str = REGION, acc
         "d": deployment,
         "m": names,
         "rules": alert_rules.rules(deployment, names),
+        "not_translated": alert_rules.not_translated(deployment, names),
         "region": region,
         "account": account,
         "probe": partial(_probe, deployment.port),

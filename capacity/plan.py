@@ -106,7 +106,7 @@ def make_plan(
     if on is not None:
         grading, reasons = "C", [machine.said(fitted, on), *(reasons if grading == "C" else [])]
     plan = Plan(
-        indicative=_indicative(fitted),
+        indicative=_indicative(fitted) or bool(extra["doubts"]),
         evidence_grade=grading,
         grade_reasons=reasons,
         capacity_rps=fitted.capacity_rps,

@@ -1,10 +1,9 @@
-"""Bottlenecks that are a resource at its limit: CPU, memory, a dependency's CPU. A recogniser returns a `Sign` or None."""
+"""Bottlenecks that are CPU at its limit: a core, the host, a dependency's core. A recogniser returns a `Sign` or None."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from capacity import declared
 from capacity.demand import ServiceDemand
 from capacity.documents import Stage
 from capacity.facts import Facts, bench_cores
@@ -28,10 +27,11 @@ def cpu(facts: Facts) -> Sign | None:
             f"back for {facts.throttled_s_per_s:.2f} s a second"
         )
         return Sign("cpu_one_core" if facts.quota_cores <= 1.1 * facts.run.replicas else "cpu_host", 0.9, [said])
-    several = (facts.processes or 1) >= 2 or busiest > 1.1
-    if allotted and allotted >= 2 and several and target >= AT_LIMIT * _left_over(facts, allotted):
-        said = f"the service's processes used {target:.2f} of the {_left_over(facts, allotted):.2f} cores left to them"
-        return Sign("cpu_host", 0.9, [said, *_predicted(facts.target_demand, _left_over(facts, allotted), facts)])
+    several = busiest > 1.1 or ((facts.processes or 1) >= 2 and busiest < AT_LIMIT * target)
+    left = _left_over(facts, allotted) if allotted and allotted >= 2 else 0.0
+    if left and several and target >= AT_LIMIT * left and _stays_full(facts, _target, left):
+        said = f"the service's processes used {target:.2f} of the {left:.2f} cores left to them"
+        return Sign("cpu_host", 0.9, [said, *_predicted(facts.target_demand, left, facts)])
     if AT_LIMIT <= busiest <= 1.1 and _stays_full(facts, _busiest, 1.0):
         said = f"the busiest process of the service used {busiest:.2f} of one core"
         return _checked(Sign("cpu_one_core", 0.9, [said, *_predicted(facts.busiest_demand, 1.0, facts)]), facts)
@@ -46,6 +46,10 @@ def _stays_full(facts: Facts, cores_of: Callable[[Stage], float | None], limit: 
 
 def _busiest(stage: Stage) -> float | None:
     return stage.figure("target", "busiest_process_cores")
+
+
+def _target(stage: Stage) -> float | None:
+    return stage.cores("target")
 
 
 def _left_over(facts: Facts, allotted: float) -> float:
@@ -112,12 +116,3 @@ def dependency(facts: Facts) -> Sign | None:
     said = f"{role} used {cores:.2f} of one core, the service's busiest process {facts.busiest_cores or 0:.2f}"
     bench = f"{role} is an emulator here and short of CPU: a real upstream's limit lies elsewhere"
     return Sign("upstream", 0.7, [said], bench)
-
-
-def memory(facts: Facts) -> Sign | None:
-    """RSS ≥ 90 % of the limit from the plateau's first stage on; a backlog fills memory later, whatever made it."""
-    limit = declared.memory_mib(facts.run, facts.top)
-    seen = [value for stage in facts.top if (value := stage.figure("target", "rss_mib_max")) is not None]
-    if not limit or not seen or seen[0] < AT_LIMIT * limit:
-        return None
-    return Sign("memory", 0.8, [f"the service held {seen[0]:.0f} of {limit:.0f} MiB where the plateau begins"])

@@ -8,7 +8,7 @@ published set of 32 points, fits on N ≤ 12 missed by 12 % at twice the range a
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 
 import numpy as np
 from scipy.optimize import nnls
@@ -48,7 +48,7 @@ class Scalability:
                 "throughput",
                 f"{figure(level)} is more than {HORIZON} times the highest concurrency measured ({figure(self.highest_level)}), "
                 "where such fits have been wrong more often than their intervals say",
-                f"measure with a concurrency of at least {figure(level / HORIZON)}",
+                f"plimsoll run CONTRACT --users {ceil(level / HORIZON)}, then plan on all runs together",
             )
         at = _columns(np.array([level]))[0]
         values = level / (self.draws @ at)

@@ -104,11 +104,26 @@ def rate_limit(facts: Facts) -> Sign | None:
     beyond = [stage for stage in facts.top if stage.rate_rps >= 1.1 * rate.mid]
     served = [stage.ok_rps for stage in beyond]
     exact = len(beyond) >= 2 and max(served) <= 1.1 * min(served) and beyond[-1].rate_rps >= 1.2 * beyond[0].rate_rps
-    if not exact or not facts.own_cpu_is_low or not _rather_tokens_than_slots(facts, rate.mid):
+    if not exact or not facts.own_cpu_is_low or _slows(facts):
+        return None
+    if not _rather_tokens_than_slots(facts, rate.mid):
         return None
     span = f"{figure(beyond[0].rate_rps)} to {figure(beyond[-1].rate_rps)} rps"
     said = f"{figure(min(served))} to {figure(max(served))} rps passed while {span} came"
     return Sign("rate_limit", 0.7, [*evidence, said])
+
+
+def _slows(facts: Facts) -> bool:
+    """What was let through at the highest rate took longer than up to 60 % of the plateau, by a tenth and three standard
+    errors (of times that vary as an exponential's do): a bucket lets nothing wait, a short line before slots does."""
+    rate = facts.plateau.rate_rps.mid if facts.plateau else 0.0
+    calm = [stage for stage in facts.stages if stage.rate_rps <= 0.6 * rate and stage.response_mean_ms] or [facts.calm]
+    now_ms, served = facts.top[-1].response_mean_ms, [max(1, int(stage.overall.get("ok") or 0)) for stage in calm]
+    if now_ms is None or calm[0].response_mean_ms is None:
+        return False
+    calm_ms = sum((stage.response_mean_ms or 0.0) * n for stage, n in zip(calm, served, strict=True)) / sum(served)
+    error = (1 / sum(served) + 1 / max(1, int(facts.top[-1].overall.get("ok") or 0))) ** 0.5
+    return now_ms > (1.1 + 3 * error) * calm_ms
 
 
 def _rather_tokens_than_slots(facts: Facts, rate_rps: float) -> bool:
@@ -145,7 +160,7 @@ def bounded_queue(facts: Facts) -> Sign | None:
     if slower is None or len(levels) < 2 or max(levels) > 1.25 * min(levels):
         return None
     at_its_top = levels[-1] >= 0.75 * float(refusing[-1].in_flight_max or levels[-1])
-    if slower < (1.15 if at_its_top else 1.5):
+    if slower < (1.15 if at_its_top else 1.5) or not _slows(facts):
         return None
     whose = "its own slots or the upstream's" if facts.run.section("upstream") else "its own slots"
     said = (

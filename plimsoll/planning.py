@@ -100,9 +100,10 @@ def _deployment(document: Mapping[str, Any], run: RunDocuments) -> tuple[dict[st
     deployed = deployment.of(document, run)
     if isinstance(deployed, Refusal):
         return {"refusal": deployed.as_json()}, {}
-    files = manifests.render(deployed, alert_rules.metric_names(run))
+    names = alert_rules.metric_names(run)
+    files = manifests.render(deployed, names)
     checked = validation.as_document(validation.validate(files, _run_tool))
-    return {**checked, "alerts_not_translated": alert_rules.not_translated(deployed)}, files
+    return {**checked, "alerts_not_translated": alert_rules.not_translated(deployed, names)}, files
 
 
 def write(made: Made, out: Path | None) -> Path:
@@ -150,6 +151,7 @@ def lines(made: Made, folder: Path, words: Words) -> list[str]:
     said += [words("made.valid", files=", ".join(good))] if good else []
     said += [words("made.invalid", sentence=sentence) for sentence in bad]
     said += [words("made.unchecked", files="; ".join(rest))] if rest else []
+    said += [words("made.no_rule", sentence=say(one, words.lang)) for one in found.get("alerts_not_translated") or []]
     return said
 
 

@@ -53,7 +53,7 @@ class Advice:
 
 
 def advise(plan: Document, words: Words) -> Advice:
-    notes = [words("option.indicative")] if plan.get("indicative") else []
+    notes = ([words("option.indicative")] if plan.get("indicative") else []) + doubts(plan, words)
     beside = [r for r in listed(plan, "refusals") if r.get("field") not in ("scale_up", "scale_out")]
     return Advice(
         recommendation=recommend(plan, words),
@@ -63,6 +63,12 @@ def advise(plan: Document, words: Words) -> Advice:
         assumptions=texts(plan.get("assumptions")),
         expires=texts(plan.get("expires_when")),
     )
+
+
+def doubts(plan: Document, words: Words) -> list[str]:
+    """What the measurement contradicts itself in, each with what to do."""
+    found = [(str(one.get("reason")), str(one.get("remedy") or "")) for one in listed(plan, "doubts")]
+    return ["; ".join(say(part, words.lang) for part in parts if part) for parts in found]
 
 
 def recommend(plan: Document, words: Words) -> str:

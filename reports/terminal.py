@@ -35,6 +35,7 @@ def summary_lines(
     recommended = advice.remedy(plan or {}, words) or advice.recommend(plan or {}, words)
     if recommended and validity.get("valid") is not False and not found.troubles:
         lines.append(words("terminal.advice", value=recommended))
+    lines += [words("terminal.note", value=sentence) for sentence in advice.doubts(plan or {}, words)]
     if found.grade_known:
         lines.append(words("terminal.note", value=found.grade))
     lines += [

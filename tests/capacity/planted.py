@@ -70,7 +70,8 @@ def run(service: Service, bench: Bench | None = None) -> RunDocuments:
     )
     facts = RunFacts(
         "planted", "open", "poisson", bench.seed, "completed", windows,
-        default_timeout_s=service.timeout_s, limits=bench.slo, usage=_usage(frame, worked_until, windows, service, rng),
+        default_timeout_s=service.timeout_s, limits=bench.slo,
+        usage=_usage(frame, worked_until, windows, service, rng, float(bench.host["cores"])),
     )  # fmt: skip
     summary = summarise(frame, NO_TOKENS, facts)
     contract = {
@@ -143,7 +144,12 @@ def _serve(arrivals: np.ndarray, work_s: np.ndarray, service: Service) -> tuple[
 
 
 def _usage(
-    frame: Frame, worked_until: np.ndarray, windows: list[Window], service: Service, rng: np.random.Generator
+    frame: Frame,
+    worked_until: np.ndarray,
+    windows: list[Window],
+    service: Service,
+    rng: np.random.Generator,
+    host_cores: float,
 ) -> dict[str, Any]:
     """CPU of what was really worked on in each window, and memory by what was in flight."""
     found: dict[str, Any] = {}
@@ -162,8 +168,8 @@ def _usage(
             "target": _role(cpu_s, cores, cores / service.processes, rss, service.processes),
             "generator": _role(0.1 * window.duration_s, 0.1, 0.1, 90.0, 1),
             "host": {
-                "cpu_share_mean": min(1.0, (cores + 0.1) / 2),
-                "cores": 2,
+                "cpu_share_mean": min(1.0, (cores + 0.1) / host_cores),
+                "cores": host_cores,
                 "memory_used_mib": 900,
                 "memory_total_mib": 8192,
             },

@@ -140,7 +140,71 @@ def test_slos_and_stated_alerts_become_rules_and_what_does_not_is_said(
     assert len(rules) == 2 + 7 + 2
     assert rules["KakaoAllP95Ms"]["expr"].endswith("> 0.5")
     assert rules["KakaoHealthFailed7"]["for"] == "90s"
-    assert alert_rules.not_translated(deployed) == ["moon_phase"]
+    said = alert_rules.not_translated(deployed, alert_rules.MetricNames())
+    assert said == ["alert moon_phase: no expression is known for it; write the rule by hand"]
+    assert f"# Not translated: {said[0]}" in files["prometheus-rules.yaml"]
+
+
+def scraped(counter_labels: dict[str, str], *histograms: str) -> dict[str, Any]:
+    """What the service's own metrics were, as a run has them."""
+    counter = {"name": "app_requests_total", "labels": counter_labels}
+    return {"step-01": {"counters": [counter], "histograms": [{"name": name, "labels": {}} for name in histograms]}}
+
+
+class TestEveryLimitBecomesARuleOrIsListedWithTheReason:
+    LIMITS = {  # noqa: RUF012 - never changed
+        "all": {"p99_9_ms": 900.0, "mean_ms": 100.0, "error_rate": 0.05, "min_goodput_rps": 20.0},
+        "chat": {"ttft_p95_ms": 800.0, "tpot_p95_ms": 50.0},
+    }
+
+    def made(self, deployed: Deployment, measured: RunDocuments, server: dict[str, Any]) -> tuple[str, list[str]]:
+        limited = replace(deployed, limits=self.LIMITS, alerts=[])
+        names = alert_rules.metric_names(replace(measured, server=server))
+        text = manifests.render(limited, names)["prometheus-rules.yaml"]
+        found = alert_rules.not_translated(limited, names)
+        rules = yaml.safe_load(text)["groups"][0]["rules"]
+        assert len(rules) - 2 + len(found) == 6
+        assert all(f"# Not translated: {sentence}" in text for sentence in found)
+        return text, found
+
+    def test_streams_have_rules_where_their_histograms_were_scraped(
+        self, deployed: Deployment, measured: RunDocuments
+    ) -> None:
+        histograms = (
+            "vllm:request_duration_seconds",
+            "vllm:time_to_first_token_seconds",
+            "vllm:time_per_output_token_seconds",
+        )
+        text, found = self.made(deployed, measured, scraped({"status": "200"}, *histograms))
+        assert "histogram_quantile(0.95, sum by (le) (rate(vllm:time_to_first_token_seconds_bucket" in text
+        assert "rate(vllm:request_duration_seconds_sum" in text and "> 0.8" in text and "> 0.05" in text
+        assert [sentence.split(":")[0] for sentence in found] == ["SLO all min_goodput_rps 20"]
+
+    def test_without_them_each_is_listed(self, deployed: Deployment, measured: RunDocuments) -> None:
+        _, found = self.made(deployed, measured, scraped({"status": "200"}, "app_request_seconds"))
+        assert [sentence.split(":")[0] for sentence in found] == [
+            "SLO all min_goodput_rps 20", "SLO chat ttft_p95_ms 800", "SLO chat tpot_p95_ms 50",
+        ]  # fmt: skip
+        assert all("plimsoll " in sentence for sentence in found)
+
+    @pytest.mark.parametrize("labels", [{}, {"method": "GET"}, {"status": "success"}])
+    def test_a_counter_that_cannot_tell_failures_gives_no_alert_that_never_fires(
+        self, deployed: Deployment, measured: RunDocuments, labels: dict[str, str]
+    ) -> None:
+        text, found = self.made(deployed, measured, scraped(labels, "app_request_seconds"))
+        assert "no such label" not in text and "ErrorRate" not in text
+        assert any(one.startswith("SLO all error_rate") and "no label with the HTTP status" in one for one in found)
+
+    def test_the_label_that_holds_the_status_is_used_by_its_own_name(
+        self, deployed: Deployment, measured: RunDocuments
+    ) -> None:
+        text, _ = self.made(deployed, measured, scraped({"status_code": "503"}, "app_request_seconds"))
+        assert 'status_code=~\\"5..|429\\"' in text
+
+    def test_a_name_from_outside_stays_inside_its_comment(self, deployed: Deployment) -> None:
+        outside = replace(deployed, limits={"x\n  evil: true": {"min_goodput_rps": 1.0}}, alerts=[])
+        text = manifests.render(outside, alert_rules.MetricNames())["prometheus-rules.yaml"]
+        assert "\n  evil" not in text and "# Not translated: SLO x evil: true" in text
 
 
 def test_a_limit_per_process_is_flagged_in_the_files(deployed: Deployment) -> None:

@@ -11,7 +11,11 @@ from planted import Bench, Service, run
 from capacity import demand, fits, laws, memory, thumb
 from capacity.documents import stages_of
 from capacity.growth import Growth
+from capacity.plan import make_plan
 from measurements.errors import UsageError
+from reports.advice import advise
+from reports.terminal import summary_lines
+from reports.wording import Words
 
 
 def test_littles_law_holds_in_every_steady_stage_of_an_honest_run() -> None:
@@ -24,6 +28,37 @@ def test_a_wrong_number_in_flight_breaks_littles_law() -> None:
     measured = run(Service(), Bench(stage_s=30))
     measured.summary["stages"][1]["in_flight_mean"] *= 3
     assert not all(check.holds for check in laws.check(stages_of([measured])))
+
+
+class TestABrokenLawIsSaidInThePlan:
+    def test_with_both_sides_of_it_and_what_to_do(self) -> None:
+        measured = run(Service(), Bench(stage_s=30))
+        measured.summary["stages"][1]["in_flight_mean"] *= 3
+        measured.summary["stages"][2]["in_flight_mean"] *= 6
+        plan = make_plan([measured], 60).as_json()
+        (doubt,) = plan["doubts"]
+        assert "Little's law does not hold at step-03" in doubt["reason"] and plan["indicative"]
+        assert "plimsoll run planted.toml --shape breakpoint" in doubt["remedy"]
+
+    def test_more_cores_used_than_there_are_is_said_too(self) -> None:
+        measured = run(Service(), Bench(stage_s=30))
+        measured.summary["stages"][2]["resources"]["target"]["cpu_s"] = 30 * 2.5
+        (doubt,) = make_plan([measured], 60).as_json()["doubts"]
+        assert "step-03 used 2.6 cores where the machine has 2" in doubt["reason"]
+
+    @pytest.mark.parametrize("seed", range(1, 6))
+    def test_an_honest_run_has_none(self, seed: int) -> None:
+        for service in (Service(), Service(servers=4, service_ms=100, cpu_ms=2), Service(servers=50, cpu_ms=2)):
+            assert make_plan([run(service, Bench(seed=seed))], 60).as_json()["doubts"] == []
+
+    def test_the_terminal_and_the_report_show_it_in_the_reports_language(self) -> None:
+        measured = run(Service(), Bench(stage_s=30))
+        measured.summary["stages"][1]["in_flight_mean"] *= 3
+        plan = make_plan([measured], 60).as_json()
+        lines = summary_lines(measured.summary, {"valid": True, "checks": []}, plan, "report.html")
+        assert any("Little's law does not hold at step-02" in line for line in lines)
+        assert any("Little's law does not hold" in note for note in advise(plan, Words("en")).notes)
+        assert any("리틀의 법칙이 성립하지 않습니다" in note for note in advise(plan, Words("ko")).notes)
 
 
 def test_the_interval_of_a_slope_covers_the_truth_as_often_as_it_says() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,8 +14,12 @@ from planted import Bench, Service, run
 from capacity.plan import make_plan
 
 UPSTREAM = {"upstream": {"kind": "emulated"}}
+HOST = {"cpu_model": "Xeon", "cores": 4, "memory_mib": 8192}
+THREE_CORES = {"generator": [[0]], "target": [1, 2, 3]}
 RIGHT = {
     "core": {"cpu_one_core"},
+    "whole host": {"cpu_host"},
+    "memory": {"memory"},
     "shared core": {"cpu_one_core"},
     "emulator's core": {"upstream"},
     "pool": {"concurrency_limit", "connection_pool"},
@@ -34,6 +39,11 @@ def planted(kind: str, rng: np.random.Generator) -> tuple[Service, Bench]:
     waits = {"variation": variation, "timeout_s": timeout_s}
     service, most = {
         "core": (Service(1, ms, ms, **waits), 1000 / ms),
+        "whole host": (Service(3, ms, ms, processes=3, **waits), 3000 / ms),
+        "memory": (
+            Service(500, ms, 0.5, rss_per_in_flight_mib=2e5 / min(1500, 200 * ms), **waits),
+            min(1500 / ms, 200),
+        ),
         "shared core": (Service(1, ms, ms * 0.75, llm_cpu_ms=ms * 0.25, **waits), 1000 / ms),
         "emulator's core": (Service(1, ms, ms * 0.2, llm_cpu_ms=ms * 0.8, **waits), 1000 / ms),
         "pool": (Service(slots, ms * 4, ms * 0.05, **waits), slots * 250 / ms),
@@ -48,11 +58,15 @@ def planted(kind: str, rng: np.random.Generator) -> tuple[Service, Bench]:
     }[kind]
     emulated = kind in ("shared core", "emulator's core") or rng.random() < 0.5
     top = min(1.6 * most, 500)
+    contract: dict[str, Any] = UPSTREAM if emulated else {}
+    if kind == "memory" or rng.random() < 0.5:  # a limit of memory that backlogs fill, too
+        contract = {**contract, "resources": {"memory_mib": 400, "workers": 1}}
     return service, Bench(
         rates=tuple(np.linspace(top / 10, top, 10).tolist()),
         stage_s=float(rng.choice([10, 12, 30])) if top < 150 else 10.0,
         seed=int(rng.integers(1_000_000)),
-        contract=UPSTREAM if emulated else {},
+        contract=contract,
+        **({"host": HOST, "placement": THREE_CORES} if kind == "whole host" else {}),
         blocked_frames={"lock": 0.7} if kind == "lock seen in stacks" else None,
         slo={"all": {"p95_ms": ms * 20, "error_rate": 0.05}},
     )
@@ -67,7 +81,7 @@ def test_a_bottleneck_is_named_right_or_not_at_all(kind: str) -> None:
         plan = make_plan([run(*planted(kind, rng))], 20)
         names[plan.bottleneck.kind if plan.bottleneck else "unidentified"] += 1
     assert set(names) <= RIGHT[kind] | {"unidentified"}, names
-    if kind in ("core", "shared core", "token bucket", "lock seen in stacks"):
+    if kind in ("core", "whole host", "memory", "shared core", "token bucket", "lock seen in stacks"):
         assert names["unidentified"] <= 15, names
 
 

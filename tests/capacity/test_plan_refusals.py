@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from planted import Bench, Service, run
 
-from capacity.documents import RunDocuments
+from capacity import edge
+from capacity.documents import RunDocuments, stages_of
 from capacity.plan import Plan, make_plan
 
 
@@ -106,3 +109,63 @@ def test_nothing_is_said_about_loads_beyond_one_and_a_half_times_those_measured(
     plan = make_plan([run(Service(servers=50, cpu_ms=2))], 150)
     assert plan.bottleneck is not None and plan.bottleneck.next is not None
     assert plan.bottleneck.next.at_rps is None and plan.bottleneck.next.at_least_rps is not None
+
+
+def with_stages(measured: RunDocuments, change: Callable[[int, dict[str, Any]], None]) -> RunDocuments:
+    summary = json.loads(json.dumps(measured.summary))
+    for number, stage in enumerate(summary["stages"]):
+        change(number, stage)
+    return replace(measured, summary=summary)
+
+
+class TestStagesThatDoNotStandStill:
+    def drifting(self, *numbers: int) -> RunDocuments:
+        def drift(number: int, stage: dict[str, Any]) -> None:
+            if number in numbers:
+                stage["state"] = "not_steady"
+
+        return with_stages(run(Service()), drift)
+
+    def test_where_none_that_met_the_slo_stood_still_no_line_is_drawn(self) -> None:
+        plan = make_plan([self.drifting(*range(8))], 60)
+        assert plan.capacity_rps is None and plan.capacity_at_least_rps is None
+        assert "did not stand still" in fields(plan)["capacity_rps"]
+        remedy = next(refusal.remedy for refusal in plan.refusals if refusal.field == "capacity_rps")
+        assert "--warmup" in remedy and "--duration" in remedy
+
+    def test_a_first_stage_that_warmed_up_costs_no_line(self) -> None:
+        plan = make_plan([self.drifting(0, 1)], 60)
+        assert plan.capacity_rps is not None and "capacity_rps" not in fields(plan)
+
+    def test_the_duration_asked_for_is_twice_what_was_too_short(self) -> None:
+        found = edge.find(stages_of([self.drifting(*range(8))]))
+        assert f"--duration {2 * 10 * 12}" in found.refusals[0].remedy
+
+
+class TestVerdictsThatGoUpAndDown:
+    def broken(self, *numbers: int, rates: tuple[float, ...] = tuple(range(10, 110, 10))) -> RunDocuments:
+        """In those stages one request more fails than may: past the limit, and not beyond chance."""
+
+        def fail(number: int, stage: dict[str, Any]) -> None:
+            if number in numbers:
+                entry = stage["all"]
+                entry["ok"] = entry["count"] - int(0.05 * entry["count"]) - 1
+                entry["error_rate"] = 1 - entry["ok"] / entry["count"]
+
+        return with_stages(run(Service(servers=50, cpu_ms=2), Bench(rates=rates)), fail)
+
+    def test_a_line_that_is_crossed_again_and_again_over_a_wide_range_is_refused(self) -> None:
+        plan = make_plan([self.broken(2, 4, 6, 9)], 60)
+        assert plan.capacity_rps is None
+        reason = fields(plan)["capacity_rps"]
+        assert "go up and down" in reason and "missed at 29.7, 46.6" in reason
+
+    def test_what_was_met_below_the_first_miss_beyond_chance_stays_a_lower_bound(self) -> None:
+        found = edge.find(stages_of([self.broken(4, 6, 9)]))
+        assert found.capacity is None and found.refusals
+        assert found.at_least_rps is None or found.at_least_rps < 50
+
+    def test_one_miss_that_was_not_repeated_and_a_wavering_edge_are_no_such_thing(self) -> None:
+        assert edge.find(stages_of([self.broken(7, 9)])).capacity is not None
+        near = (10.0, 40.0, 80.0, 82.0, 84.0, 86.0, 88.0, 90.0, 100.0, 120.0)
+        assert edge.find(stages_of([self.broken(2, 4, 6, 8, 9, rates=near)])).capacity is not None

@@ -43,6 +43,7 @@ def test_beyond_one_and_a_half_times_the_range_there_is_no_number() -> None:
     assert isinstance(found.throughput(48), Interval)
     refused = found.throughput(49)
     assert isinstance(refused, Refusal) and "1.5 times" in refused.reason
+    assert "plimsoll run CONTRACT --users 33" in refused.remedy
 
 
 def test_five_levels_are_too_few() -> None:

@@ -108,3 +108,14 @@ def test_every_workflow_has_read_only_rights_and_keeps_no_credentials_in_its_che
                 if step.get("uses", "").startswith("actions/checkout"):
                     assert step["with"]["persist-credentials"] is False, path.name
                 assert "${{ github.event" not in step.get("run", ""), f"{path.name}: words of others inside a script"
+
+
+def test_every_slow_proof_is_run_by_a_make_target() -> None:
+    make = (pages.ROOT / "Makefile").read_text(encoding="utf-8").split()
+    marked = {
+        path.relative_to(pages.ROOT)
+        for path in (pages.ROOT / "tests").rglob("test_*.py")
+        if "@pytest.mark.prove\n" in path.read_text(encoding="utf-8")
+    }
+    marked.discard(Path("tests/targets/test_llm_engine.py"))  # make prove-llm measures the same by its own command
+    assert [str(path) for path in marked if str(path) not in make and str(path.parent) not in make] == []

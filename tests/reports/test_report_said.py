@@ -16,6 +16,7 @@ ALWAYS = (
     "measurements/run_checks.py",
     "targets/limits.py",
     "targets/traps.py",
+    "capacity/memory_limit.py",
     "capacity/signatures.py",
     "capacity/waiting.py",
 )
