@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from dataclasses import dataclass
 from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from time import monotonic_ns as now
@@ -19,7 +18,7 @@ from loadtests.origin import Origin
 from loadtests.response import Response
 from loadtests.tokenizer import Count
 from loadtests.tokens import TokenStream
-from loadtests.transport import Connection, Limits
+from loadtests.transport import Connection, Limits, whole_ns
 from loadtests.wire import HAS_BODY, HeadBuilder
 from measurements.errors import UsageError
 from measurements.sample import Outcome
@@ -31,15 +30,16 @@ OK = Outcome.ok
 SAFE = "/:?#[]@!$&'()*+,;=%~-._"
 
 
-@dataclass(frozen=True, slots=True)
 class Named:
     """What is known of the requests of one name: the endpoint's number, its judge and its timeout."""
 
-    name: str
-    endpoint: int
-    judge: Judge | None
-    limits: Limits
-    count_tokens: Count | None = None
+    __slots__ = ("count_tokens", "endpoint", "judge", "limits", "name")
+
+    def __init__(
+        self, name: str, endpoint: int, judge: Judge | None, limits: Limits, count_tokens: Count | None = None
+    ) -> None:
+        self.name, self.endpoint, self.judge = name, endpoint, judge
+        self.limits, self.count_tokens = limits, count_tokens
 
 
 class Place(Protocol):
@@ -63,7 +63,7 @@ class Client:
 
     def __init__(self, user: Any, place: Place) -> None:
         self._user, self._place = user, place
-        self._origin, self._head, self._known = place.origin(user), place.heads.head, place.known
+        self._origin, self._builder, self._known = place.origin(user), place.heads, place.known
         self._idle: list[Connection] = []
         self._to_the_loop = get_hub().switch
         self._heads: dict[tuple[str, str, str], bytes] = {}
@@ -88,7 +88,7 @@ class Client:
         (connect, first byte, total) in seconds."""
         name = name or url
         place, user = self._place, self._user
-        named = self._known.get(name) or place.named(name)
+        named = self._named(name)
         step = place.began(user, name)
         body, kind = (orjson.dumps(json), JSON) if json is not None else _body(data)
         prepared = None
@@ -96,19 +96,19 @@ class Client:
             prepared = self._heads.get((method, url, kind))
         if prepared is None:
             prepared = self._prepare(method, url, kind, headers, params, auth)
-        request = self._head(prepared, step[0], step[1], body, method in HAS_BODY)
+        request = self._builder.head(prepared, step[0], step[1], body, method in HAS_BODY)
         limits = _limits(timeout) if timeout else named.limits
-        connection = self._idle.pop() if self._idle else Connection(self._origin, getattr(user, "source_address", None))
+        connection = self._take()
         tokens = TokenStream(named.count_tokens) if stream else None
         connection.sink = tokens.hear if tokens else None
         self._exchange(connection, request, limits, method == "HEAD")
         if tokens:
             tokens.read()
-        if connection.status in REDIRECTS and allow_redirects:
+        if 300 < connection.status < 400 and connection.status in REDIRECTS and allow_redirects:
             self._follow(connection, method, url, body, kind, headers, step)
         if stream is True and b"text/event-stream" not in header(connection.head, b"content-type"):
             tokens = None  # somebody who streams a download, as with requests
-        if b"ookie:" in connection.head:
+        if connection.head.find(b"ookie:") >= 0:  # `in` would try it as a number first, at four times the cost
             self._keep_cookies(connection.head)
         if connection.outcome is OK and connection.status < 400 and tokens is None and named.judge is None:
             verdict = ALL_WELL
@@ -122,14 +122,23 @@ class Client:
                 connection.release()  # the response has its own hold of the body
             return response
 
-        def report(outcome: Outcome, error: str) -> None:
-            self._idle.append(connection)  # not earlier: its times are needed until the with-block ends
-            place.ended(user, connection, method, named, step, (outcome, error), tokens)
-            if connection.counted_bytes:
-                connection.release()
-
-        response.report = report
+        response.report = partial(self._report, connection, method, named, step, tokens)
         return response
+
+    def _report(
+        self, connection: Connection, method: str, named: Named, step: tuple[int, int, int],
+        tokens: TokenStream | None, outcome: Outcome, error: str,
+    ) -> None:  # fmt: skip
+        self._idle.append(connection)  # not earlier: its times are needed until the with-block ends
+        self._place.ended(self._user, connection, method, named, step, (outcome, error), tokens)
+        if connection.counted_bytes:
+            connection.release()
+
+    def _named(self, name: str) -> Named:
+        return self._known.get(name) or self._place.named(name)
+
+    def _take(self) -> Connection:
+        return self._idle.pop() if self._idle else Connection(self._origin, getattr(self._user, "source_address", None))
 
     def stream(self, method: str, url: str, **arguments: Any) -> Response:
         """A streamed answer (server-sent events), waited for; `response.tokens` has the time of every content event."""
@@ -244,7 +253,7 @@ def _limits(timeout: float | tuple[float, ...]) -> Limits:
     parts_s = timeout if isinstance(timeout, tuple) else (timeout,)
     if not 1 <= len(parts_s) <= 3:
         raise UsageError(f"timeout={timeout}: write total, (first byte, total) or (connect, first byte, total)")
-    return Limits(*(int(seconds * 1e9) for seconds in reversed(parts_s)))
+    return Limits(*map(whole_ns, reversed(parts_s)))
 
 
 def _body(data: Any) -> tuple[bytes | None, str]:

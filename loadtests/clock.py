@@ -17,6 +17,7 @@ class StageClock:
             self._ends_ns.append(start_ns + round(at * 1e9))
         self._worker, self._workers = worker, workers
         self.taken = 0
+        self._last, self._from_ns, self._until_ns = 0, 0, 0  # the stage that was asked for last
 
     @property
     def end_ns(self) -> int:
@@ -24,8 +25,14 @@ class StageClock:
 
     def stage(self, at_ns: int) -> int | None:
         """Its index, or None once the run is over."""
+        if self._from_ns <= at_ns < self._until_ns:
+            return self._last
         index = bisect_right(self._ends_ns, at_ns)
-        return index if index < len(self._ends_ns) else None
+        if index == len(self._ends_ns):
+            return None
+        self._from_ns, self._until_ns = self._ends_ns[index - 1] if index else at_ns, self._ends_ns[index]
+        self._last = index
+        return index
 
     def take_seq(self) -> int:
         """Arrival numbers of a closed loop are striped over the workers as a schedule's are."""

@@ -29,7 +29,7 @@ def decoded(body: bytes, head: bytes) -> bytes:
         return body
     if encoding not in (b"gzip", b"deflate", b"x-gzip"):
         raise ValueError(f"content-encoding {encoding.decode('latin-1')[:40]} is not read here")
-    windows = (47, -15) if encoding == b"deflate" else (47,)
+    windows = [47, -15] if encoding == b"deflate" else [47]
     for window in windows:
         unpacker = zlib.decompressobj(window)
         try:

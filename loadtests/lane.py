@@ -50,7 +50,7 @@ class Route:
         """`key` chooses the content; in a duet all versions get the same."""
         if replica in self._around:
             before, behind = self._around[replica]
-            return b"%b%016x%b" % (before, seq, behind)
+            return before + self._session.heads.arrival(seq) + behind
         request = self._payloads.request(self.endpoint, key)
         head_key = (replica, tuple(request.header.items()), request.path)
         prepared_head = self._cache.get(head_key)

@@ -1,3 +1,4 @@
+# cython: annotation_typing=True
 """Locust's users under our arrivals: every task function waits for a journey before it runs.
 
 Works on unmodified locustfiles (nested and sequential TaskSets too) by replacing two methods of `TaskSet` for the life
@@ -128,23 +129,27 @@ class Pace:
 
     def next_journey(self, user: Any) -> Journey:
         """Blocks until this user has an arrival of its own; StopUser at the end."""
-        before, user.journey = user.journey, None
+        before: Journey | None = user.journey
+        waiting: Journey | None = user.waiting_journey
+        journey: Journey
+        user.journey = None
         if self.stopped or user._state == LOCUST_STATE_STOPPING:
             raise StopUser()
-        if user.waiting_journey is not None:
-            user.journey, user.waiting_journey = user.waiting_journey, None
+        if waiting is not None:
+            journey, user.waiting_journey = waiting, None
         elif self.closed:
-            intended_ns = max(before.next_intended_ns if before else now(), self._clock.start_ns)
+            intended_ns = max(before.next_intended_ns if before is not None else now(), self._clock.start_ns)
             stage = self._clock.stage(intended_ns)
             if stage is None:
                 raise StopUser()
-            user.journey = Journey(self._clock.take_seq(), stage, intended_ns)
+            journey = Journey(self._clock.take_seq(), stage, intended_ns)
         else:
-            self._wait(user)
+            journey = self._wait(user)
+        user.journey = journey
         self.journeys += 1
-        return user.journey
+        return journey
 
-    def _wait(self, user: Any) -> None:
+    def _wait(self, user: Any) -> Journey:
         free = (self._ready if user.is_new else self._free)[type(user)]
         user.is_new = False
         free.append(user)
@@ -156,6 +161,8 @@ class Pace:
             if user.journey is None and user in free:
                 free.remove(user)
         user._state = LOCUST_STATE_RUNNING
+        arrived: Any = user.journey
+        return arrived
 
     def finish_journey(self, user: Any, journey: Journey, task: object, error: BaseException | None) -> None:
         """A task that made no request (it leaves its TaskSet, it only looks around) hands its arrival to the next one."""
@@ -250,7 +257,7 @@ def _executor(
         one_after_another = type(taskset) is DefaultTaskSet
         only = user.tasks[0] if one_after_another and len(user.tasks) == 1 else None
         while True:
-            journey = user.journey
+            journey: Journey | None = user.journey
             if journey is None or journey.over:
                 journey = pace.next_journey(user)
             task: Any = queue.popleft() if queue else PICK

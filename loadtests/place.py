@@ -1,3 +1,4 @@
+# cython: annotation_typing=True
 """Where a locustfile's requests belong: a run of ours (rows), or plain Locust (its statistics, made exact)."""
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from loadtests.recorder import MAX_NAMES
 from loadtests.session import Session, limits
 from loadtests.tokenizer import counter
 from loadtests.tokens import TokenStream
-from loadtests.transport import Connection, Limits
+from loadtests.transport import Connection, Limits, whole_ns
 from loadtests.wire import HeadBuilder
 from measurements.errors import UsageError
 from measurements.sample import NULL, Outcome
@@ -61,7 +62,7 @@ class RunPlace:
         if found is None:
             endpoint, number = self._endpoints.get(name), self._session.recorder.endpoint(name)
             judge = Judge(endpoint.expect) if endpoint else None
-            limit = limits(endpoint) if endpoint else Limits(int(self._timeout_s * 1e9))
+            limit = limits(endpoint) if endpoint else Limits(whole_ns(self._timeout_s))
             found = Named(name, number, judge, limit, self._counters.get(name))
             if len(self.known) < MAX_NAMES:
                 self.known[name] = found

@@ -13,7 +13,7 @@ from loadtests.origin import Origin
 from loadtests.receiving import TOO_MUCH_HELD
 from loadtests.recorder import Recorder
 from loadtests.tokens import TokenStream
-from loadtests.transport import STALE, Connection, Limits
+from loadtests.transport import STALE, Connection, Limits, whole_ns
 from loadtests.wire import HeadBuilder
 from measurements.sample import NULL, Outcome
 from targets.contract import Endpoint
@@ -26,7 +26,7 @@ OWN_WORDS = frozenset([*OWN_FAULTS.values(), TOO_MUCH_HELD])
 def limits(endpoint: Endpoint) -> Limits:
     """The contract's deadlines of an endpoint."""
     parts_s = (endpoint.timeout_s, endpoint.first_byte_timeout_s or 0, endpoint.connect_timeout_s or 0)
-    return Limits(*(int(seconds * 1e9) for seconds in parts_s))
+    return Limits(*map(whole_ns, parts_s))
 
 
 class Session:

@@ -39,6 +39,13 @@ class Limits(NamedTuple):
     connect_ns: int = 0
 
 
+LONGEST_S = 1e9  # thirty years: whoever says more means never
+
+
+def whole_ns(seconds: float) -> int:
+    return int(min(seconds, LONGEST_S) * 1e9)
+
+
 def nothing() -> None:
     """The `finish` of a connection that nobody waits for."""
 

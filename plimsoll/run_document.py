@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from loadtests import compiled
 from loadtests.plan import LoadPlan
 from measurements import host, slo
 from measurements.rundir import RunDirectory
@@ -55,6 +56,7 @@ def first_document(
         "host": here,
         "calibration": calibration.of(here),
         "versions": host.versions(),
+        "hot_path": {"compiled": not (why := compiled.why_not()), "why_not": why or None},
         "git_commit": host.git_commit(Path.cwd()),
         "placement": placement.as_json(),
         "services": services,

@@ -14,6 +14,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
+from loadtests import compiled
 from measurements import host
 from plimsoll import calibration
 
@@ -54,6 +55,7 @@ def doctor(calibrate: bool, as_json: bool) -> None:
 def findings() -> list[Finding]:
     return [
         _python(),
+        _hot_path(),
         _system(),
         _cores(),
         _files(),
@@ -70,6 +72,12 @@ def _python() -> Finding:
     return Finding(
         "Python", "works" if fine else "absent", platform.python_version(), "" if fine else "install 3.11 or newer"
     )
+
+
+def _hot_path() -> Finding:
+    if why := compiled.why_not():
+        return Finding("hot path", "limited", f"runs from its sources: {why}", compiled.MAKE_IT)
+    return Finding("hot path", "works", "compiled")
 
 
 def _system() -> Finding:

@@ -45,6 +45,15 @@ def test_every_request_of_a_run_has_a_trace_of_its_own_and_no_id_is_zero() -> No
     assert not any(b"-" + b"0" * 16 + b"-" in trace or b"0" * 32 in trace for trace in traces)
 
 
+@given(st.lists(st.integers(-(2**40), 2**50), max_size=30), st.integers(0, 200), st.integers(0, 5_000))
+def test_digits_and_lengths_are_those_that_a_format_would_write(seqs: list[int], step: int, size: int) -> None:
+    builder = HeadBuilder("run-1")
+    for seq in [*seqs, *(seq + 1 for seq in seqs), *(seq + 4_096 for seq in seqs)]:
+        written = builder.head(b"<", seq, step, b"x" * size)
+        expected = b"<%016x-%016x-01\r\nContent-Length: %d\r\n\r\n" % (seq & (2**64 - 1), step + 1, size)
+        assert written == expected + b"x" * size
+
+
 def test_a_body_has_its_length_and_a_post_without_one_says_zero() -> None:
     assert head("POST", body=b"abc", has_body=True)[-3:] == [b"Content-Length: 3", b"", b"abc"]
     assert b"Content-Length: 0" in head("POST", has_body=True)
@@ -114,6 +123,15 @@ def test_a_moment_belongs_to_its_stage_until_the_run_is_over() -> None:
     at = [9_999_999_999, 10_000_000_000, 10_999_999_999, 11_000_000_000, 12_999_999_999, 13_000_000_000]
     assert [clock.stage(ns) for ns in at] == [0, 0, 0, 1, 1, None]
     assert clock.end_ns == 13_000_000_000
+
+
+@given(st.lists(st.floats(0.1, 5), min_size=1, max_size=6), st.lists(st.floats(-1, 35), max_size=40))
+def test_the_stage_is_the_same_whatever_was_asked_before(lengths_s: list[float], asked_s: list[float]) -> None:
+    stages = [Stage(str(k), length, 1, 1) for k, length in enumerate(lengths_s)]
+    clock = StageClock(stages, 10**9, 0, 1)
+    for at_s in asked_s:
+        at_ns = 10**9 + int(at_s * 1e9)
+        assert clock.stage(at_ns) == StageClock(stages, 10**9, 0, 1).stage(at_ns)
 
 
 def test_arrival_numbers_of_a_closed_loop_are_striped_over_the_workers() -> None:
