@@ -50,7 +50,7 @@ test: setup lint ## lint and tests (8 to 13 minutes on two cores)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadfile || { echo "tried once more, alone: a real process on a shared machine has bad seconds; what fails twice fails"; $(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none; }
 
 prove: setup ## ground truth: prints a table of truth, measured, error, verdict
-	@$(BIN)/python -m pytest -q -m prove tests/prove tests/docs/test_commands.py tests/reports/test_report_series.py tests/targets/test_workload_speed.py tests/targets/test_own_parts.py tests/targets/test_llm_timing.py tests/loadtests/test_search_course.py --ignore=tests/prove/test_bottlenecks.py
+	@$(BIN)/python -m pytest -q -m prove tests/prove tests/docs/test_commands.py tests/reports/test_report_series.py tests/targets/test_workload_speed.py tests/targets/test_own_parts.py tests/targets/test_llm_timing.py tests/loadtests/test_search_course.py tests/plimsoll/test_lose_one.py --ignore=tests/prove/test_bottlenecks.py
 
 prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTorch's CPU build up apart, 1.2 GB)
 	@$(BIN)/python -P -m targets.reference.llm.accuracy docs/accuracy.md

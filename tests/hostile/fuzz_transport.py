@@ -95,12 +95,20 @@ mostly = st.one_of(
 )
 
 
+class Watched(Connection):
+    __slots__ = ()
+
+    def on_polled(self, wall_to_monotonic_ns: int) -> None:
+        POLLED["looks"] += 1
+        super().on_polled(wall_to_monotonic_ns)
+
+
 def exchange(data: bytes, cuts: list[int], stream: bool, no_body: bool) -> None:
     """One request over a pair of sockets; the other end says `data` in pieces and closes. Streams over TCP are polled."""
     ours, theirs = pair(tcp=stream)
     ours.setblocking(False)
     origin = Origin(0, "http://127.0.0.1:1", "127.0.0.1", 1, "127.0.0.1:1", "")
-    connection = Connection(origin)
+    connection = Watched(origin)
     ends: list[int] = []
     connection.finish = lambda: ends.append(1)
     tokens = TokenStream() if stream else None
@@ -149,11 +157,6 @@ def looked(connection: Connection, tokens: TokenStream | None) -> None:
     assert isinstance(response.text, str)
 
 
-def counted(connection: Connection, wall_to_monotonic_ns: int) -> None:
-    POLLED["looks"] += 1
-    on_polled(connection, wall_to_monotonic_ns)
-
-
 def main(examples: int) -> None:
     @settings(
         max_examples=examples, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -169,7 +172,6 @@ def main(examples: int) -> None:
 
 if __name__ == "__main__":
     broken: list[str] = []
-    on_polled, Connection.on_polled = Connection.on_polled, counted  # type: ignore[method-assign]
     gevent.get_hub().print_exception = lambda *error: broken.append(repr(error[1:3]))  # an error in a loop callback
     main(int(sys.argv[1]))
     assert broken == [], broken[:3]

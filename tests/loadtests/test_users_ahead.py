@@ -15,14 +15,13 @@ from loadtests.pacing import AHEAD_S, Pace
 class Visitor(User):
     pass
 
+class Told(Pace):
+    def spawn(self, user_class, journey):
+        print("ahead" if journey is None else "arrival")
+        self.users += 1
+
 clients, arrivals = map(int, sys.argv[1:])
-pace = Pace(SimpleNamespace(user_classes=[Visitor]), None, None, seed=1, cap=10, clients=clients)
-
-def spawn(user_class, journey):
-    print("ahead" if journey is None else "arrival")
-    pace.users += 1
-
-pace.spawn = spawn
+pace = Told(SimpleNamespace(user_classes=[Visitor]), None, None, seed=1, cap=10, clients=clients)
 for seq in range(arrivals):
     pace.give(seq, 0, 0)
     gevent.sleep(10 * AHEAD_S)
