@@ -10,6 +10,8 @@ import sys
 from types import SimpleNamespace
 import gevent
 from locust import User
+from loadtests.arrivals import Stage
+from loadtests.clock import StageClock
 from loadtests.pacing import AHEAD_S, Pace
 
 class Visitor(User):
@@ -21,7 +23,8 @@ class Told(Pace):
         self.users += 1
 
 clients, arrivals = map(int, sys.argv[1:])
-pace = Told(SimpleNamespace(user_classes=[Visitor]), None, None, seed=1, cap=10, clients=clients)
+clock = StageClock([Stage("steady", 60.0, 1, 1)], 0, 0, 1)
+pace = Told(SimpleNamespace(user_classes=[Visitor]), None, clock, seed=1, cap=10, clients=clients)
 for seq in range(arrivals):
     pace.give(seq, 0, 0)
     gevent.sleep(10 * AHEAD_S)
