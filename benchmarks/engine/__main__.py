@@ -59,7 +59,7 @@ def _kept(target: Path, figures: list[Figure]) -> list[str]:
     made = {figure.case.split(", ")[0] for figure in figures}
     lines = between(target, "engine").splitlines()
     rows = [line for line in lines if line.startswith("| ") and not line.startswith("| case ")]
-    return [row for row in rows if row[2:].split(", ")[0] not in made]
+    return [row for row in rows if row[2:].split(" | ")[0].split(", ")[0] not in made]
 
 
 if __name__ == "__main__":
