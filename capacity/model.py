@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from capacity import bottleneck as naming
 from capacity import declared, edge, ledger, memory, plateau, queue_options
@@ -82,7 +83,9 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
     facts = gather(run, stages, flat)
     held = memory.fit(stages)
     searched = _searched(runs)
-    capacity = searched or _below_plateau(found.capacity, flat)
+    stepped = _below_plateau(found.capacity, flat)
+    from_search = searched is not None and not _better_known(runs, stepped, searched)
+    capacity = searched if from_search else stepped
     unscaled, scaling = capacity, ledger.scaling_of("line", track_record)
     if capacity is not None and scaling is not None:
         capacity = ledger.scaled(capacity, scaling.factor)
@@ -98,7 +101,7 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
         memory=held,
         capacity_rps=capacity,
         at_least_rps=at_least,
-        from_search=searched is not None,
+        from_search=from_search,
         scaling=scaling,
         unscaled_rps=unscaled,
         past=tuple(track_record),
@@ -109,13 +112,28 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
 
 def _searched(runs: Sequence[RunDocuments]) -> Interval | None:
     """The bracket of the last valid search among the runs: it was made for this question, the steps were not."""
+    for found, whole in _searches(runs):
+        low, high = found["lower_rps"], found["upper_rps"]
+        return between(low, (low + high) / 2, high, float(whole.get("confidence") or 0.9))
+    return None
+
+
+def _better_known(runs: Sequence[RunDocuments], stepped: Interval | None, searched: Interval) -> bool:
+    """Where a search's budget ended before its bracket was confirmed, as on a slope, the steps of another run and the
+    trials together may know the line better."""
+    steps = any(not run.search for run in runs)
+    confirmed = any(whole.get("confirmed") for _, whole in _searches(runs))
+    if not steps or confirmed or stepped is None:
+        return False
+    return stepped.relative_half_width < searched.relative_half_width
+
+
+def _searches(runs: Sequence[RunDocuments]) -> Iterator[tuple[Mapping[str, Any], Mapping[str, Any]]]:
+    """(search.json, what it says of the whole mix) of those that are valid and have both ends, the last first."""
     for run in reversed(runs):
         found = run.search or {}
-        low, high = found.get("lower_rps"), found.get("upper_rps")
-        if found.get("valid") and low and high:
-            whole = (found.get("endpoints") or {}).get("all") or {}
-            return between(low, (low + high) / 2, high, float(whole.get("confidence") or 0.9))
-    return None
+        if found.get("valid") and found.get("lower_rps") and found.get("upper_rps"):
+            yield found, (found.get("endpoints") or {}).get("all") or {}
 
 
 def _below_plateau(capacity: Interval | None, flat: Plateau | None) -> Interval | None:

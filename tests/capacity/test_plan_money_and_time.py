@@ -13,6 +13,7 @@ from planted import Bench, Service, run
 import capacity
 from capacity.documents import RunDocuments
 from capacity.growth import Growth
+from capacity.model import Model, fit
 from capacity.plan import make_plan
 from capacity.prices import PriceBook
 from measurements.errors import UsageError
@@ -192,3 +193,19 @@ def test_the_sentence_says_the_confidence_of_the_bracket_that_it_rests_on(
     plan = make_plan([replace(measured, search=search)], 120)
     assert said in plan.sentence
     assert plan.scale_out[0]["replicas"]["confidence"] == plan.scale_up[0]["workers"]["confidence"] == confidence
+
+
+@pytest.mark.parametrize(
+    ("lower", "upper", "confirmed", "by_the_search"),
+    [(25.0, 70.0, False, False), (25.0, 70.0, True, True), (43.0, 45.0, False, True)],
+    ids=["wider than the steps", "wider, but confirmed", "narrower"],
+)
+def test_of_a_search_that_ran_out_of_budget_and_a_run_in_steps_the_one_that_knows_the_line_better_says_it(
+    measured: RunDocuments, lower: float, upper: float, confirmed: bool, by_the_search: bool
+) -> None:
+    whole = {"confidence": 0.9, "confirmed": confirmed}
+    search = {"valid": True, "lower_rps": lower, "upper_rps": upper, "endpoints": {"all": whole}}
+    both = fit([measured, replace(measured, search=search)])
+    assert isinstance(both, Model) and both.capacity_rps is not None
+    assert both.from_search is by_the_search
+    assert ((both.capacity_rps.low, both.capacity_rps.high) == (lower, upper)) is by_the_search
