@@ -9,7 +9,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 SOURCES_ONLY = "PLIMSOLL_SOURCES"
-MAKE_IT = "with a C compiler and Python's headers (Debian: gcc python3-dev), make setup compiles it"
+MAKE_IT = "with a C compiler and Python's headers (Debian: gcc python3-dev), make -B setup compiles it"
 
 
 def why_not() -> str:
