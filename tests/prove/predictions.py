@@ -62,9 +62,9 @@ CASES = (
     Case("stream_llm", 56, 200, 150, search_s=120),
     Case("upstream_encar", 16, 400, 180),
     Case("engine_encar", None, 300, 180, engine=True),
-    Case("engine_pool", None, 600, 180, engine=True),
-    Case("queue_alaw", 8, 300, 150),
-    Case("queue_short", 9, 300, 90),
+    Case("engine_pool", None, 600, 300, engine=True),
+    Case("queue_alaw", 8, 600, 240),
+    Case("queue_short", 9, 600, 150),
 )
 
 

@@ -1,4 +1,5 @@
-"""`uv tool install` of the repository gives a program that runs, reports and plans away from the clone."""
+"""`uv tool install` of the repository gives a program that runs, reports and plans away from the clone; without a C compiler
+too, from the sources then."""
 
 import os
 import subprocess
@@ -13,12 +14,27 @@ UV = Path(sys.executable).parent / "uv"
 pytestmark = [pytest.mark.prove, pytest.mark.skipif(not UV.exists(), reason="needs uv, as make setup installs it")]
 
 
+def _installed(source: Path, home: Path, **settings: str) -> dict[str, str]:
+    """The environment in which `plimsoll` is what was installed from there."""
+    env = {**os.environ, "UV_TOOL_DIR": str(home / "tools"), "UV_TOOL_BIN_DIR": str(home / "bin"), **settings}
+    command = [UV, "tool", "install", "--quiet", "--refresh-package", "plimsoll", "--python", sys.executable]
+    subprocess.run([*command, str(source)], env=env, check=True, timeout=280)
+    return {**env, "PATH": f"{home / 'bin'}:{env['PATH']}"}
+
+
+@pytest.mark.parametrize(("compiler", "said"), [("cc", "ok"), ("/no/compiler", "limited")])
+def test_it_installs_with_and_without_a_compiler(compiler: str, said: str, tmp_path: Path) -> None:
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True, timeout=60)
+    env = _installed(clone, tmp_path, CC=compiler)
+    done = subprocess.run([tmp_path / "bin" / "plimsoll", "doctor"], cwd=tmp_path, env=env, capture_output=True, text=True,
+                          timeout=120, check=False)  # fmt: skip
+    (line,) = [line for line in done.stdout.splitlines() if "hot path: " in line]
+    assert line.split()[0] == said, line
+
+
 def test_the_installed_tool_writes_a_report_from_a_folder_of_its_own(tmp_path: Path) -> None:
-    env = {**os.environ, "UV_TOOL_DIR": str(tmp_path / "tools"), "UV_TOOL_BIN_DIR": str(tmp_path / "bin")}
-    subprocess.run(
-        [UV, "tool", "install", "--quiet", "--python", sys.executable, str(ROOT)], env=env, check=True, timeout=280
-    )
-    env["PATH"] = f"{tmp_path / 'bin'}:{env['PATH']}"
+    env = _installed(ROOT, tmp_path)
     work = tmp_path / "work"
     (work / "reports").mkdir(parents=True)
     (work / "reports" / "__init__.py").write_text("raise RuntimeError('the wrong package')\n", encoding="utf-8")
