@@ -12,13 +12,15 @@ from measurements.interval import Interval
 
 FLAT = 0.15
 LOST = 0.05
+ALONE = 0.1  # half-width of what one stage shows
 
 
 @dataclass(frozen=True)
 class Plateau:
     """`rate_rps`: arrivals answered as expected per second, over `stages` (those beyond the knee, by rising rate).
 
-    `shape`: flat, or collapse where more load brought less; then the rate is the best one seen.
+    `shape`: flat, or collapse where more load brought less; then the rate is the best one seen, if need be before the knee:
+    a service that works on for clients that gave up answers less under overload than it can.
     """
 
     rate_rps: Interval
@@ -50,10 +52,18 @@ def find(stages: Sequence[Stage]) -> Plateau | None:
         return None
     rates = [stage.ok_rps for stage in beyond]
     best = max(rates)
-    noise = 1 / max(sum(stage.ok_rps * stage.duration_s for stage in beyond), 1.0) ** 0.5
+    before = max((stage for stage in stages if not overloaded(stage)), key=lambda stage: stage.ok_rps, default=None)
+    if before is not None and best < (1 - FLAT) * before.ok_rps:
+        return Plateau(mean([before.ok_rps], max(ALONE, _noise([before]))), beyond, "collapse")
+    noise = _noise(beyond)
     if len(beyond) == 1:
-        return Plateau(mean(rates, max(0.1, noise)), beyond, "flat")
+        return Plateau(mean(rates, max(ALONE, noise)), beyond, "flat")
     top = [stage for stage in beyond if stage.ok_rps >= (1 - FLAT) * best]
     falling = rates[-1] < (1 - FLAT) * best and rates.index(best) < len(rates) - 1
-    interval = mean([stage.ok_rps for stage in top], max(noise, 0.1 if len(top) == 1 else 0.02))
+    interval = mean([stage.ok_rps for stage in top], max(noise, ALONE if len(top) == 1 else 0.02))
     return Plateau(interval, top, "collapse" if falling else "flat")
+
+
+def _noise(stages: Sequence[Stage]) -> float:
+    """Relative, of counting what was answered."""
+    return 1 / max(sum(stage.ok_rps * stage.duration_s for stage in stages), 1.0) ** 0.5

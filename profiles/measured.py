@@ -73,7 +73,8 @@ class Pass:
 
 def overhead(plain: Pass, other: Pass) -> dict[str, Any]:
     """Ratios to the plain pass, of the requests that both made: response_mean with its 95 % interval (paired by place
-    in the load, normal; None where it would compare unlike loads), and cpu_per_request."""
+    in the load, normal; None where it would compare unlike loads), and cpu_per_request. The interval is that of single
+    requests: how much faster or slower the machine was in one pass than in the other, often more, is not in it."""
     found: dict[str, Any] = {"response_mean": None, "ci95": None, "cpu_per_request": None}
     both = sorted(plain.done.took_ms.keys() & other.done.took_ms.keys())
     if len(both) > 1 and _alike(plain, other):

@@ -6,6 +6,7 @@ from typing import Any
 from profiles.frames import BLOCKED
 
 OTHERS_MATTER_CORES = 0.3
+NOT_IN_IT = "of single requests; what the machine was slower or faster between the passes comes on top"
 
 
 def lines(document: dict[str, Any]) -> list[str]:
@@ -106,7 +107,7 @@ def _overheads(document: dict[str, Any]) -> Iterator[str]:
         parts = []
         if cost["response_mean"] is not None:
             low, high = cost["ci95"]
-            parts.append(f"response x{cost['response_mean']:.2f} ({low:.2f} to {high:.2f})")
+            parts.append(f"response x{cost['response_mean']:.2f} ({low:.2f} to {high:.2f}, {NOT_IN_IT})")
         if cost["cpu_per_request"] is not None:
             parts.append(f"CPU per request x{cost['cpu_per_request']:.2f}")
         yield f"Overhead of the {done['pass']} pass: {', '.join(parts) or 'not measurable'}"

@@ -48,7 +48,32 @@ def test_a_quarter_more_than_the_service_can_do_is_seen_in_half_a_minute(seed: i
 
 
 def test_a_plateau_cuts_the_line_from_above_and_leaves_its_middle_where_it_was_measured() -> None:
-    flat = plateau.Plateau(Interval(8.2, 8.6, 9.0, 0.9), [], "flat")
-    assert model._below_plateau(Interval(4.4, 8.8, 13.2, 0.9), flat) == Interval(4.4, 8.8, 9.0, 0.9)
-    assert model._below_plateau(Interval(4.4, 9.8, 13.2, 0.9), flat) == Interval(4.4, 9.0, 9.0, 0.9)
-    assert model._below_plateau(Interval(4.4, 6.0, 8.5, 0.9), flat) == Interval(4.4, 6.0, 8.5, 0.9)
+    assert below(9.3, Interval(4.4, 8.8, 13.2, 0.9)) == Interval(4.4, 8.8, 9.3, 0.9)
+    assert below(9.0, Interval(4.4, 6.0, 8.5, 0.9)) == Interval(4.4, 6.0, 8.5, 0.9)
+
+
+def test_what_a_plateau_cuts_off_leaves_the_line_as_uncertain_as_any_line_is() -> None:
+    assert below(9.0, Interval(4.4, 9.8, 13.2, 0.9)) == Interval(4.4, 9.0, 9.0 * 1.05, 0.9)
+    assert below(9.0, Interval(8.9, 9.8, 13.2, 0.9)) == Interval(9.0 * 0.95, 9.0, 9.0 * 1.05, 0.9)
+
+
+def test_a_plateau_below_what_was_shown_to_hold_cuts_nothing() -> None:
+    assert below(2.0, Interval(2.2, 3.8, 4.3, 0.9)) == Interval(2.2, 3.8, 4.3, 0.9)
+
+
+def below(plateau_high_rps: float, line: Interval) -> Interval | None:
+    flat = plateau.Plateau(Interval(plateau_high_rps - 0.8, plateau_high_rps - 0.4, plateau_high_rps, 0.9), [], "flat")
+    return model._below_plateau(line, flat)
+
+
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_a_service_that_works_on_for_clients_that_gave_up_is_not_judged_by_what_it_answers_then(seed: int) -> None:
+    """Ten a second at most; beyond, soon nobody who still waits is answered."""
+    patience = Service(servers=10, service_ms=1000, cpu_ms=3, variation="constant", timeout_s=2)
+    slo = {"all": {"p95_ms": 1800.0, "error_rate": 0.05}}
+    fitted = model.fit([run(patience, Bench(rates=(2, 4, 5.5, 7, 13, 16, 19), stage_s=40, slo=slo, seed=seed))])
+    assert isinstance(fitted, model.Model) and fitted.plateau is not None and fitted.capacity_rps is not None
+    assert fitted.plateau.shape == "collapse"
+    assert max(stage.ok_rps for stage in fitted.plateau.stages) < 5 < fitted.plateau.rate_rps.low
+    assert fitted.capacity_rps.low < 9.6 < fitted.capacity_rps.high
+    assert fitted.capacity_rps.relative_half_width >= edge.SPREAD
