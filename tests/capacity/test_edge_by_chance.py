@@ -57,13 +57,17 @@ def test_what_a_plateau_cuts_off_leaves_the_line_as_uncertain_as_any_line_is() -
     assert below(9.0, Interval(8.9, 9.8, 13.2, 0.9)) == Interval(9.0 * 0.95, 9.0, 9.0 * 1.05, 0.9)
 
 
-def test_a_plateau_below_what_was_shown_to_hold_cuts_nothing() -> None:
-    assert below(2.0, Interval(2.2, 3.8, 4.3, 0.9)) == Interval(2.2, 3.8, 4.3, 0.9)
+def test_a_plateau_a_little_below_what_was_shown_to_hold_leaves_that_with_its_spread() -> None:
+    assert below(8.8, Interval(8.9, 9.8, 13.2, 0.9)) == Interval(8.9 * 0.95, 8.9, 8.9 * 1.05, 0.9)
 
 
-def below(plateau_high_rps: float, line: Interval) -> Interval | None:
-    flat = plateau.Plateau(Interval(plateau_high_rps - 0.8, plateau_high_rps - 0.4, plateau_high_rps, 0.9), [], "flat")
-    return model._below_plateau(line, flat)
+def test_a_collapse_cuts_nothing() -> None:
+    assert below(2.0, Interval(2.2, 3.8, 4.3, 0.9), "collapse") == Interval(2.2, 3.8, 4.3, 0.9)
+
+
+def below(plateau_high_rps: float, line: Interval, shape: str = "flat") -> Interval | None:
+    rate = Interval(plateau_high_rps - 0.8, plateau_high_rps - 0.4, plateau_high_rps, 0.9)
+    return model._below_plateau(line, plateau.Plateau(rate, [], shape))
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
