@@ -22,10 +22,9 @@ from plimsoll.watcher import Watcher
 from targets.contract import Contract, Queue
 from targets.contract_file import parse
 
-# requests of a stage, beyond which no time is spent: by chance as many more or less come as moves a line by 1.6 % (1/sqrt(n))
-ENOUGH = 4_000
+ENOUGH = 400  # requests a stage ought to have
 SHORTEST_S, LONGEST_S = 6.0, 60.0
-CALM, CALM_S = 0.4, 0.2  # of the prediction, and of a stage's length, between stages, so that no backlog is handed on
+CALM = 0.4  # of the prediction, between stages, so that no backlog is handed on
 UNJUDGED = "no stage held enough requests to be judged: give verify a larger --budget"
 
 
@@ -73,7 +72,7 @@ def contract_of(run: RunDirectory) -> tuple[Contract, Path | None]:
 
 def seconds(rate_rps: float, budget_s: float, rounds: int, calm_s: float) -> float:
     """Of one stage: enough requests, within the budget for all stages with what leads up to them."""
-    affordable = (budget_s / (len(judgement.FACTORS) * rounds) - 2 * lead_s(calm_s)) / (1 + CALM_S)
+    affordable = budget_s / (len(judgement.FACTORS) * rounds) - 2 * lead_s(calm_s)
     return max(SHORTEST_S, min(ENOUGH / rate_rps, affordable, LONGEST_S))
 
 
@@ -87,7 +86,7 @@ def stages(rate_rps: float, factors: Sequence[float], turn: int, stage_s: float,
     for place, factor in enumerate(factors):
         rate, label = factor * rate_rps, f"{turn}-{place}"
         calm = CALM * rate_rps
-        found.append(Stage(f"calm-{label}", lead + CALM_S * stage_s * (place > 0), calm, calm, warmup=True))
+        found.append(Stage(f"calm-{label}", lead + 0.2 * stage_s * (place > 0), calm, calm, warmup=True))
         found.append(Stage(f"lead-{label}", lead, rate, rate, warmup=True))
         found.append(Stage(retest.stage_name(factor, turn), stage_s, rate, rate))
     return found
