@@ -2,6 +2,7 @@
 too, from the sources then."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ def _installed(source: Path, home: Path, **settings: str) -> dict[str, str]:
     return {**env, "PATH": f"{home / 'bin'}:{env['PATH']}"}
 
 
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 @pytest.mark.parametrize(("compiler", "said"), [("cc", "ok"), ("/no/compiler", "limited")])
 def test_it_installs_with_and_without_a_compiler(compiler: str, said: str, tmp_path: Path) -> None:
     clone = tmp_path / "clone"
