@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
-from capacity import engine_fit, plateau, service_times
+from capacity import engine_fit, plateau, service_times, windowed
 from capacity.batching import Engine, generate
 from capacity.documents import RunDocuments, Stage
 from capacity.engine_fit import Costs, Seen
 from capacity.queue_settings import QueueSetting
+from capacity.replica_search import STEPS
 from capacity.simulation import poisson
+from capacity.windowed import Windowed
 
 REQUESTS = 6_000
 ENDLESS = 10**9  # tokens that a KV cache of unknown size holds
@@ -85,47 +87,52 @@ def with_slots(engine: Engine, setting: QueueSetting) -> Engine:
     return replace(engine, slots=setting.max_concurrent, waiting=setting.max_queue_size)
 
 
-def highest_rate(model: EngineModel, engine: Engine, replicas: int, seed: int) -> float:
+def highest_rate(
+    model: EngineModel, engine: Engine, replicas: int, seed: int, window_s: float | None = None
+) -> float:  # fmt: skip
     """The highest Poisson rate over all replicas, which take turns, at which every limit holds; 0 where none does."""
-    holds = meets(model, engine, replicas, seed)
-    mean_s = float(model.output_tokens.mean()) * engine.decode_s(engine.slots)
-    low, high = 0.0, 1.3 * replicas * engine.slots / mean_s
-    for _ in range(10):
+    holds = meets(model, engine, replicas, seed, window_s)
+    low, high = 0.0, _most_rps(model, engine, replicas)
+    for _ in range(STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low
 
 
-def meets(model: EngineModel, engine: Engine, replicas: int, seed: int) -> Callable[[float], bool]:
-    """Whether every limit holds at a Poisson rate over all replicas, which take turns."""
-    outputs = np.random.default_rng(seed).choice(model.output_tokens, REQUESTS)
-    unit = poisson(1.0, REQUESTS, seed + 1)
-    return lambda rate_rps: _holds(model, engine, unit / rate_rps, outputs, replicas)
+def meets(
+    model: EngineModel, engine: Engine, replicas: int, seed: int, window_s: float | None = None
+) -> Callable[[float], bool]:
+    """Whether every limit holds at a Poisson rate over all replicas, which take turns; as stages of `window_s` show it, or
+    without an end."""
+    count = windowed.requests(REQUESTS, _most_rps(model, engine, replicas), window_s)
+    outputs = np.random.default_rng(seed).choice(model.output_tokens, count)
+    unit = poisson(1.0, count, seed + 1)
+    return lambda rate_rps: _holds(model, engine, windowed.arrivals(unit, rate_rps, window_s), outputs, replicas)
 
 
-def _holds(
-    model: EngineModel, engine: Engine, arrivals_s: np.ndarray, outputs: np.ndarray, replicas: int
-) -> bool:  # fmt: skip
+def _most_rps(model: EngineModel, engine: Engine, replicas: int) -> float:
+    return 1.3 * replicas * engine.slots / (float(model.output_tokens.mean()) * engine.decode_s(engine.slots))
+
+
+def _holds(model: EngineModel, engine: Engine, windows: Windowed, outputs: np.ndarray, replicas: int) -> bool:
+    ttft, response = np.empty(len(outputs)), np.empty(len(outputs))
     ones = np.ones(len(outputs), dtype=np.int64)
-    parts = [
-        generate(arrivals_s[k::replicas], ones[k::replicas], outputs[k::replicas], engine) for k in range(replicas)
-    ]
-    ttft = np.concatenate([part.ttft_s[len(part.ttft_s) // 20 :] for part in parts])
-    response = np.concatenate([part.response_s[len(part.ttft_s) // 20 :] for part in parts])
-    lengths = np.concatenate([outputs[k::replicas][len(part.ttft_s) // 20 :] for k, part in enumerate(parts)])
+    for k in range(replicas):
+        mine = slice(k, None, replicas)
+        ran = generate(windows.at_s[mine], ones[mine], outputs[mine], engine)
+        ttft[mine], response[mine] = ran.ttft_s, ran.response_s
     answered = ~np.isnan(ttft)
-    if 1 - answered.mean() > model.loss:
+    if windows.typical(~answered, np.full(len(outputs), True), windowed.share) > model.loss:
         return False
-    several = answered & (lengths > 1)
     figures = {
-        "response": response[answered],
-        "ttft": ttft[answered],
-        "tpot": (response - ttft)[several] / (lengths[several] - 1),
+        "response": (response, answered),
+        "ttft": (ttft, answered),
+        "tpot": ((response - ttft) / np.maximum(outputs - 1, 1), answered & (outputs > 1)),
     }
-    return all(
-        not len(figures[what]) or float(np.quantile(figures[what], p, method="inverted_cdf")) <= limit_s
-        for (what, p), limit_s in model.limits.items()
-    )
+    for (what, p), limit_s in model.limits.items():
+        if windows.typical(*figures[what], partial(np.quantile, q=p, method="inverted_cdf")) > limit_s:
+            return False
+    return True
 
 
 def _limits(slo: Mapping[str, float]) -> dict[tuple[str, float], float]:

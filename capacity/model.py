@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 from typing import Any
+
+import numpy as np
 
 from capacity import bottleneck as naming
 from capacity import declared, edge, ledger, memory, plateau, queue_options
@@ -20,6 +23,9 @@ from capacity.plateau import Plateau
 from capacity.policy import Replica
 from capacity.queue_options import QueueModel
 from measurements.interval import Interval, Refusal
+
+NEAR = 0.25  # of ln(rate) around the line
+NEARLY_SURE = 0.8  # what a search's own two rates have to hold
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,15 @@ class Model:
     @property
     def highest_rps(self) -> float:
         return max(stage.rate_rps for stage in self.stages)
+
+    @property
+    def window_s(self) -> float:
+        """How long the stages lasted that the line was read from: the median of those near it, weighted by requests."""
+        line = self.unscaled_rps.mid if self.unscaled_rps else self.highest_rps
+        near = [stage for stage in self.stages if abs(log(stage.rate_rps / line)) < NEAR] or self.stages
+        lasted = sorted((stage.duration_s, stage.count) for stage in near)
+        reached = np.cumsum([count for _, count in lasted])
+        return lasted[int(np.searchsorted(reached, reached[-1] / 2))][0]
 
     @property
     def response_at_edge_s(self) -> float | None:
@@ -111,10 +126,15 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
 
 
 def _searched(runs: Sequence[RunDocuments]) -> Interval | None:
-    """The bracket of the last valid search among the runs: it was made for this question, the steps were not."""
+    """The bracket of the last valid search among the runs: it was made for this question, the steps were not. Where its two
+    rates hold the edge with less than 80 %, what its trials say together."""
     for found, whole in _searches(runs):
-        low, high = found["lower_rps"], found["upper_rps"]
-        return between(low, (low + high) / 2, high, float(whole.get("confidence") or 0.9))
+        low, high, edge_rps = found["lower_rps"], found["upper_rps"], whole.get("edge_rps")
+        if (whole.get("confidence") or 0.0) >= NEARLY_SURE:
+            mid = edge_rps["mid"] if edge_rps else (low + high) / 2
+            return between(low, min(max(mid, low), high), high, float(whole["confidence"]))
+        if edge_rps:
+            return Interval(**edge_rps)
     return None
 
 

@@ -130,12 +130,17 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
             )
         gains += (then / now).tolist()
     low, mid, high = min(gains), float(np.median(gains[: len(SEEDS)])), max(gains)
+    line, read = queue_rate.line(model, line), line
     unseen = model.run.section("upstream") and _at_once(model, change) > EXTRAPOLATION
     low = min(low, 1.0) if unseen else low
     predicted = between(line.low * low, line.mid * mid, line.high * high)
     said = [
-        "Poisson arrivals; the ratio of two simulations on measured service times scales the line",
+        "Poisson arrivals; the ratio of two simulations on measured service times scales the line, both in stages of "
+        f"{figure(model.window_s)} s, as the line was read from (for hours a queue carries less)",
         f"the simulation says {figure(mid)} times ({figure(low)} to {figure(high)})",
+        f"the line is {figure(line.mid)} rps, as simulated and as read ({figure(read.mid)}), weighted by how well each is known"
+        if line is not read
+        else "the line is as it was read alone: what is simulated here is too far from it, and only the ratio is used",
     ]
     if any(queue.engine for queue in model.queues):
         said += [

@@ -65,6 +65,7 @@ def _entry(model: Model, change: Variation) -> dict[str, Any]:
         "model": found.model,
         "scaling": found.scaling,
         "extrapolation": found.extrapolation,
+        "window_s": model.window_s,
         "cores": _cores(model, found),
         "assumptions": found.assumptions,
     }

@@ -28,12 +28,12 @@ def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any]
     search = f"plimsoll search {model.run.contract_path} --max-rate {figure(model.highest_rps * 3)}"
     if any(one.engine and one.engine.costs.off > STRANGE for one in model.queues):
         return Refusal("scale_out", f"queue {queue.name} was not simulated: {NO_SUCH_ENGINE}", search)
-    now = _now(model)
+    now = queue_rate.as_measured(model)
     if not all(now.values()):
         said = f"queue {queue.name}: in the simulation it meets its SLO at no rate, which it did here"
         return Refusal("scale_out", said, search)
     mid = [variant for variant in now if variant[0] == 1.0]
-    line, every = model.capacity_rps, list(now)
+    line, every = model.capacity_rps and queue_rate.line(model, model.capacity_rps), list(now)
     low_rps, mid_rps, high_rps = (line.low, line.mid, line.high) if line else (None, None, None)
 
     def reaches(replicas: int, routing: Routing, line_rps: float | None, variants: list[Variant], of: int) -> bool:
@@ -80,15 +80,3 @@ def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any]
             *[end.why for end in cpu_ends.of(model, middle) if end.full_now and end.rps.mid < demand_rps],
         ],
     }
-
-
-def _now(model: Model) -> dict[Variant, float]:
-    """What the queues carry as measured, by variant: the least of them is the line."""
-    found: dict[Variant, float] = {}
-    for share, seeds in queue_rate.variants(model):
-        for seed in seeds:
-            found[share, seed] = min(
-                queue_rate.carried(model, one, one.setting, model.run.replicas, AS_MEASURED, (seed,), share)[0]
-                for one in model.queues
-            )
-    return found

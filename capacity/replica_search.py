@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
-from capacity.simulation import Discipline, poisson, resampled, simulate
+from capacity import windowed
+from capacity.simulation import OK, REJECTED, Discipline, poisson, resampled, simulate
 
 REQUESTS = 30_000
+STEPS = 10  # of bisection: to a thousandth of the range
 MOST = 1_000
 
 
@@ -47,17 +49,24 @@ def meets(
     goal: Goal,
     seed: int = 1,
     slower: Callable[[float], float] = lambda _: 1.0,
+    window_s: float | None = None,
 ) -> Callable[[float], bool]:
     """Whether the goal holds at a Poisson rate (rps, all replicas together); service times drawn from those measured (n,).
 
-    `slower`: how many times as long the work takes at a rate.
+    `slower`: how many times as long the work takes at a rate. `window_s`: as stages of that length show it (`windowed`).
     """
-    work = resampled(service_s, REQUESTS, seed)
-    unit = poisson(1.0, REQUESTS, seed + 1)
+    count = windowed.requests(REQUESTS, _most_rps(discipline, service_s), window_s)
+    work = resampled(service_s, count, seed)
+    unit = poisson(1.0, count, seed + 1)
 
     def holds(rate_rps: float) -> bool:
-        found = simulate(unit / rate_rps, work * slower(rate_rps), discipline, seed).without_first(0.05)
-        return found.loss <= goal.loss and (goal.within_s is None or found.quantile_s(goal.p) <= goal.within_s)
+        windows = windowed.arrivals(unit, rate_rps, window_s)
+        found = simulate(windows.at_s, work * slower(rate_rps), discipline, seed)
+        if windows.typical(found.outcome != OK, found.outcome >= 0, windowed.share) > goal.loss:
+            return False
+        quantile = partial(np.quantile, q=goal.p, method="inverted_cdf")
+        slow = windows.typical(found.response_s, found.outcome != REJECTED, quantile)
+        return goal.within_s is None or slow <= goal.within_s
 
     return holds
 
@@ -68,11 +77,17 @@ def highest_rate(
     goal: Goal,
     seed: int = 1,
     slower: Callable[[float], float] = lambda _: 1.0,
+    window_s: float | None = None,
 ) -> float:
     """The highest rate at which the goal holds, by bisection; 0 where none does."""
-    holds = meets(discipline, service_s, goal, seed, slower)
-    low, high = 0.0, 1.05 * discipline.slots * discipline.replicas / float(np.mean(service_s))
-    for _ in range(10):  # to a thousandth of the range
+    holds = meets(discipline, service_s, goal, seed, slower, window_s)
+    low, high = 0.0, _most_rps(discipline, service_s)
+    for _ in range(STEPS):
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low
+
+
+def _most_rps(discipline: Discipline, service_s: np.ndarray) -> float:
+    """Slots that are always busy, and a little."""
+    return 1.05 * discipline.slots * discipline.replicas / float(np.mean(service_s))

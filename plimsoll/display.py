@@ -210,7 +210,9 @@ def describe(plan: LoadPlan) -> str:
     seconds = sum(stage.duration_s for stage in plan.stages)
     if plan.loop == "closed":
         return f"closed loop, {plan.users} users for {seconds:g} s"
-    low = min(min(s.start_rps, s.end_rps) for s in plan.stages)
+    low = min(
+        (min(s.start_rps, s.end_rps) for s in plan.stages if s.start_rps or s.end_rps), default=0.0
+    )  # not of pauses
     high = max(max(s.start_rps, s.end_rps) for s in plan.stages)
     rates = f"{high:g} rps" if low == high else f"{low:g} to {high:g} rps in {len(plan.stages)} stages"
     return f"open loop, {plan.process.label} arrivals, {rates}, {seconds:g} s"

@@ -22,9 +22,14 @@ from plimsoll.watcher import Watcher
 from targets.contract import Contract, Queue
 from targets.contract_file import parse
 
-ENOUGH = 400  # requests a stage ought to have
 SHORTEST_S, LONGEST_S = 6.0, 60.0
-CALM = 0.4  # of the prediction, between stages, so that no backlog is handed on
+MOST_ROUNDS = 5
+MUCH_SHORTER = 0.8
+WARM = 0.4  # of the prediction, before the first stage
+AT_WORST = 0.7  # of the prediction: what a service is taken to carry while its backlog is worked off
+SHORTER = (
+    "in stages of {:.0f} s, which flatter a queue beside the {:.0f} s that the line was read from: a larger --budget"
+)
 UNJUDGED = "no stage held enough requests to be judged: give verify a larger --budget"
 
 
@@ -43,7 +48,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Trial:
-    """A prediction of plan.json that is a number."""
+    """A prediction of plan.json that is a number. `window_s`: how long the stages lasted that its line was read from."""
 
     what: str
     change: Variation
@@ -52,6 +57,7 @@ class Trial:
     extrapolation: float
     cores: float | None
     scaling: float | None = None
+    window_s: float = LONGEST_S
 
 
 def contract_of(run: RunDirectory) -> tuple[Contract, Path | None]:
@@ -70,10 +76,17 @@ def contract_of(run: RunDirectory) -> tuple[Contract, Path | None]:
     return parse(raw, Path(path) if path else Path("plimsoll.toml")), Path(path) if path else None
 
 
-def seconds(rate_rps: float, budget_s: float, rounds: int, calm_s: float) -> float:
-    """Of one stage: enough requests, within the budget for all stages with what leads up to them."""
-    affordable = budget_s / (len(judgement.FACTORS) * rounds) - 2 * lead_s(calm_s)
-    return max(SHORTEST_S, min(ENOUGH / rate_rps, affordable, LONGEST_S))
+def rounds(window_s: float, budget_s: float, calm_s: float) -> int:
+    """Two, and more where the budget affords more stages of that length."""
+    lead = lead_s(calm_s)
+    return max(2, min(int(budget_s // (len(judgement.FACTORS) * (window_s + lead) + lead)), MOST_ROUNDS))
+
+
+def seconds(window_s: float, budget_s: float, turns: int, calm_s: float) -> float:
+    """Of one stage: as long as those that the line was read from, because a shorter one shows less of a queue's waiting;
+    within the budget of load for all stages with what leads in each."""
+    affordable = budget_s / (len(judgement.FACTORS) * turns) - lead_s(calm_s) * (1 + 1 / len(judgement.FACTORS))
+    return max(SHORTEST_S, min(window_s, affordable, LONGEST_S))
 
 
 def lead_s(calm_s: float) -> float:
@@ -81,15 +94,20 @@ def lead_s(calm_s: float) -> float:
 
 
 def stages(rate_rps: float, factors: Sequence[float], turn: int, stage_s: float, calm_s: float) -> list[Stage]:
-    """For each factor: calm down, lead in at its rate, measure."""
-    found, lead = [], lead_s(calm_s)
+    """For each factor: lead in at its rate, measure, send nothing until the backlog is worked off; no stage is to wait for
+    what another left. Warmed up before the first."""
+    lead = lead_s(calm_s)
+    found = [_aside(f"warm-{turn}", lead, WARM * rate_rps)]
     for place, factor in enumerate(factors):
         rate, label = factor * rate_rps, f"{turn}-{place}"
-        calm = CALM * rate_rps
-        found.append(Stage(f"calm-{label}", lead + 0.2 * stage_s * (place > 0), calm, calm, warmup=True))
-        found.append(Stage(f"lead-{label}", lead, rate, rate, warmup=True))
+        found.append(_aside(f"lead-{label}", lead, rate))
         found.append(Stage(retest.stage_name(factor, turn), stage_s, rate, rate))
+        found.append(_aside(f"pause-{label}", (factor / AT_WORST - 1) * (lead + stage_s), 0.0))
     return found
+
+
+def _aside(name: str, seconds_: float, rate_rps: float) -> Stage:
+    return Stage(name, seconds_, rate_rps, rate_rps, warmup=True)
 
 
 def changed(contract: Contract, change: Variation) -> Contract:
@@ -102,12 +120,13 @@ def changed(contract: Contract, change: Variation) -> Contract:
     return made
 
 
-def run(bench: Bench, trial: Trial, budget_s: float, rounds: int) -> list[Retest]:
+def run(bench: Bench, trial: Trial, budget_s: float) -> list[Retest]:
     """The capacity that was found with the service changed so, and each factor's outcome. Where the factors did not cross
     the line, it is driven on: further up, further down, or between the two."""
-    stage_s = seconds(trial.predicted.mid, budget_s, rounds, bench.calm_s)
+    turns = rounds(trial.window_s, budget_s, bench.calm_s)
+    stage_s = seconds(trial.window_s, budget_s, turns, bench.calm_s)
     planned: list[Stage] = []
-    for turn in range(1, rounds + 1):
+    for turn in range(1, turns + 1):
         factors = judgement.order(bench.seed + turn)
         planned += stages(trial.predicted.mid, factors, turn, stage_s, bench.calm_s)
     driven, why_not = _drive(bench, trial, planned)
@@ -115,20 +134,23 @@ def run(bench: Bench, trial: Trial, budget_s: float, rounds: int) -> list[Retest
     spoiled = ""
     if found is not None and (rates := found.further()):
         factors = [rate / trial.predicted.mid for rate in rates]
-        more, spoiled = _drive(bench, trial, stages(trial.predicted.mid, factors, rounds + 1, stage_s, bench.calm_s))
+        more, spoiled = _drive(bench, trial, stages(trial.predicted.mid, factors, turns + 1, stage_s, bench.calm_s))
         if not spoiled:
             driven += more
             found = retest.line(driven)
     if found is None:
         return [Retest(trial.what, None, trial.predicted, None, note=why_not or UNJUDGED)]
     capacity, *rest = retest.tests(trial.what, trial.predicted, driven, found)
-    if spoiled:
-        capacity = replace(capacity, note=f"{capacity.note}; driving it further does not count: {spoiled}")
-    return [capacity, *rest]
+    notes = [capacity.note] if capacity.note else []
+    notes += [f"driving it further does not count: {spoiled}"] if spoiled else []
+    notes += (
+        [SHORTER.format(stage_s, trial.window_s)] if stage_s < MUCH_SHORTER * min(trial.window_s, LONGEST_S) else []
+    )
+    return [replace(capacity, note="; ".join(notes)), *rest]
 
 
 def _drive(bench: Bench, trial: Trial, planned: list[Stage]) -> tuple[list[retest.Driven], str]:
-    finished = measure(_spec(bench, trial.change, planned), bench.watcher)
+    finished = measure(_spec(bench, trial.change, planned[:-1]), bench.watcher)  # without the last pause
     if finished.summary["ended"] == "interrupted":
         raise Interrupted("the trial was interrupted")
     documents = [observed.documents(finished.directory)]
@@ -157,7 +179,7 @@ def _spec(bench: Bench, change: Variation, planned: Sequence[Stage]) -> Spec:
 def trial_of(raw: Mapping[str, Any], change: Variation) -> Trial:
     return Trial(
         str(raw["what"]), change, Interval(**raw["capacity_rps"]), str(raw["model"]), float(raw["extrapolation"]),
-        raw.get("cores"), raw.get("scaling"),
+        raw.get("cores"), raw.get("scaling"), float(raw.get("window_s") or LONGEST_S),
     )  # fmt: skip
 
 

@@ -27,7 +27,6 @@ from plimsoll.ready import Ready
 from plimsoll.spec import load_plan, pool_cap, pool_needed
 from plimsoll.watch import Watch
 
-MOST_PAUSE_S = 10.0
 WATCHED_S = 60.0  # over which stacks of an overloaded service are spread
 
 
@@ -131,8 +130,8 @@ class Trials:
         return plan
 
     def _pause(self) -> None:
-        """What a cut trial left behind is worked off before the next one begins."""
-        until = time.monotonic() + min(self._left_open, MOST_PAUSE_S)
+        """What a trial left behind is worked off before the next one begins, as far as anybody still waits for it."""
+        until = time.monotonic() + self._left_open
         while time.monotonic() < until and not self.stop():
             time.sleep(0.1)
 
@@ -156,8 +155,7 @@ class Trials:
         elapsed_s = request.duration_s if account.stopped_s is None else min(account.stopped_s, request.duration_s)
         why = seen.why if account.stopped_s is not None else ""
         rows = from_table.rows(table, elapsed_s, _generator(plan, account), why)
-        drained = int((rows.ok & (rows.done_s > elapsed_s)).sum())
-        self._left_open = rows.open_at_the_end * 2.0 / max(drained, 1) if rows.open_at_the_end else 0.0
+        self._left_open = worked_off_s(rows, plan)
         return rows
 
     def _shorten(self, plan: LoadPlan, stopped_s: float) -> None:
@@ -191,6 +189,16 @@ class _Seen:
         rows = from_table.rows(table, elapsed_s, Generator(news["cpu_cores"])).known_at(elapsed_s)
         self._news(self._request, rows)
         self.why = self._look(rows)
+
+
+def worked_off_s(rows: Rows, plan: LoadPlan) -> float:
+    """How long a service takes to what was given up: as fast as it answered while its load process waited, and no longer
+    than a client would have waited for an answer."""
+    if not rows.open_at_the_end:
+        return 0.0
+    answered = int((rows.ok & (rows.done_s > rows.elapsed_s)).sum())
+    waited_s = plan.drain_stopped_s if rows.cut else plan.drain_s
+    return min(rows.open_at_the_end * waited_s / max(answered, 1), plan.drain_s)
 
 
 def _generator(plan: LoadPlan, account: Account) -> Generator:

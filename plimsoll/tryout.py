@@ -77,7 +77,7 @@ def try_out(frozen: Frozen, budget_s: float, seed: int, quiet: bool, only: str |
     try:
         for place, one in enumerate(possible[:count]):
             watching.phase(f"trial {place + 1} of {count}: {one.what}, predicted {one.predicted.mid:.3g} rps")
-            made = trial.run(bench, one, for_trials_s / count, rounds=2)
+            made = trial.run(bench, one, for_trials_s / count)
             tests += made
             model = one.model + (MOVED if frozen.document.get("machine") else "")
             highest_rps = one.predicted.mid / one.extrapolation

@@ -9,6 +9,8 @@ from reports.documents import Document, listed, section
 from reports.said import say
 from reports.wording import Words
 
+NEARLY_SURE = 0.8  # below it the two rates that were tried say less than all trials together
+
 
 def verdict(search: Document, name: str, words: Words) -> tuple[str, bool]:
     """(sentence, whether a bracket was found)."""
@@ -19,9 +21,11 @@ def verdict(search: Document, name: str, words: Words) -> tuple[str, bool]:
         key = "search.unconfirmed" if not _whole(search).get("confirmed") else "search.between"
         return words(key, bracket=q.between(lower, upper, q.number), confidence=sure, **fields), True
     if q.is_number(lower):
-        return words("search.at_least", rate=q.rate(lower), **fields), False
+        key = "search.at_least_so_far" if _whole(search).get("edge_rps") else "search.at_least"
+        return words(key, rate=q.rate(lower), **fields), False
     if q.is_number(upper):
-        return words("search.never", rate=q.rate(upper), **fields), False
+        key = "search.never" if _whole(search).get("shape") == "never_passes" else "search.at_most"
+        return words(key, rate=q.rate(upper), **fields), False
     return words("search.nothing", **fields), False
 
 
@@ -32,6 +36,9 @@ def details(search: Document, words: Words) -> list[str]:
     if q.is_number(whole.get("width")):
         shape = words.known("search_shape", str(whole.get("shape") or "unknown"))
         found.append(words("search.shape", width=q.percent(round(whole["width"], 3)), shape=shape))
+    edge = section(whole, "edge_rps")
+    if edge and not (whole.get("confidence") or 0.0) >= NEARLY_SURE:
+        found.append(words("search.edge", bracket=q.between(edge["low"], edge["high"], q.number)))
     found.append(_cost(search, whole, words))
     limit = section(search, "limit")
     if limit:

@@ -17,7 +17,8 @@ NEARLY_SURE = 0.8
 
 @dataclass(frozen=True)
 class Bracket:
-    """`lower_rps` passed and `upper_rps` failed, both as trials; `confidence`: that the edge lies between them."""
+    """`lower_rps` passed and `upper_rps` failed, both as trials; `confidence`: that the edge lies between them. `edge_rps`:
+    (low, middle, high), between whose ends it lies with 90 % whatever rates were tried."""
 
     lower_rps: float | None
     upper_rps: float | None
@@ -26,6 +27,7 @@ class Bracket:
     seconds_for_5_percent: float | None
     confirmed: bool = False
     refusals: tuple[dict[str, str], ...] = ()
+    edge_rps: tuple[float, float, float] | None = None
 
     @property
     def width(self) -> float | None:
@@ -44,6 +46,9 @@ class Bracket:
             "width": self.width,
             "confirmed": self.confirmed,
             "refusals": list(self.refusals),
+            "edge_rps": dict(zip(("low", "mid", "high"), self.edge_rps, strict=True)) | {"confidence": SURE}
+            if self.edge_rps
+            else None,
         }
 
 
@@ -61,6 +66,15 @@ def bracket(course: Course, name: str = "all") -> Bracket:
             "lower_rps", f"no trial passed; the lowest that failed was {min(failed):.3g} rps",
             f"give it more load-seconds: --budget {2 * course.wishes.budget_s:.0f}"),))  # fmt: skip
     lower, upper = _pair(posterior, passed, failed)
+    edge_rps = (posterior.quantile((1 - SURE) / 2), posterior.quantile(0.5), posterior.quantile((1 + SURE) / 2))
+    if posterior.below(lower) > SURE:
+        return Bracket(
+            None, min(failed), None, None, None, refusals=(_refuted(course, name, lower),), edge_rps=edge_rps
+        )
+    if posterior.below(upper) < 1 - SURE:
+        return Bracket(
+            max(passed), None, None, None, None, refusals=(_refuted(course, name, upper),), edge_rps=edge_rps
+        )
     sure = posterior.between(lower, upper)
     width = upper / lower - 1
     more = 0.0 if width <= WIDTH and sure >= SURE else posterior.seconds_for(WIDTH)
@@ -73,6 +87,25 @@ def bracket(course: Course, name: str = "all") -> Bracket:
         "cliff" if posterior.steep >= 0.5 and course.bucket is None else "slope",  # a bucket refuses ever more
         round(course.load_seconds + more, 1),
         confirmed,
+        edge_rps=edge_rps,
+    )
+
+
+def _refuted(course: Course, name: str, rate_rps: float) -> dict[str, str]:
+    """An end that its own trial showed, and the others refute: a short one, or one that met a disturbance."""
+    trial = next(t for t in course.trials if t.rate_rps == rate_rps)
+    passed = trial.verdict(name) is Verdict.PASS
+    against = [
+        t for t in course.trials
+        if t.verdict(name) is (Verdict.FAIL if passed else Verdict.PASS) and (t.rate_rps < rate_rps) is passed
+    ]  # fmt: skip
+    rates = ", ".join(f"{rate:.3g}" for rate in sorted({t.rate_rps for t in against})) or "other rates"
+    met, missed = ("met", "missed") if passed else ("missed", "met")
+    return _refusal(
+        "lower_rps" if passed else "upper_rps",
+        f"{rate_rps:.3g} rps {met} the limits for {trial.seconds:.2g} s, and {rates} rps then {missed} them: what "
+        f"{'passes' if passed else 'fails'} for sure was not found",
+        f"give it more load-seconds: --budget {2 * course.wishes.budget_s:.0f}",
     )
 
 

@@ -7,13 +7,13 @@ long at the ends that are published. A trial may be cut short only where its ver
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import log
+from math import exp, log
 
 import numpy as np
 
 from loadtests.search.goal import Limits
 from loadtests.search.let_through import Bucket, LetThrough, bucket, let_through
-from loadtests.search.posterior import Posterior, Seen, blur, seen
+from loadtests.search.posterior import FAR, Posterior, Seen, blur, seen
 from loadtests.search.trial import Request, Rows
 from loadtests.search.verdict import (
     LEAST_ERROR,
@@ -25,6 +25,7 @@ from loadtests.search.verdict import (
     Verdict,
     judge,
     served,
+    slowest_p50_s,
 )
 from measurements.sample import Outcome
 
@@ -42,7 +43,8 @@ class Wishes:
 
 @dataclass(frozen=True)
 class Done:
-    """A trial that was run: its seconds under load, and what it said of the mix and of each endpoint."""
+    """A trial that was run: its seconds under load, and what it said of the mix and of each endpoint. `slowest_p50_s`: the
+    median of the endpoint whose answers take longest."""
 
     request: Request
     seconds: float
@@ -53,11 +55,17 @@ class Done:
     served: Served | None
     let_through: LetThrough | None
     cpu_share: float
-    response_p50_s: float | None
+    slowest_p50_s: float | None
 
     @property
     def rate_rps(self) -> float:
         return self.request.rate_rps
+
+    def share_deciding(self, name: str = "all") -> float:
+        """Of all requests, those of the endpoint that came closest to its limit or went furthest beyond."""
+        of = [self.judgements[name]] if name != "all" else [j for n, j in self.judgements.items() if n != "all"]
+        closest = max(of, key=lambda one: one.ratio, default=self.judgements["all"])
+        return closest.n / max(self.judgements["all"].n, 1)
 
     def verdict(self, name: str = "all") -> Verdict:
         found = self.judgements.get(name)
@@ -104,10 +112,30 @@ class Course:
             judged, seconds = trial.judgements[name], trial.request.duration_s
             failed = judged.verdict is Verdict.FAIL
             wait_s = 0.0 if failed else max(self.limit_s * min(judged.ratio, 1.0), stored_s)
-            log_ratio = None if trial.cut or judged.value is None else log(max(judged.ratio, 1e-9))
-            error = max(error_1s / seconds**0.5, UNSURE if judged.error >= UNSURE else LEAST_ERROR)
-            found.append(seen(trial.rate_rps, failed, log_ratio, error, seconds, blur(trial.rate_rps, seconds, wait_s)))
+            log_ratio, error = None, max(error_1s / seconds**0.5, UNSURE if judged.error >= UNSURE else LEAST_ERROR)
+            if not trial.cut and judged.value is not None:
+                log_ratio, error = self._of_waiting(name, judged, error)
+            blurred = blur(trial.rate_rps * trial.share_deciding(name), seconds, wait_s)
+            found.append(seen(trial.rate_rps, failed, log_ratio, error, seconds, blurred))
         return found
+
+    def _of_waiting(self, name: str, judged: Judgement, error: float) -> tuple[float, float]:
+        """ln(figure / limit) and its error, both less what the figure is where hardly anything waits: only what waiting adds
+        rises as a power of the rate."""
+        assert judged.value is not None and judged.limit is not None
+        alike = [t.judgements[name] for t in self.trials if t.verdict(name) is Verdict.PASS]
+        idle = [
+            one.value
+            for one in alike
+            if one.value is not None and (one.metric, one.limit) == (judged.metric, judged.limit)
+        ]
+        least = min([*idle, judged.value], default=0.0)
+        if least >= judged.limit:
+            return log(max(judged.ratio, 1e-9)), error
+        room = judged.limit - least
+        added = max(judged.value - least, 1e-9 * room)
+        told = max(added, room * exp(-FAR))  # further below only the side counts
+        return log(added / room), error * (least + told) / told
 
     @property
     def limit_s(self) -> float:
@@ -174,7 +202,6 @@ class Course:
 def finished(rows: Rows, request: Request, limits: Limits) -> Done:
     """A finished trial, judged."""
     found = judge(rows, request, limits)
-    times = (rows.done_s - rows.intended_s)[rows.ok]
     refused = rows.status[rows.outcome == Outcome.rejected]
     codes, counts = np.unique(refused, return_counts=True)
     behind = found["all"].growth.grows or "out of hand" in rows.cut or found["all"].rejected > 0
@@ -188,5 +215,5 @@ def finished(rows: Rows, request: Request, limits: Limits) -> Done:
         served=served(rows) if behind else None,
         let_through=let_through(rows),
         cpu_share=rows.generator.cpu_share,
-        response_p50_s=float(np.median(times)) if len(times) else None,
+        slowest_p50_s=slowest_p50_s(rows),
     )

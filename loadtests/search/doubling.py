@@ -29,6 +29,8 @@ class Doubling:
                 return self._ceiling(rate)
             if verdict is Verdict.GENERATOR_LIMIT:
                 continue  # once more: it may have been a moment's
+            if verdict is Verdict.UNDECIDED and self._try.too_short(done):
+                continue  # once more, as long as its answers need
             if verdict is Verdict.FAIL:
                 if course.of(Verdict.PASS) and min(course.of(Verdict.FAIL)) > max(course.of(Verdict.PASS)):
                     return True

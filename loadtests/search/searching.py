@@ -34,8 +34,8 @@ class Search:
         first = self._try.one(warm, 0.0, WARM_UP_S, "warm_up")
         if first is None or self._try.over():
             return course
-        if first.response_p50_s is not None:
-            self._try.typical_s = max(first.response_p50_s, 1e-3)
+        if first.slowest_p50_s:
+            self._try.typical_s = max(first.slowest_p50_s, 1e-3)
         if Doubling(self._try).run() and not self._try.over():
             Narrowing(self._try).run()
         course.ended = course.stopped or course.ended

@@ -10,7 +10,7 @@ import numpy as np
 from loadtests.search.course import LEAST_MEASURE_S, Course, Done, Wishes, finished
 from loadtests.search.goal import Limits
 from loadtests.search.trial import Request, Trial
-from loadtests.search.verdict import Verdict, Watch
+from loadtests.search.verdict import LEAST_ANSWERS, Verdict, Watch
 
 WIDTH = 0.05
 HALF = log(1.045) / 2  # the ends aim at a bracket a little narrower than 5 %
@@ -52,8 +52,8 @@ class Trying:
         rows = self._trial(request, (lambda rows: "") if whole else Watch(request, course.limits))
         done = finished(rows, request, course.limits)
         course.trials.append(done)
-        if done.response_p50_s is not None and purpose == "doubling" and done.verdict() is Verdict.PASS:
-            self.typical_s = max(done.response_p50_s, 1e-3)
+        if done.slowest_p50_s and purpose == "doubling" and done.verdict() in (Verdict.PASS, Verdict.UNDECIDED):
+            self.typical_s = max(done.slowest_p50_s, 1e-3)
         self._said(done)
         course.stopped = course.stopped or self._stop()
         return None if course.stopped else done
@@ -63,9 +63,16 @@ class Trying:
         near = [r for r in self.course.of(Verdict.GENERATOR_LIMIT) if abs(log(r / rate)) < WIDTH]
         return len(near) >= 2
 
+    def too_short(self, done: Done) -> bool:
+        """For its own answers, where the next one will be longer."""
+        lasted_s = done.request.measure_s
+        return lasted_s < LEAST_ANSWERS * (done.slowest_p50_s or 0.0) and self.step(done.rate_rps)[1] > lasted_s
+
     def step(self, rate: float) -> tuple[float, float]:
+        """Where answers take long, settled until the first of them are back."""
         measure = max(STEP_S, 3 * self.typical_s, min(STEP_REQUESTS / rate, 4.0))
-        return 0.0, min(measure, max(self.course.left_s / 4, STEP_S))
+        settle = self.typical_s if self.typical_s > SETTLE_SHARE * STEP_S else 0.0
+        return settle, min(measure, max(self.course.left_s / 4, STEP_S))
 
     def bisection(self, rate: float, half_width: float) -> tuple[float, float]:
         """Long enough that a rate beyond the edge by `half_width` builds up more wait than the limit."""

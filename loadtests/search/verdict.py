@@ -28,6 +28,7 @@ UNSURE, LEAST_ERROR = 0.5, 0.03  # of ln(value): where the sample is too small t
 RARE = 0.02  # a few samples fail a trial only where chance gives so many misses in one of fifty
 TIMED = (Outcome.ok, Outcome.timeout, Outcome.abandoned)
 GENERATORS = (Outcome.lost,)
+LEAST_ANSWERS = 2  # one after another: a shorter trial has seen none wait for others, and what fills up is no backlog
 FIRST_LOOK_S = 0.8
 NO_LIMIT_S = 1.0  # without a limit on times, a wait of a second is what in-flight is held against
 
@@ -79,7 +80,11 @@ def judge(rows: Rows, request: Request, limits: Limits) -> dict[str, Judgement]:
     inside = rows.where((rows.intended_s >= begin_s) & ~np.isin(rows.outcome, GENERATORS))
     parts = [(rows if name == "all" else rows.of(name), name) for name in limits]
     whole = [(mine.where(mine.intended_s >= begin_s), limits[name]) for mine, name in parts]
-    found = {"all": _judge(rows, inside, whole, begin_s)}
+    grown = {name: _grown(rows.of(name), begin_s) for name in rows.endpoints}
+    found = {"all": _judge(rows, inside, whole, begin_s, _of_any(_grown(rows, begin_s), grown))}
+    if found["all"].verdict is Verdict.PASS and (slowest_s := _too_slow_to_say(rows, begin_s)):
+        why = f"answers took {slowest_s:.2g} s, too long to say in {rows.elapsed_s - begin_s:.2g} s what they wait"
+        found["all"] = replace(found["all"], verdict=Verdict.UNDECIDED, why=why)
     for name in rows.endpoints:
         own = inside.of(name)
         if len(own):
@@ -87,13 +92,39 @@ def judge(rows: Rows, request: Request, limits: Limits) -> dict[str, Judgement]:
             mine = rows.of(name)
             if "out of hand" not in rows.cut:
                 mine = replace(mine, cut="")  # cut for what another endpoint missed
-            found[name] = _judge(mine, own, [(own, held_to)], begin_s)
+            found[name] = _judge(mine, own, [(own, held_to)], begin_s, grown[name])
     return found
 
 
-def _judge(rows: Rows, inside: Rows, parts: list[tuple[Rows, dict[str, float]]], begin_s: float) -> Judgement:
+def _grown(rows: Rows, begin_s: float) -> Growth:
+    found = growth(rows.intended_s, rows.done_s, begin_s, rows.elapsed_s)
+    return replace(found, grows=found.grows and not _too_slow_to_say(rows, begin_s))
+
+
+def _too_slow_to_say(rows: Rows, begin_s: float) -> float:
+    """What the slowest endpoint's answers typically took, where the measured time is short beside it; else 0."""
+    slowest_s = slowest_p50_s(rows) or 0.0
+    return slowest_s if rows.elapsed_s - begin_s < LEAST_ANSWERS * slowest_s else 0.0
+
+
+def slowest_p50_s(rows: Rows) -> float | None:
+    """The median of the good answers of the endpoint that takes longest."""
+    times = [(one.done_s - one.intended_s)[one.ok] for one in map(rows.of, rows.endpoints)]
+    return max((float(np.median(found)) for found in times if len(found)), default=None)
+
+
+def _of_any(whole: Growth, by_endpoint: dict[str, Growth]) -> Growth:
+    """What grows is not lost among the requests of other endpoints, which come and go."""
+    if whole.grows or not any(one.grows for one in by_endpoint.values()):
+        return whole
+    worst = max((one for one in by_endpoint.values() if one.grows), key=lambda one: one.z)
+    return replace(worst, mean=whole.mean)
+
+
+def _judge(
+    rows: Rows, inside: Rows, parts: list[tuple[Rows, dict[str, float]]], begin_s: float, grown: Growth
+) -> Judgement:  # fmt: skip
     n = len(inside)
-    grown = growth(rows.intended_s, rows.done_s, begin_s, rows.elapsed_s)
     errors = float(1 - inside.ok.mean()) if n else 0.0
     rejected = float((inside.outcome == Outcome.rejected).mean()) if n else 0.0
 
@@ -234,8 +265,10 @@ class Watch:
         request, now_s = self._request, rows.elapsed_s
         if now_s < FIRST_LOOK_S or not len(rows):
             return ""
-        if out_of_hand(rows.intended_s, rows.done_s, now_s, request.rate_rps, self._limit_s):
-            return "in-flight grew out of hand"
+        for mine in [rows, *map(rows.of, rows.endpoints)]:
+            rate_rps = request.rate_rps * len(mine) / len(rows)
+            if out_of_hand(mine.intended_s, mine.done_s, now_s, rate_rps, self._limit_s):
+                return "in-flight grew out of hand"
         measured_s = now_s - request.settle_s
         if measured_s <= 0.1 * request.measure_s:
             return ""

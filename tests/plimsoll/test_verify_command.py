@@ -173,7 +173,7 @@ def _driven(monkeypatch: pytest.MonkeyPatch, interrupted_at: int = 99) -> list[s
     """Trials that find what was predicted, without a load; the names of those that were asked for."""
     asked: list[str] = []
 
-    def run(bench: Any, one: Any, budget_s: float, rounds: int) -> list[Retest]:
+    def run(bench: Any, one: Any, budget_s: float) -> list[Retest]:
         asked.append(one.what)
         if len(asked) == interrupted_at:
             raise Interrupted("stopped")

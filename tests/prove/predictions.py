@@ -60,11 +60,11 @@ class Case:
 CASES = (
     Case("queue_llm", 85, 160, 150, search_s=120),
     Case("stream_llm", 56, 200, 150, search_s=120),
-    Case("upstream_encar", 16, 400, 180),
+    Case("upstream_encar", 16, 400, 260),
     Case("engine_encar", None, 300, 180, engine=True),
-    Case("engine_pool", None, 600, 300, engine=True),
-    Case("queue_alaw", 8, 600, 240),
-    Case("queue_short", 9, 600, 150),
+    Case("engine_pool", None, 500, 330, engine=True),
+    Case("queue_alaw", 8, 500, 330),
+    Case("queue_short", 9, 500, 330),
 )
 
 
