@@ -27,6 +27,7 @@ from plimsoll.ready import Ready
 from plimsoll.spec import load_plan, pool_cap, pool_needed
 from plimsoll.watch import Watch
 
+LAST_DRAIN_S = 2.0
 WATCHED_S = 60.0  # over which stacks of an overloaded service are spread
 
 
@@ -47,6 +48,7 @@ class Trials:
     _accounts: dict[str, Account] = field(default_factory=dict)
     _seqs: int = 0
     _left_open: float = 0.0
+    _ended_at: float = 0.0
 
     def stop(self) -> str:
         """Why no further trial may begin, or ""."""
@@ -80,12 +82,17 @@ class Trials:
                 self.looking.before()
             runner.prepare()
             self.ready.signals.at_once = False
-            account = runner.run(
-                Hooks(before_start, progress, lambda: self.stop() or seen.why or None, self.ready.signals.hurry)
-            )
+            account = runner.run(Hooks(before_start, progress, lambda: self.stop() or seen.why or None, self._hurry))
         finally:
             runner.close()
         return self._take(request, plan, run, account, seen)
+
+    def _hurry(self) -> bool:
+        """What a cut trial left open is waited for in full, lest the service works on at it in the next one; not where the
+        search itself is to end."""
+        if not self._ended_at and self.stop():
+            self._ended_at = time.monotonic()
+        return self.ready.signals.hurry() or bool(self._ended_at and time.monotonic() > self._ended_at + LAST_DRAIN_S)
 
     def void(self, number: int) -> None:
         """A trial that the generator could not carry says nothing of the target: its rows stay, out of the statistics."""
@@ -127,7 +134,7 @@ class Trials:
         plan = load_plan(spec, self.ready.run.identity, self.ready.urls, self.ready.placement.generator, rate)
         for url, address in zip(plan.base_urls, plan.addresses, strict=True):
             permission.check(url, address, rate)
-        return plan
+        return replace(plan, drain_stopped_s=plan.drain_s)
 
     def _pause(self) -> None:
         """What a trial left behind is worked off before the next one begins, as far as anybody still waits for it."""
@@ -197,8 +204,7 @@ def worked_off_s(rows: Rows, plan: LoadPlan) -> float:
     if not rows.open_at_the_end:
         return 0.0
     answered = int((rows.ok & (rows.done_s > rows.elapsed_s)).sum())
-    waited_s = plan.drain_stopped_s if rows.cut else plan.drain_s
-    return min(rows.open_at_the_end * waited_s / max(answered, 1), plan.drain_s)
+    return min(rows.open_at_the_end * plan.drain_s / max(answered, 1), plan.drain_s)
 
 
 def _generator(plan: LoadPlan, account: Account) -> Generator:

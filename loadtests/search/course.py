@@ -6,7 +6,7 @@ long at the ends that are published. A trial may be cut short only where its ver
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import exp, log
 
 import numpy as np
@@ -16,6 +16,7 @@ from loadtests.search.let_through import Bucket, LetThrough, bucket, let_through
 from loadtests.search.posterior import FAR, Posterior, Seen, blur, seen
 from loadtests.search.trial import Request, Rows
 from loadtests.search.verdict import (
+    FIRST_ANSWERS,
     LEAST_ERROR,
     NO_LIMIT_S,
     QUANTILES,
@@ -25,7 +26,7 @@ from loadtests.search.verdict import (
     Verdict,
     judge,
     served,
-    slowest_p50_s,
+    slowest,
 )
 from measurements.sample import Outcome
 
@@ -44,7 +45,7 @@ class Wishes:
 @dataclass(frozen=True)
 class Done:
     """A trial that was run: its seconds under load, and what it said of the mix and of each endpoint. `slowest_p50_s`: the
-    median of the endpoint whose answers take longest."""
+    median of the endpoint whose answers take longest, `slowest_first_s`: of those of its answers that hardly waited."""
 
     request: Request
     seconds: float
@@ -56,6 +57,7 @@ class Done:
     let_through: LetThrough | None
     cpu_share: float
     slowest_p50_s: float | None
+    slowest_first_s: float | None
 
     @property
     def rate_rps(self) -> float:
@@ -212,8 +214,17 @@ def finished(rows: Rows, request: Request, limits: Limits) -> Done:
         cut=rows.cut,
         judgements=found,
         statuses={int(code): int(count) for code, count in zip(codes, counts, strict=True)},
-        served=served(rows) if behind else None,
+        served=_served(rows, found) if behind else None,
         let_through=let_through(rows),
         cpu_share=rows.generator.cpu_share,
-        slowest_p50_s=slowest_p50_s(rows),
+        slowest_p50_s=slowest(rows, 0.5),
+        slowest_first_s=slowest(rows, FIRST_ANSWERS),
     )
+
+
+def _served(rows: Rows, judged: dict[str, Judgement]) -> Served | None:
+    """Of the endpoint that falls behind, as a rate of the whole mix: the others are answered as fast as they come."""
+    behind = max(rows.endpoints, key=lambda name: judged[name].growth.z if name in judged else 0.0, default="")
+    mine = rows.of(behind)
+    found = served(mine)
+    return replace(found, rate_rps=found.rate_rps * len(rows) / len(mine)) if found else None

@@ -7,6 +7,7 @@ from loadtests.search.trying import STEP_REQUESTS, Trying
 from loadtests.search.verdict import Verdict
 
 WARM_UP_RPS = 2.0
+SEEN_RPS, SEEN_S, MUCH_SLOWER = 20.0, 1.2, 5.0
 ALIKE, LEAST_RPS = 0.9, 0.1
 LIGHT = 0.25  # mean in flight, below which waiting is not what makes answers slow
 
@@ -18,7 +19,7 @@ class Doubling:
     def run(self) -> bool:
         """Until a trial fails; downwards where the first one does. True where there is an edge between two rates."""
         course, most = self._course, self._course.wishes.max_rps
-        rate = min(max(WARM_UP_RPS, 0.4 / self._try.typical_s), most)
+        rate = self._begin()
         down = False
         while not self._try.over():
             done = self._try.one(rate, *self._try.step(rate), "doubling")
@@ -48,6 +49,18 @@ class Doubling:
             else:
                 rate = min(2 * rate, most)
         return bool(course.of(Verdict.FAIL))
+
+    def _begin(self) -> float:
+        """Where a service with one place for its slowest answers would not be half busy. What asks for a slow endpoint now and
+        then is tried at once, for longer: in two seconds of warm-up it may not have been asked for."""
+        most, known_s = self._course.wishes.max_rps, self._try.typical_s
+        rate = min(max(WARM_UP_RPS, 0.4 / known_s), most)
+        if rate > WARM_UP_RPS:
+            seen = self._try.one(min(SEEN_RPS, rate), 0.0, SEEN_S, "warm_up")
+            if seen is not None and seen.slowest_p50_s and seen.slowest_p50_s > MUCH_SLOWER * known_s:
+                self._try.typical_s = seen.slowest_p50_s
+                rate = min(max(WARM_UP_RPS, 0.4 / seen.slowest_p50_s), most)
+        return rate
 
     def _light(self, done: Done) -> bool:
         """Waiting is not what it fails by: hardly anything was in flight, or half of the rate was answered no better."""

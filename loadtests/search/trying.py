@@ -66,7 +66,7 @@ class Trying:
     def too_short(self, done: Done) -> bool:
         """For its own answers, where the next one will be longer."""
         lasted_s = done.request.measure_s
-        return lasted_s < LEAST_ANSWERS * (done.slowest_p50_s or 0.0) and self.step(done.rate_rps)[1] > lasted_s
+        return lasted_s < LEAST_ANSWERS * (done.slowest_first_s or 0.0) and self.step(done.rate_rps)[1] > lasted_s
 
     def step(self, rate: float) -> tuple[float, float]:
         """Where answers take long, settled until the first of them are back."""

@@ -28,8 +28,10 @@ UNSURE, LEAST_ERROR = 0.5, 0.03  # of ln(value): where the sample is too small t
 RARE = 0.02  # a few samples fail a trial only where chance gives so many misses in one of fifty
 TIMED = (Outcome.ok, Outcome.timeout, Outcome.abandoned)
 GENERATORS = (Outcome.lost,)
+FIRST_ANSWERS = 0.1  # quantile: of a trial that began idle, those that did not wait
 LEAST_ANSWERS = 2  # one after another: a shorter trial has seen none wait for others, and what fills up is no backlog
 FIRST_LOOK_S = 0.8
+STILL_BUSY_S = 2.0
 NO_LIMIT_S = 1.0  # without a limit on times, a wait of a second is what in-flight is held against
 
 
@@ -102,15 +104,15 @@ def _grown(rows: Rows, begin_s: float) -> Growth:
 
 
 def _too_slow_to_say(rows: Rows, begin_s: float) -> float:
-    """What the slowest endpoint's answers typically took, where the measured time is short beside it; else 0."""
-    slowest_s = slowest_p50_s(rows) or 0.0
+    """What the slowest endpoint's answers take that hardly waited, where the measured time is short beside it; else 0."""
+    slowest_s = slowest(rows, FIRST_ANSWERS) or 0.0
     return slowest_s if rows.elapsed_s - begin_s < LEAST_ANSWERS * slowest_s else 0.0
 
 
-def slowest_p50_s(rows: Rows) -> float | None:
-    """The median of the good answers of the endpoint that takes longest."""
+def slowest(rows: Rows, p: float) -> float | None:
+    """The p-quantile of the good answers' times in s, of the endpoint that takes longest."""
     times = [(one.done_s - one.intended_s)[one.ok] for one in map(rows.of, rows.endpoints)]
-    return max((float(np.median(found)) for found in times if len(found)), default=None)
+    return max((float(np.quantile(found, p)) for found in times if len(found)), default=None)
 
 
 def _of_any(whole: Growth, by_endpoint: dict[str, Growth]) -> Growth:
@@ -310,8 +312,9 @@ class Served:
 
 
 def served(rows: Rows) -> Served | None:
-    """From when the first fifth of the arrivals had come until the last answer; None where there were too few."""
-    done = np.sort(rows.done_s[rows.ok & np.isfinite(rows.done_s)])
+    """From when the first fifth of the arrivals had come until two seconds after the last, while all its places were busy;
+    None where there were too few."""
+    done = np.sort(rows.done_s[rows.ok & (rows.done_s <= rows.elapsed_s + STILL_BUSY_S)])
     begin_s = 0.2 * rows.elapsed_s
     done = done[done > begin_s]
     bins = min(20, len(done) // 10)

@@ -94,12 +94,12 @@ def through(at_s: np.ndarray, work_s: np.ndarray, servers: int) -> np.ndarray:
 
 
 def watched(rows: Rows, request: Request, look: Look) -> Rows:
-    """As a live trial is: looked at once a second, cut where the look says so, drained for two seconds after a cut."""
+    """As a live trial is: looked at once a second, cut where the look says so, drained for half a minute."""
     for second in range(1, int(request.duration_s) + 1):
         reason = look(rows.known_at(float(second)))
         if reason:
             kept = rows.where(rows.intended_s <= second)
-            given_up = kept.done_s > second + 2.0
+            given_up = kept.done_s > second + 30.0
             return replace(
                 kept,
                 done_s=np.where(given_up, NEVER, kept.done_s),
