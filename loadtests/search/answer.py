@@ -69,11 +69,23 @@ def bracket(course: Course, name: str = "all") -> Bracket:
     edge_rps = (posterior.quantile((1 - SURE) / 2), posterior.quantile(0.5), posterior.quantile((1 + SURE) / 2))
     if posterior.below(lower) > SURE:
         return Bracket(
-            None, min(failed), None, None, None, refusals=(_refuted(course, name, lower),), edge_rps=edge_rps
+            None,
+            min(failed),
+            None,
+            None,
+            None,
+            refusals=(_refuted(course, name, lower, Verdict.PASS),),
+            edge_rps=edge_rps,
         )
     if posterior.below(upper) < 1 - SURE:
         return Bracket(
-            max(passed), None, None, None, None, refusals=(_refuted(course, name, upper),), edge_rps=edge_rps
+            max(passed),
+            None,
+            None,
+            None,
+            None,
+            refusals=(_refuted(course, name, upper, Verdict.FAIL),),
+            edge_rps=edge_rps,
         )
     sure = posterior.between(lower, upper)
     width = upper / lower - 1
@@ -91,21 +103,25 @@ def bracket(course: Course, name: str = "all") -> Bracket:
     )
 
 
-def _refuted(course: Course, name: str, rate_rps: float) -> dict[str, str]:
+def _refuted(course: Course, name: str, rate_rps: float, verdict: Verdict) -> dict[str, str]:
     """An end that its own trial showed, and the others refute: a short one, or one that met a disturbance."""
-    trial = next(t for t in course.trials if t.rate_rps == rate_rps)
-    passed = trial.verdict(name) is Verdict.PASS
+    passed = verdict is Verdict.PASS
+    field = "lower_rps" if passed else "upper_rps"
+    budget = f"give it more load-seconds: --budget {2 * course.wishes.budget_s:.0f}"
+    trial = next((t for t in course.trials if t.rate_rps == rate_rps and t.verdict(name) is verdict), None)
+    if trial is None:  # the widest that contradictory trials span
+        return _refusal(field, "the trials contradict each other: lower rates failed and higher ones passed", budget)
     against = [
         t for t in course.trials
         if t.verdict(name) is (Verdict.FAIL if passed else Verdict.PASS) and (t.rate_rps < rate_rps) is passed
     ]  # fmt: skip
     rates = ", ".join(f"{rate:.3g}" for rate in sorted({t.rate_rps for t in against})) or "other rates"
-    met, missed = ("met", "missed") if passed else ("missed", "met")
+    met, missed, sure = ("met", "missed", "passes") if passed else ("missed", "met", "fails")
     return _refusal(
-        "lower_rps" if passed else "upper_rps",
-        f"{rate_rps:.3g} rps {met} the limits for {trial.seconds:.2g} s, and {rates} rps then {missed} them: what "
-        f"{'passes' if passed else 'fails'} for sure was not found",
-        f"give it more load-seconds: --budget {2 * course.wishes.budget_s:.0f}",
+        field,
+        f"{rate_rps:.3g} rps {met} the limits for {trial.seconds:.2g} s, and {rates} rps then {missed} them: what {sure} "
+        "for sure was not found",
+        budget,
     )
 
 

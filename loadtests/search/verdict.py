@@ -267,10 +267,8 @@ class Watch:
         request, now_s = self._request, rows.elapsed_s
         if now_s < FIRST_LOOK_S or not len(rows):
             return ""
-        for mine in [rows, *map(rows.of, rows.endpoints)]:
-            rate_rps = request.rate_rps * len(mine) / len(rows)
-            if out_of_hand(mine.intended_s, mine.done_s, now_s, rate_rps, self._limit_s):
-                return "in-flight grew out of hand"
+        if out_of_hand(rows.intended_s, rows.done_s, now_s, request.rate_rps, self._limit_s):
+            return "in-flight grew out of hand"
         measured_s = now_s - request.settle_s
         if measured_s <= 0.1 * request.measure_s:
             return ""

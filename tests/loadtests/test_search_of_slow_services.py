@@ -101,3 +101,11 @@ def test_an_end_that_later_trials_refuted_is_not_given() -> None:
     sentence, bracketed = searched.verdict(document, "kakao", Words("en"))
     assert "carries less than 17.4/s" in sentence and not bracketed
     assert any("edge at" in line for line in searched.details(document, Words("en")))
+
+
+def test_trials_that_contradict_each_other_are_no_traceback() -> None:
+    found = refuted(10.0, (60.0,))
+    found.trials = [replace(t, judgements={"all": replace(t.judgements["all"], verdict=v)})
+                    for t, v in zip(found.trials, (Verdict.FAIL, Verdict.PASS), strict=True)]  # fmt: skip
+    document = answer.document(found, SLO)
+    assert document["lower_rps"] is None or document["upper_rps"] is None or document["confidence"] <= 0.9
