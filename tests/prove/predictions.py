@@ -62,9 +62,9 @@ CASES = (
     Case("stream_llm", 56, 200, 150, search_s=120),
     Case("upstream_encar", 16, 400, 260),
     Case("engine_encar", None, 300, 180, engine=True),
-    Case("engine_pool", None, 500, 330, engine=True),
-    Case("queue_alaw", 8, 500, 330),
-    Case("queue_short", 9, 500, 330),
+    Case("engine_pool", None, 450, 300, engine=True),
+    Case("queue_alaw", 8, 400, 260),
+    Case("queue_short", 9, 300, 200),
 )
 
 
