@@ -12,6 +12,7 @@ from measurements.interval import Interval, Refusal
 
 # share of a dependency's CPU that its busiest process takes; cores that are one core's
 ONE_PROCESS, FULL_CORE = 0.9, 1.1
+FULL_NOW = 0.97  # cores that were busy
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,20 @@ def of(model: Model, replicas: int) -> list[End]:
         limit = None if isinstance(demand, Refusal) else demand.rate_at(1.0)
         if limit is not None and busiest > ONE_PROCESS * whole and busiest <= FULL_CORE:
             rps = _together(limit, beside) if beside else limit
+            rps, seen = _as_seen(rps, model, whole + ((facts.busiest_cores or 0.0) if beside else 0.0))
             core = "the core that it shares with the service here" if beside else "one core of its process"
-            found.append(
-                End(rps, f"{role} stays as it is: {core} ends at {figure(rps.mid)} rps by the utilisation law", True)
-            )
+            found.append(End(rps, f"{role} stays as it is: {core} ends at {figure(rps.mid)} rps {seen}", True))
     return found
+
+
+def _as_seen(law: Interval, model: Model, busy_cores: float) -> tuple[Interval, str]:
+    """The end by the law, from what a request costs at all rates; where the core was full at the plateau, what it then
+    carried, if that is less: a full core has gaps, and work costs more in crowds."""
+    flat = model.plateau
+    if flat is None or not flat.is_end or busy_cores < FULL_NOW or flat.rate_rps.mid >= law.mid:
+        return law, "by the utilisation law"
+    carried = flat.rate_rps
+    return between(min(law.low, carried.low), carried.mid, min(law.high, carried.high)), "as it did when it was full"
 
 
 def _together(one: Interval, other: Interval) -> Interval:

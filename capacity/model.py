@@ -157,12 +157,14 @@ def _searches(runs: Sequence[RunDocuments]) -> Iterator[tuple[Mapping[str, Any],
 
 
 def _below_plateau(capacity: Interval | None, flat: Plateau | None) -> Interval | None:
-    """No rate above the plateau can be sustained, unless overload itself makes less of it; what was shown to hold stays. No
-    line is known better than `edge.SPREAD`."""
-    if capacity is None or flat is None or flat.shape != "flat" or flat.rate_rps.high >= capacity.high:
+    """No rate above the plateau can be sustained, however long a stage took to show it, unless overload itself makes less of
+    it; what was shown to hold stays. No line is known better than `edge.SPREAD`."""
+    if capacity is None or flat is None or not flat.is_end:
         return capacity
-    high = max(capacity.low, flat.rate_rps.high)
-    mid = min(capacity.mid, high)
+    if flat.rate_rps.high >= capacity.high and flat.rate_rps.mid >= capacity.mid:
+        return capacity
+    high = min(capacity.high, max(capacity.low, flat.rate_rps.high))
+    mid = min(capacity.mid, max(capacity.low, flat.rate_rps.mid))
     low, high = min(capacity.low, mid * (1 - edge.SPREAD)), max(high, mid * (1 + edge.SPREAD))
     return Interval(low, mid, high, capacity.confidence)
 

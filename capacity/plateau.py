@@ -20,12 +20,14 @@ class Plateau:
     """`rate_rps`: arrivals answered as expected per second, over `stages` (those beyond the knee, by rising rate).
 
     `shape`: flat, or collapse where more load brought less; then the rate is the best one seen, if need be before the knee:
-    a service that works on for clients that gave up answers less under overload than it can.
+    a service that works on for clients that gave up answers less under overload than it can. `is_end`: it was answered by
+    stages that were behind and lost hardly anything yet, so that no higher rate can be sustained.
     """
 
     rate_rps: Interval
     stages: list[Stage]
     shape: str
+    is_end: bool = True
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -54,14 +56,17 @@ def find(stages: Sequence[Stage]) -> Plateau | None:
     best = max(rates)
     before = max((stage for stage in stages if not overloaded(stage)), key=lambda stage: stage.ok_rps, default=None)
     if before is not None and best < (1 - FLAT) * before.ok_rps:
-        return Plateau(mean([before.ok_rps], max(ALONE, _noise([before]))), beyond, "collapse")
+        return Plateau(mean([before.ok_rps], max(ALONE, _noise([before]))), beyond, "collapse", is_end=False)
     noise = _noise(beyond)
     if len(beyond) == 1:
         return Plateau(mean(rates, max(ALONE, noise)), beyond, "flat")
     top = [stage for stage in beyond if stage.ok_rps >= (1 - FLAT) * best]
     falling = rates[-1] < (1 - FLAT) * best and rates.index(best) < len(rates) - 1
+    whole = [stage for stage in top if stage.backlog_grew and stage.error_rate <= LOST]
+    if falling and whole:  # behind, and nobody had given up yet
+        top = whole
     interval = mean([stage.ok_rps for stage in top], max(noise, ALONE if len(top) == 1 else 0.02))
-    return Plateau(interval, top, "collapse" if falling else "flat")
+    return Plateau(interval, top, "collapse" if falling else "flat", is_end=bool(whole) or not falling)
 
 
 def _noise(stages: Sequence[Stage]) -> float:

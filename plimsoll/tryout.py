@@ -23,6 +23,7 @@ from plimsoll.trial import Bench, Trial
 LOSE_ONE_S = 10.0
 LOSING_S = 2.5 * LOSE_ONE_S  # before the kill, until it is noticed, and after
 MOVED = ", moved to another machine"  # such predictions have a record of their own
+GAINS_NOTHING = 1.02  # times the line
 MOST = 1.3  # times the prediction: as far as its cores are asked about
 LEAST_S = 45.0  # of load for one trial: two rounds of three factors
 REMEDY_CONTROL = "say in [target.control] how to start it, measure and plan again"
@@ -107,7 +108,7 @@ def _sorted(
     possible, untested = [], []
     for raw in _wanted(frozen, only):
         one = trial.at_replicas(trial.trial_of(raw, predictions.from_json(raw["change"])), documents.replicas)
-        reason = why_not or _too_small(one, documents)
+        reason = why_not or _too_small(one, documents, float(_line(frozen)["capacity_rps"]["mid"]))
         if reason:
             untested.append(Retest(one.what, None, one.predicted, None, note=reason))
         else:
@@ -169,7 +170,10 @@ def _elsewhere(frozen: Frozen) -> str:
     )
 
 
-def _too_small(one: Trial, documents: RunDocuments) -> str:
+def _too_small(one: Trial, documents: RunDocuments, line_rps: float) -> str:
+    """A change that is predicted to gain nothing asks no more CPU of this machine than the run did that it rests on."""
+    if one.predicted.mid <= GAINS_NOTHING * line_rps and not one.change.queues:
+        return ""
     processes = (one.change.replicas or 1) * (one.change.workers or documents.workers)
     busy = one.cores * MOST if one.cores is not None else None
     return judgement.testable_here(len(os.sched_getaffinity(0)), processes, documents.run["schedule"]["workers"], busy)

@@ -53,8 +53,8 @@ def test_a_plateau_cuts_the_line_from_above_and_leaves_its_middle_where_it_was_m
 
 
 def test_what_a_plateau_cuts_off_leaves_the_line_as_uncertain_as_any_line_is() -> None:
-    assert below(9.0, Interval(4.4, 9.8, 13.2, 0.9)) == Interval(4.4, 9.0, 9.0 * 1.05, 0.9)
-    assert below(9.0, Interval(8.9, 9.8, 13.2, 0.9)) == Interval(9.0 * 0.95, 9.0, 9.0 * 1.05, 0.9)
+    assert below(9.0, Interval(4.4, 9.8, 13.2, 0.9)) == Interval(4.4, 8.6, 8.6 * 1.05, 0.9)
+    assert below(9.0, Interval(8.9, 9.8, 13.2, 0.9)) == Interval(8.9 * 0.95, 8.9, 8.9 * 1.05, 0.9)
 
 
 def test_a_plateau_a_little_below_what_was_shown_to_hold_leaves_that_with_its_spread() -> None:
@@ -67,7 +67,7 @@ def test_a_collapse_cuts_nothing() -> None:
 
 def below(plateau_high_rps: float, line: Interval, shape: str = "flat") -> Interval | None:
     rate = Interval(plateau_high_rps - 0.8, plateau_high_rps - 0.4, plateau_high_rps, 0.9)
-    return model._below_plateau(line, plateau.Plateau(rate, [], shape))
+    return model._below_plateau(line, plateau.Plateau(rate, [], shape, is_end=shape == "flat"))
 
 
 @pytest.mark.parametrize("seed", range(1, 5))
@@ -81,3 +81,15 @@ def test_a_service_that_works_on_for_clients_that_gave_up_is_not_judged_by_what_
     assert max(stage.ok_rps for stage in fitted.plateau.stages) < 5 < fitted.plateau.rate_rps.low
     assert fitted.capacity_rps.low < 9.6 < fitted.capacity_rps.high
     assert fitted.capacity_rps.relative_half_width >= edge.SPREAD
+
+
+def test_a_stage_that_was_met_while_its_backlog_grew_puts_no_line_above_what_the_service_completes() -> None:
+    """4 places of a second each: 4.6 a second meet 15 s in a minute, because the wait has not grown to that yet; far beyond
+    nobody who still waits is answered, so that the throughput collapses."""
+    patience = Service(servers=4, service_ms=1000, cpu_ms=3, variation="constant", timeout_s=30)
+    slo = {"all": {"p95_ms": 15_000.0, "error_rate": 0.05}}
+    fitted = model.fit([run(patience, Bench(rates=(1, 2, 3, 3.6, 4.6, 5.2, 14, 16), stage_s=60, slo=slo))])
+    assert isinstance(fitted, model.Model) and fitted.plateau is not None and fitted.capacity_rps is not None
+    assert fitted.plateau.shape == "collapse" and fitted.plateau.is_end
+    assert fitted.edge.capacity is not None and fitted.edge.capacity.mid > 4.4
+    assert fitted.capacity_rps.mid == pytest.approx(4.0, rel=0.06)

@@ -1,0 +1,34 @@
+"""Which predictions two cores can carry."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from capacity.prediction import Variation
+from capacity.queue_settings import QueueSetting
+from measurements.interval import Interval
+from plimsoll import tryout
+from plimsoll.trial import Trial
+
+FOUR = Variation(replicas=4)
+SLOTS = Variation(replicas=4, queues={"ask": QueueSetting(6, 60, 30)})
+
+
+def reason(change: Variation, line_rps: float, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Of a prediction of 8.2 rps that keeps 0.8 of a core busy."""
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
+    documents: Any = SimpleNamespace(workers=1, run={"schedule": {"workers": 1}})
+    trial = Trial("capacity with 4 replicas", change, Interval(7.0, 8.2, 9.4, 0.9), "upstream", 1.0, cores=0.8)
+    return tryout._too_small(trial, documents, line_rps)
+
+
+def test_replicas_that_gain_nothing_need_no_more_cpu_than_the_run_that_the_plan_rests_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert reason(FOUR, 8.2, monkeypatch) == ""
+
+
+def test_replicas_that_gain_and_other_queue_limits_need_cores_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "need 5 cores" in reason(FOUR, 4.1, monkeypatch)
+    assert "need 5 cores" in reason(SLOTS, 8.2, monkeypatch)
