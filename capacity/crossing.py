@@ -38,6 +38,20 @@ def line(points: Sequence[tuple[float, int, Mapping[Metric, float]]]) -> float:
     return min((_of(points, metric) for metric in metrics), default=inf)
 
 
+def of_repeats(groups: Sequence[Sequence[Stage]]) -> float | None:
+    """The same from stages that repeat the same rate: what chance did to each is averaged (the mean of logarithms) before the
+    figures are made to rise, for a single unlucky stage at a low rate would draw the line down to it."""
+    points = []
+    for group in groups:
+        seen = [{m: log(min(max(r, 1 / FAR), FAR)) for m, r in ratios(stage).items()} for stage in group]
+        metrics = set.intersection(*(set(one) for one in seen))
+        mean = {metric: exp(float(np.mean([one[metric] for one in seen]))) for metric in metrics}
+        rate_rps = exp(float(np.mean([log(stage.rate_rps) for stage in group])))
+        points.append((rate_rps, sum(stage.count for stage in group), mean))
+    found = line(points)
+    return found if isfinite(found) else None
+
+
 def span(stages: Sequence[Stage]) -> tuple[float | None, float | None]:
     """(lower, upper) end of the crossing, each None where the data do not give it."""
     return crossing(stages, "upper"), crossing(stages, "lower")

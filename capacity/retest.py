@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
-from capacity.crossing import crossing
+from capacity.crossing import crossing, of_repeats
 from capacity.documents import RunDocuments, Stage, objections, stages_of
 from capacity.edge import SPREAD, judge
 from capacity.figures import figure
@@ -82,7 +82,8 @@ def line(driven: Sequence[Driven]) -> Line | None:
     rounds = sorted({one.round for one in driven})
     single = [crossing([one.stage for one in driven if one.round == turn]) for turn in rounds]
     repeats = tuple(value for value in single if value is not None)
-    crossed = crossing([one.stage for one in driven])
+    factors = sorted({one.factor for one in driven})
+    crossed = of_repeats([[one.stage for one in driven if one.factor == factor] for factor in factors])
     if crossed is not None:
         return Line(crossed, repeats)
     met = [one.stage.rate_rps for one in driven if one.verdict == "pass"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from planted import Bench, Service, run
 
@@ -125,3 +126,27 @@ class TestBounds:
     def test_a_line_that_was_crossed_is_driven_no_further(self) -> None:
         found = retest.line(retest.read([tried(44)]))
         assert found is not None and found.further() == ()
+
+
+def test_the_repeats_of_a_factor_are_averaged_first_so_that_chance_moves_the_line_less() -> None:
+    """Four rounds around 7.5 rps, where the p95 rises as the 8th power of the rate, each stage's off by a third."""
+    calm = stages_of([run(Service(service_ms=1), Bench(rates=(10,), slo={"all": {"p95_ms": 1_000.0}}))])[0]
+    random = np.random.default_rng(1)
+
+    def stage(factor: float, turn: int) -> retest.Driven:
+        rate_rps = 7.5 * factor * float(random.normal(1, 0.06))
+        p95_ms = 1_000 * (rate_rps / 7.5) ** 8 * float(np.exp(random.normal(0, 0.35)))
+        times = {**calm.overall["response_ms"], "p95": p95_ms, "ci95": {}}
+        mine = replace(calm, rate_rps=rate_rps, overall={**calm.overall, "response_ms": times})
+        return retest.Driven(factor, turn, mine, "pass" if p95_ms <= 1_000 else "miss")
+
+    single, averaged = [], []
+    for _ in range(60):
+        driven = [stage(factor, turn) for turn in range(4) for factor in judgement.FACTORS]
+        together, found = crossing([one.stage for one in driven]), retest.line(driven)
+        if together is not None and found is not None and found.rps is not None:
+            single.append(together)
+            averaged.append(found.rps)
+    assert len(averaged) >= 50
+    assert np.std(averaged) < 0.8 * np.std(single)
+    assert np.mean(averaged) == pytest.approx(7.5, rel=0.03)

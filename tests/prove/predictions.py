@@ -63,7 +63,7 @@ CASES = (
     Case("upstream_encar", 16, 400, 260),
     Case("engine_encar", None, 300, 180, engine=True),
     Case("engine_pool", None, 450, 300, engine=True),
-    Case("queue_alaw", 8, 400, 260),
+    Case("queue_alaw", 8, 400, 400),
     Case("queue_short", 9, 300, 200),
 )
 
