@@ -30,7 +30,7 @@ AS_MEASURED: Routing = "round_robin"  # the client balanced over the replicas by
 # the two ends of what is not seen from outside
 SLOWING = (1.0, 0.5, 1.5)
 SLOWS = "service times grow with what runs at once, as they did between calm and plateau"
-SIMULATED = 0.05  # standard error of a simulated line: what the model leaves out of a service
+SIMULATED = 0.05  # standard error of a simulated line: what the model leaves out of a service, beside few service times
 CONTRADICT = 2.0  # standard errors
 STRANGE = 0.2  # half of what streams showed is further off than this from the best engine that shares its steps
 NO_SUCH_ENGINE = (
@@ -83,7 +83,8 @@ def line(model: Model, read: Interval) -> Interval:
     off = max((queue.engine.costs.off for queue in model.queues if queue.engine), default=0.0)
     wide = NormalDist().inv_cdf((1 + read.confidence) / 2)
     read_error = log(read.high / read.low) / 2 / wide
-    error = max(SIMULATED, off, float(np.ptp(logs)) / 2)
+    few = max(float(one.service_s.std() / one.service_s.mean()) / len(one.service_s) ** 0.5 for one in model.queues)
+    error = max(hypot(SIMULATED, few), off, float(np.ptp(logs)) / 2)
     if abs(simulated - log(read.mid)) > CONTRADICT * hypot(error, read_error):
         return read
     weight = error**2 / (error**2 + read_error**2)
