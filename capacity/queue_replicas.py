@@ -1,4 +1,5 @@
-"""How many replicas a bounded queue takes at a demand: those whose predicted rate reaches it (`prediction`), and a spare."""
+"""How many replicas a bounded queue takes at a demand: those that carry it for good, on the line that predictions scale, and a
+spare."""
 
 from __future__ import annotations
 
@@ -22,8 +23,8 @@ Variant = tuple[float, int]  # share of the growth of service times, seed
 def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any] | Refusal:
     """Replicas at a demand (arrivals of the whole mix per second), by routing.
 
-    The line that was measured, times what the simulation says that n replicas carry over what those measured do, reaches
-    the demand: at the survivors of a loss, so that there is one more.
+    The line (`queue_rate.line`), times what n replicas carry in a simulation without an end over what those measured do in
+    stages like the line's, reaches the demand: at the survivors of a loss, so that there is one more.
     """
     search = f"plimsoll search {model.run.contract_path} --max-rate {figure(model.highest_rps * 3)}"
     if any(one.engine and one.engine.costs.off > STRANGE for one in model.queues):

@@ -75,14 +75,6 @@ class Simulated:
         timed = self.response_s[self.outcome != REJECTED]
         return float(np.quantile(timed, p, method="inverted_cdf")) if len(timed) else float("nan")
 
-    def without_first(self, share: float) -> Simulated:
-        """The same without the first arrivals, while the house filled."""
-        cut = int(len(self.outcome) * share)
-        return Simulated(
-            self.response_s[cut:], self.outcome[cut:], self.attempts, self.busy_s, self.wasted_s,
-            self.duration_s * (1 - share),
-        )  # fmt: skip
-
 
 def poisson(rate_rps: float, requests: int, seed: int) -> np.ndarray:
     """Arrival times in seconds (requests,), exponential gaps."""

@@ -1,12 +1,12 @@
 """What a search has done so far, and what that says: trials, posterior, the guess of a cliff.
 
 Load-seconds are what it costs, so lengths are declared before each trial: short where the rate is far from the edge,
-long at the ends that are published. A trial may be cut short only where its verdict cannot change (`verdict.Watch`).
+long at the ends that are published. A trial may be cut short only where its verdict cannot change (`watching.Watch`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import exp, log
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from loadtests.search.goal import Limits
 from loadtests.search.let_through import Bucket, LetThrough, bucket, let_through
 from loadtests.search.posterior import FAR, Posterior, Seen, blur, seen
+from loadtests.search.served import Served, served_of_the_mix
 from loadtests.search.trial import Request, Rows
 from loadtests.search.verdict import (
     FIRST_ANSWERS,
@@ -22,10 +23,8 @@ from loadtests.search.verdict import (
     QUANTILES,
     UNSURE,
     Judgement,
-    Served,
     Verdict,
     judge,
-    served,
     slowest,
 )
 from measurements.sample import Outcome
@@ -214,17 +213,9 @@ def finished(rows: Rows, request: Request, limits: Limits) -> Done:
         cut=rows.cut,
         judgements=found,
         statuses={int(code): int(count) for code, count in zip(codes, counts, strict=True)},
-        served=_served(rows, found) if behind else None,
+        served=served_of_the_mix(rows, found) if behind else None,
         let_through=let_through(rows),
         cpu_share=rows.generator.cpu_share,
         slowest_p50_s=slowest(rows, 0.5),
         slowest_first_s=slowest(rows, FIRST_ANSWERS),
     )
-
-
-def _served(rows: Rows, judged: dict[str, Judgement]) -> Served | None:
-    """Of the endpoint that falls behind, as a rate of the whole mix: the others are answered as fast as they come."""
-    behind = max(rows.endpoints, key=lambda name: judged[name].growth.z if name in judged else 0.0, default="")
-    mine = rows.of(behind)
-    found = served(mine)
-    return replace(found, rate_rps=found.rate_rps * len(rows) / len(mine)) if found else None

@@ -10,7 +10,8 @@ import numpy as np
 from loadtests.search.course import LEAST_MEASURE_S, Course, Done, Wishes, finished
 from loadtests.search.goal import Limits
 from loadtests.search.trial import Request, Trial
-from loadtests.search.verdict import LEAST_ANSWERS, Verdict, Watch
+from loadtests.search.verdict import LEAST_ANSWERS, Verdict
+from loadtests.search.watching import Watch
 
 WIDTH = 0.05
 HALF = log(1.045) / 2  # the ends aim at a bracket a little narrower than 5 %

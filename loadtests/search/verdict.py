@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from loadtests.search.goal import Limits
-from loadtests.search.growth import NONE, Growth, growth, out_of_hand
+from loadtests.search.growth import NONE, Growth, growth
 from loadtests.search.trial import NEVER, Request, Rows
 from measurements.distributions import binomial_above
 from measurements.sample import Outcome
@@ -30,8 +30,6 @@ TIMED = (Outcome.ok, Outcome.timeout, Outcome.abandoned)
 GENERATORS = (Outcome.lost,)
 FIRST_ANSWERS = 0.1  # quantile: of a trial that began idle, those that did not wait
 LEAST_ANSWERS = 2  # one after another: a shorter trial has seen none wait for others, and what fills up is no backlog
-FIRST_LOOK_S = 0.8
-STILL_BUSY_S = 2.0
 NO_LIMIT_S = 1.0  # without a limit on times, a wait of a second is what in-flight is held against
 
 
@@ -252,71 +250,3 @@ def _too_many(count: int, n: int, allowed: float) -> bool | None:
 def _needed(allowed: float) -> int:
     """Requests without a miss that show a share of misses below the allowed one with 95 %; 59 for p95, 299 for p99."""
     return ceil(log(ONE_SIDED) / log(1 - allowed)) if allowed > 0 else 300
-
-
-class Watch:
-    """Looks at a trial while it runs. It stops where the verdict can no longer change (more misses than the whole trial
-    may have) or where in-flight has grown out of hand; never because it looks good."""
-
-    def __init__(self, request: Request, limits: Limits) -> None:
-        self._request, self._limits = request, limits
-        times = [limit for metrics in limits.values() for metric, limit in metrics.items() if metric.endswith("_ms")]
-        self._limit_s = max(times) / 1000 if times else NO_LIMIT_S
-
-    def __call__(self, rows: Rows) -> str:
-        request, now_s = self._request, rows.elapsed_s
-        if now_s < FIRST_LOOK_S or not len(rows):
-            return ""
-        if out_of_hand(rows.intended_s, rows.done_s, now_s, request.rate_rps, self._limit_s):
-            return "in-flight grew out of hand"
-        measured_s = now_s - request.settle_s
-        if measured_s <= 0.1 * request.measure_s:
-            return ""
-        for name, metrics in self._limits.items():
-            mine = rows if name == "all" else rows.of(name)
-            mine = mine.where(mine.intended_s >= request.settle_s)
-            planned = len(mine) * request.measure_s / measured_s
-            for metric, limit in metrics.items():
-                misses, allowed = _misses(mine, metric, limit, now_s)
-                if misses > allowed * planned + 3 * sqrt(allowed * planned) + 2:
-                    return f"already more requests miss {metric} than may in the whole trial"
-        return ""
-
-
-def _misses(rows: Rows, metric: str, limit: float, now_s: float) -> tuple[int, float]:
-    """(certain misses so far, share of misses allowed)."""
-    ended = np.isfinite(rows.done_s)
-    if metric == "error_rate":
-        return int((ended & ~rows.ok).sum()), limit
-    name = metric.removesuffix("_ms")
-    if name not in QUANTILES:
-        return 0, 1.0
-    waited_s = np.minimum(rows.done_s, now_s) - rows.intended_s
-    timed = ~ended | np.isin(rows.outcome, TIMED)
-    return int((timed & (waited_s > limit / 1000)).sum()), 1 - QUANTILES[name]
-
-
-@dataclass(frozen=True)
-class Served:
-    """Good answers a second of a service that is behind, and the variance of their number over its mean."""
-
-    rate_rps: float
-    dispersion: float
-    count: int
-
-    @property
-    def relative_error(self) -> float:
-        return sqrt(max(self.dispersion, 0.05) / self.count)
-
-
-def served(rows: Rows) -> Served | None:
-    """From when the first fifth of the arrivals had come until two seconds after the last, while all its places were busy;
-    None where there were too few."""
-    done = np.sort(rows.done_s[rows.ok & (rows.done_s <= rows.elapsed_s + STILL_BUSY_S)])
-    begin_s = 0.2 * rows.elapsed_s
-    done = done[done > begin_s]
-    bins = min(20, len(done) // 10)
-    if bins < 2:
-        return None
-    counts = np.histogram(done, bins, (begin_s, float(done[-1])))[0]
-    return Served(len(done) / float(done[-1] - begin_s), float(counts.var(ddof=1) / counts.mean()), len(done))

@@ -9,7 +9,8 @@ from simulated_queues import Queue, constant, exponential
 from loadtests.search.goal import Limits
 from loadtests.search.growth import growth
 from loadtests.search.trial import NEVER, Generator, Request, Rows
-from loadtests.search.verdict import Verdict, Watch, judge
+from loadtests.search.verdict import Verdict, judge
+from loadtests.search.watching import Watch
 from measurements.sample import Outcome
 
 SLO: Limits = {"all": {"p95_ms": 100.0, "error_rate": 0.01}}
