@@ -15,7 +15,7 @@ NEARLY_SURE = 0.8  # below it the two rates that were tried say less than all tr
 def verdict(search: Document, name: str, words: Words) -> tuple[str, bool]:
     """(sentence, whether a bracket was found)."""
     lower, upper = search.get("lower_rps"), search.get("upper_rps")
-    fields = {"name": name, "slo": search.get("slo") or ""}
+    fields = {"name": name, "slo": (search.get("slo") or "").replace(",", ", ")}  # where a line may break
     if q.is_number(lower) and q.is_number(upper):
         sure = q.shown(search.get("confidence"), q.share)
         key = "search.unconfirmed" if not _whole(search).get("confirmed") else "search.between"
