@@ -83,7 +83,9 @@ def _ratio(finding: Mapping[str, Any], entry: Mapping[str, Any], side: Side) -> 
     if side != "mid" and ends:
         value = ends[0] if side == "lower" else ends[1]
     elif value is None:
-        value = bounds.get("at_most" if side == "upper" else "at_least")
+        value = bounds.get({"upper": "at_most", "lower": "at_least", "mid": "sample"}[side])
+        if value is None and side == "mid":  # summaries of before `sample`
+            value = bounds.get("at_least")
     if value is None:
         return FAR if finding["state"] == "missed" else None
     return float(value) / limit

@@ -16,6 +16,9 @@ from measurements.interval import Interval
 
 FACTORS = (0.9, 1.0, 1.15)
 SHARED = 0.7  # of the cores, busy, beyond which sharing them would slow the work
+STRETCHED = (
+    0.05  # of a request's time: waits for a shared core that a plan, in which replicas have their own, does not mean
+)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,28 @@ def testable_here(cores: int, workers: int, generator_cores: int = 1, busy_cores
     busy = f", busy with {figure(busy_cores)} cores' worth of work" if busy_cores is not None else ""
     return (
         f"not testable here: {workers} worker(s){busy}, and the generator need {workers + generator_cores} cores; "
+        f"this machine has {cores}"
+    )
+
+
+def slowed_here(
+    cores: int, workers: int, generator_cores: int, busy_cores: float | None, cpu_share: float | None
+) -> str:  # fmt: skip
+    """Empty, or the sentence that says that workers sharing cores would wait for them more than a test can overlook.
+
+    Cores busy to ρ stretch CPU time by ρ/(1 − ρ) of itself (processor sharing), and a request by that times the share of its
+    time that is CPU time (`cpu_share`).
+    """
+    left = cores - generator_cores
+    if left >= workers or left < 1 or busy_cores is None or cpu_share is None:
+        return ""
+    rho = min(busy_cores / left, 0.99)
+    stretched = cpu_share * rho / (1 - rho)
+    if stretched <= STRETCHED:
+        return ""
+    return (
+        f"not testable here: {workers} worker(s) that share {left} core(s), busy to {rho:.0%}, would take some "
+        f"{stretched:.0%} longer for each request than on cores of their own; {workers + generator_cores} cores would do, "
         f"this machine has {cores}"
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from capacity import bottleneck as naming
-from capacity import declared, edge, ledger, memory, plateau, queue_options
+from capacity import declared, edge, full_slots, ledger, memory, plateau, queue_options
 from capacity.bottleneck import Bottleneck
 from capacity.demand import ServiceDemand
 from capacity.documents import RunDocuments, Stage, between, objections, stages_of
@@ -105,6 +105,7 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
     if capacity is not None and scaling is not None:
         capacity = ledger.scaled(capacity, scaling.factor)
     at_least = capacity.low if capacity else found.at_least_rps
+    named = naming.name(facts)
     cost = facts.target_demand if isinstance(facts.target_demand, ServiceDemand) else None
     return Model(
         run=run,
@@ -112,7 +113,7 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
         edge=found,
         plateau=flat,
         facts=facts,
-        bottleneck=naming.name(facts),
+        bottleneck=named,
         memory=held,
         capacity_rps=capacity,
         at_least_rps=at_least,
@@ -121,7 +122,10 @@ def fit(runs: Sequence[RunDocuments], track_record: Sequence[Entry] = ()) -> Mod
         unscaled_rps=unscaled,
         past=tuple(track_record),
         replica=_replica(run, found, capacity, at_least, facts, held),
-        queues=queue_options.models(run, stages, cost, run.service_times_s),
+        queues=[
+            full_slots.pooled(queue, flat, named, run.replicas)
+            for queue in queue_options.models(run, stages, cost, run.service_times_s)
+        ],
     )
 
 

@@ -71,7 +71,10 @@ def predict(model: Model, change: Variation) -> Prediction | Refusal:
     if change.queues or (kind == "concurrency_limit" and model.queues and widths == 1):
         return _simulated(model, change, line)
     if kind in SHARED:
-        return _made(model, change, line, kind, [f"what binds is shared ({kind}): more of the service gains 0"])
+        unseen = _unseen(model, change, line)
+        return unseen or _made(
+            model, change, line, kind, [f"what binds is shared ({kind}): more of the service gains 0"]
+        )
     if kind in MULTIPLIED and (widths == 1 or kind.startswith("cpu")):
         return _multiplied(model, change, line, copies, widths)
     if kind == "unidentified":
@@ -159,18 +162,39 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
             f"{figure(_at_once(model, change))} times as many at once as were seen at the upstream: the lower end is that it "
             "gives no more than it gave"
         )
-    for end in cpu_ends.of(model, replicas):
+    if refused := _unseen(model, change, predicted):
+        return refused
+    for end in cpu_ends.of(model, replicas, _at_once(model, change)):
         if end.rps.mid < predicted.mid:
             predicted = end.of(predicted, line)
             said.append(end.why)
     return _made(model, change, predicted, "queue_simulation", said)
 
 
+def _unseen(model: Model, change: Variation, predicted: Interval) -> Refusal | None:
+    """Why nothing is predicted where a crowd much larger than any that was seen may fill a dependency's core: if an answer cost it
+    as many times more as there are more at once."""
+    widths = (change.workers or model.run.workers) / model.run.workers
+    times = _at_once(model, change) * (widths if model.queues else 1.0)  # each worker may have slots of its own
+    for end in cpu_ends.of(model, change.replicas or model.run.replicas, times):
+        if end.unseen and end.rps.low / times < predicted.mid:
+            slots = max(queue.setting.max_concurrent for queue in model.queues)
+            return Refusal(
+                "prediction",
+                f"up to {figure(times)} times as many at once would share the upstream's one core: what an answer costs it in "
+                "such a crowd was not seen, and larger batches may cost each one more",
+                f"plimsoll run {model.run.contract_path} --start --shape breakpoint, with max_concurrent = "
+                f"{round(slots * times)} in [limits.queue] of one replica",
+            )
+    return None
+
+
 def _at_once(model: Model, change: Variation) -> float:
     """How many times as many slots there would be before the upstream, the largest of all queues."""
     copies = (change.replicas or model.run.replicas) / model.run.replicas
     return max(
-        copies * change.queues.get(q.name, q.setting).max_concurrent / q.setting.max_concurrent for q in model.queues
+        (copies * change.queues.get(q.name, q.setting).max_concurrent / q.setting.max_concurrent for q in model.queues),
+        default=1.0,
     )
 
 

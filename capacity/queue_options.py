@@ -14,10 +14,13 @@ from capacity.demand import ServiceDemand
 from capacity.documents import Json, RunDocuments, Stage
 from capacity.engine import EngineModel
 from capacity.queue_settings import QueueSetting
-from capacity.queueing import allen_cunneen_wait_s
+from capacity.queueing import allen_cunneen_wait_s, erlang_c
 from capacity.replica_search import Goal
 from capacity.simulation import Discipline
 
+# answers in calm stages tell as much as so many independent ones (means of planted queues scattered 1.6 times as much): they
+# meet each other, and their stages are chosen for being calm
+INDEPENDENT = 0.4
 FIRST_PAUSE_S, PAUSES_GROW = 0.1, 2.0  # of clients that try again (`loadtests.lane`)
 
 
@@ -25,9 +28,9 @@ FIRST_PAUSE_S, PAUSES_GROW = 0.1, 2.0  # of clients that try again (`loadtests.l
 class QueueModel:
     """A queue of the contract with the service times (n,) in s that were measured behind it.
 
-    `share`: this endpoint's requests per arrival. `cpu_s`: CPU-seconds of one of its requests,
-    None where no CPU was seen. `engine`: where the target
-    is an LLM engine, whose places share every step. `retries` and `patience_s`: of the endpoint's clients, who leave
+    `counted`: the independent answers that their mean rests on. `share`: this endpoint's requests per arrival. `cpu_s`:
+    CPU-seconds of one of its requests, None where no CPU was seen. `engine`: where the target is an LLM engine, whose places
+    share every step. `retries` and `patience_s`: of the endpoint's clients, who leave
     after their own timeout.
     """
 
@@ -38,6 +41,7 @@ class QueueModel:
     share: float
     cpu_s: float | None
     goal: Goal
+    counted: float
     engine: EngineModel | None = None
     retries: int = 0
     patience_s: float = inf
@@ -51,6 +55,11 @@ class QueueModel:
             self.setting.max_concurrent, self.setting.max_queue_size, self.setting.timeout_s, retries=self.retries,
             retry_after_s=FIRST_PAUSE_S, retry_growth=PAUSES_GROW, retries_timeouts=False, patience_s=self.patience_s,
         )  # fmt: skip
+
+    @property
+    def unsure(self) -> float:
+        """Standard error of the mean service time, as a share of it."""
+        return float(self.service_s.std() / self.service_s.mean()) / self.counted**0.5
 
     @property
     def assumptions(self) -> list[str]:
@@ -91,7 +100,7 @@ def models(
         found.append(
             QueueModel(
                 queue, endpoint, setting, times, share, min(cpu_s, float(times.mean())) if cpu_s is not None else None,
-                goal, engine.of(run, stages, endpoint, setting), *_clients(run, endpoint),
+                goal, _answers(stages, endpoint), engine.of(run, stages, endpoint, setting), *_clients(run, endpoint),
             )
         )  # fmt: skip
     return found
@@ -105,21 +114,38 @@ def _clients(run: RunDocuments, endpoint: str) -> tuple[int, float]:
 
 
 def without_waiting(service_s: np.ndarray, setting: QueueSetting, rate_rps: float) -> np.ndarray:
-    """Times (n,) that were measured at the service's door at `rate_rps` a replica, less what even a calm stage waits:
-    scaled so that their mean and Allen and Cunneen's wait before the slots give the mean that was seen."""
-    mean_s = float(service_s.mean())
-    varies = min(1.0, float(service_s.std()) / mean_s) if mean_s else 0.0
+    """Times (n,) that were measured at the service's door at `rate_rps` a replica, less what even a calm stage waits.
+
+    Their mean is such that Allen and Cunneen's wait before the slots gives the mean that was seen; their variance is what was
+    seen less that of the wait, which of those who wait is taken to be exponential. Waiting adds more to the mean than to
+    the spread: times that are only made shorter would have too few long ones among them.
+    """
+    times_s = np.asarray(service_s)
+    seen_s, spread_s, slots = float(times_s.mean()), float(times_s.std()), setting.max_concurrent
+    varies = min(1.0, spread_s / seen_s) if seen_s else 0.0
     low, high = 0.2, 1.0
     for _ in range(40):
         share = (low + high) / 2
-        wait_s = allen_cunneen_wait_s(rate_rps, share * mean_s, setting.max_concurrent, 1.0, varies)
-        low, high = (share, high) if share * mean_s + wait_s < mean_s else (low, share)
-    return np.asarray(service_s) * low
+        wait_s = allen_cunneen_wait_s(rate_rps, share * seen_s, slots, 1.0, varies)
+        low, high = (share, high) if share * seen_s + wait_s < seen_s else (low, share)
+    mean_s, waits = low * seen_s, erlang_c(slots, rate_rps * low * seen_s)
+    wait_var = (seen_s - mean_s) ** 2 * (2 / waits - 1) if waits else 0.0
+    narrower = max(0.0, 1 - wait_var / spread_s**2) ** 0.5 if spread_s else 1.0
+    moved = np.maximum(mean_s + (times_s - seen_s) * narrower, 0.0)
+    return moved * (mean_s / float(moved.mean()))
+
+
+def _answers(stages: Sequence[Stage], endpoint: str) -> float:
+    """Of an endpoint in the calm stages, which its service times are from: as many independent ones as tell as much."""
+    return INDEPENDENT * float(
+        sum((stage.endpoints.get(endpoint) or {}).get("ok") or 0 for stage in service_times.calm(stages))
+    )
 
 
 def _calm_rate_rps(stages: Sequence[Stage]) -> float:
+    """Of the calm stages, weighted by requests, as their times are."""
     calm = service_times.calm(stages)
-    return sum(stage.rate_rps for stage in calm) / len(calm) if calm else 0.0
+    return sum(s.rate_rps * s.count for s in calm) / sum(s.count for s in calm) if calm else 0.0
 
 
 def _cpu_s(stages: Sequence[Stage], cost: ServiceDemand | None, endpoint: str) -> float | None:

@@ -83,7 +83,7 @@ def line(model: Model, read: Interval) -> Interval:
     off = max((queue.engine.costs.off for queue in model.queues if queue.engine), default=0.0)
     wide = NormalDist().inv_cdf((1 + read.confidence) / 2)
     read_error = log(read.high / read.low) / 2 / wide
-    few = max(float(one.service_s.std() / one.service_s.mean()) / len(one.service_s) ** 0.5 for one in model.queues)
+    few = max(one.unsure for one in model.queues)
     error = max(hypot(SIMULATED, few), off, float(np.ptp(logs)) / 2)
     if abs(simulated - log(read.mid)) > CONTRADICT * hypot(error, read_error):
         return read

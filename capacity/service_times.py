@@ -14,16 +14,31 @@ from measurements.sample import NULL, Outcome
 
 DRAWN = 2_000
 CALM = 1.2
+DOUBT = 2.0  # standard errors
 ENOUGH = 20
 
 
 def calm(stages: Sequence[Stage]) -> list[Stage]:
-    """Stages in which hardly anybody waited: mean response within 20 % of the lowest, at least 20 requests each."""
+    """Stages in which hardly anybody waited: mean response within 20 % of the calmest's, at least 20 requests each.
+
+    Where requests are few, chance makes one stage the lowest: the calmest is the one that is surely low, and a stage counts
+    unless it is surely above.
+    """
     known = [
-        s for s in stages if s.count >= ENOUGH and s.response_mean_ms and s.error_rate <= 0.05 and not s.backlog_grew
+        (s, s.response_mean_ms, DOUBT * _error_ms(s))
+        for s in stages
+        if s.count >= ENOUGH and s.response_mean_ms and s.error_rate <= 0.05 and not s.backlog_grew
     ]
-    lowest = min((s.response_mean_ms or 0.0 for s in known), default=0.0)
-    return [stage for stage in known if (stage.response_mean_ms or 0.0) <= CALM * lowest]
+    calmest_ms = min(((mean_ms + doubt_ms, mean_ms) for _, mean_ms, doubt_ms in known), default=(0.0, 0.0))[1]
+    return [stage for stage, mean_ms, doubt_ms in known if mean_ms - doubt_ms <= CALM * calmest_ms]
+
+
+def _error_ms(stage: Stage) -> float:
+    """Standard error of the mean response, from its quantiles; as of exponential times where there are none."""
+    times_ms = stage.overall.get("response_ms") or {}
+    drawn = from_quantiles(times_ms)
+    spread_ms = 1000 * float(drawn.std()) if drawn is not None else float(times_ms.get("mean") or 0.0)
+    return spread_ms / (times_ms.get("n") or 1) ** 0.5
 
 
 def from_rows(frame: Frame, stages: Sequence[Stage]) -> dict[str, np.ndarray]:

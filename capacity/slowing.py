@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from capacity import service_times
+from capacity import full_slots, service_times
 from capacity.model import Model
 from capacity.queue_options import QueueModel
-
-SANE = 4.0
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,9 @@ class Slowing:
 
 
 def of(model: Model, queue: QueueModel) -> Slowing:
-    """From two points: the calm stages, and the plateau, where c full slots at X/s take S = c/X each (Little's law).
+    """From two points: the calm stages, and the plateau, where every slot was taken (`full_slots`).
 
-    None of it where no plateau was seen, or where this queue's slots cannot have made it.
+    None of it where the two differ by what chance makes of two samples, or where this queue's slots made no plateau.
     """
     calm_s = float(queue.service_s.mean())
     shared = bool(model.run.section("upstream"))
@@ -49,13 +47,10 @@ def of(model: Model, queue: QueueModel) -> Slowing:
     rate = sum(s.rate_rps for s in calm) / len(calm) * queue.share if calm else 0.0
     running = rate * calm_s / model.run.replicas * group
     none = Slowing(calm_s, running, 0.0, shared)
-    if model.plateau is None or model.bottleneck.kind != "concurrency_limit":
+    full, slots = (
+        full_slots.of(queue, model.plateau, model.bottleneck, model.run.replicas),
+        queue.setting.max_concurrent,
+    )
+    if full is None or slots * group <= running or not calm_s * (1 + full_slots.DOUBT * queue.unsure) < full.least_s:
         return none
-    slots = float(queue.setting.max_concurrent)
-    full_s = slots * model.run.replicas / (model.plateau.rate_rps.mid * queue.share)
-    count = sum((stage.endpoints.get(queue.endpoint) or {}).get("count") or 0 for stage in calm)
-    doubt_s = 2 * float(queue.service_s.std()) / max(count, 1) ** 0.5
-    least_s = slots * model.run.replicas / (model.plateau.rate_rps.high * queue.share)
-    if not calm_s + doubt_s < least_s or full_s > SANE * calm_s or slots * group <= running:
-        return none  # what two samples differ by anyway
-    return replace(none, per_running_s=(full_s - calm_s) / (slots * group - running))
+    return replace(none, per_running_s=(full.full_s - calm_s) / (slots * group - running))

@@ -62,7 +62,8 @@ def _critical(degrees_of_freedom: int) -> float:
 class Quantile:
     """`value` is None where the sample cannot carry it; `why_null` then says what is missing.
 
-    `ci95` is (low, high); `at_least` / `at_most` are one-sided 95 % bounds, kept only where `value` is None or censored.
+    `ci95` is (low, high); `at_least` / `at_most` are one-sided 95 % bounds, kept only where `value` is None or censored;
+    `sample`, where `value` is None: the sample's own quantile, which says too little alone and much beside others.
     """
 
     value: float | None
@@ -71,6 +72,7 @@ class Quantile:
     ci95: tuple[float, float] | None = None
     at_least: float | None = None
     at_most: float | None = None
+    sample: float | None = None
     why_null: str | None = None
 
 
@@ -120,12 +122,15 @@ def _quantile(values: np.ndarray, ranked: np.ndarray, p: float, rate_per_s: floa
     if found is not None:
         low, high = (ranked[_scale(rank, effective, n) - 1] for rank in found)
         return Quantile(value, effective, method, (float(low), float(high)))
-    at_least = at_most = None
+    at_least = at_most = sample = None
     if n >= 1 / (1 - p):  # below that the quantile lies outside what n samples can show
         rank = binomial_quantile(ONE_SIDED, effective, p)
         at_least = float(ranked[_scale(rank, effective, n) - 1]) if rank >= 1 else None
         at_most = float(ranked[-1]) if p**effective <= ONE_SIDED else None
-    return Quantile(None, effective, method, None, at_least, at_most, _why_null(p, n, effective, excess, rate_per_s))
+        sample = value
+    return Quantile(
+        None, effective, method, None, at_least, at_most, sample, _why_null(p, n, effective, excess, rate_per_s)
+    )
 
 
 def _scale(rank: int, effective: int, n: int) -> int:

@@ -227,7 +227,8 @@ def as_document(
         document[name] = quantile.value
         if quantile.ci95:
             ci95[name] = list(quantile.ci95)
-        one_sided = {k: v for k, v in (("at_least", quantile.at_least), ("at_most", quantile.at_most)) if v is not None}
+        known = (("at_least", quantile.at_least), ("at_most", quantile.at_most), ("sample", quantile.sample))
+        one_sided = {k: v for k, v in known if v is not None}
         if quantile.value is not None and censored_at is not None and quantile.value >= censored_at:
             one_sided = {"at_least": quantile.value}
         if one_sided:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from capacity import judgement, predictions
-from capacity.documents import RunDocuments
+from capacity.documents import RunDocuments, stages_of
 from capacity.judgement import Retest
 from capacity.ledger import Entry
+from capacity.service_times import calm
 from measurements import host
 from measurements.errors import Interrupted, Refused, UsageError
 from measurements.rundir import RunDirectory
@@ -175,13 +176,21 @@ def _too_small(one: Trial, documents: RunDocuments, line_rps: float) -> str:
     if one.predicted.mid <= GAINS_NOTHING * line_rps and not one.change.queues:
         return ""
     processes = (one.change.replicas or 1) * (one.change.workers or documents.workers)
+    cores, generator = len(os.sched_getaffinity(0)), documents.run["schedule"]["workers"]
     busy = one.cores * MOST if one.cores is not None else None
-    return judgement.testable_here(len(os.sched_getaffinity(0)), processes, documents.run["schedule"]["workers"], busy)
+    if too_few := judgement.testable_here(cores, processes, generator, busy):
+        return too_few
+    least_s = _least_s(documents)
+    cpu_share = one.cores / one.predicted.mid / least_s if one.cores is not None and least_s else None
+    return judgement.slowed_here(cores, processes, generator, one.cores, cpu_share)
+
+
+def _least_s(documents: RunDocuments) -> float:
+    """The mean response time of the calmest stage; 0 where there is none."""
+    return min((stage.response_mean_ms or 0.0 for stage in calm(stages_of([documents]))), default=0.0) / 1000
 
 
 def _calm_s(documents: RunDocuments) -> float:
-    from capacity.documents import stages_of
-
     known = [
         stage.response_mean_ms for stage in stages_of([documents]) if stage.response_mean_ms and not stage.backlog_grew
     ]

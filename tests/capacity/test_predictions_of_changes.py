@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from planted import Bench, Service, run
 
-from capacity import model
+from capacity import cpu_ends, crowds, model
 from capacity.batching import Engine
 from capacity.engine import EngineModel
 from capacity.engine_fit import Costs
@@ -71,6 +71,39 @@ def test_a_core_that_service_and_dependency_share_ends_where_both_fill_it() -> N
     assert isinstance(apart, Prediction) and isinstance(together, Prediction)
     assert apart.capacity_rps.high == pytest.approx(1000 / 45, rel=0.02)
     assert together.capacity_rps.high == pytest.approx(1000 / 47, rel=0.02)
+
+
+def _dearer_in_crowds(model_: Model, each_s: float, more_s: float) -> Model:
+    """The same stages, with an engine on a core that takes so long an answer, and more for each one that runs at once."""
+    stages = []
+    for stage in model_.stages:
+        running = min(stage.in_flight_mean or 0.0, 2.0)
+        cores = min(1.0, (each_s + more_s * running) * stage.completed_rps)
+        engine = {"cpu_cores_mean": cores, "busiest_process_cores": cores}
+        stages.append(replace(stage, resources={**stage.resources, "llm": engine}))
+    return replace(model_, stages=stages)
+
+
+def test_a_third_connection_to_a_full_engine_gains_nothing_and_may_lose_by_larger_batches() -> None:
+    beside = replace(QUEUE, llm_cpu_ms=50.0)
+    found = _dearer_in_crowds(fitted(beside, bench(STEPS, upstream={"kind": "real"})), 0.03, 0.01)
+    dearer = crowds.cost(found, "llm", 1.5)
+    assert dearer.mid == pytest.approx(0.06 / 0.05, rel=0.05) and dearer.low < dearer.mid < dearer.high
+    as_now, third = cpu_ends.of(found, 1), cpu_ends.of(found, 1, 1.5)
+    assert third[-1].rps.mid == pytest.approx(as_now[-1].rps.mid / dearer.mid)
+    predicted = predict(found, Variation(queues={"work": QueueSetting(3, 15, 30)}))
+    assert isinstance(predicted, Prediction)
+    assert any("with 1.5 times as many at once" in said for said in predicted.assumptions)
+
+
+def test_what_a_crowd_costs_a_full_engine_that_nobody_has_seen_is_refused_not_guessed() -> None:
+    found = fitted(replace(QUEUE, llm_cpu_ms=50.0), bench(STEPS, upstream={"kind": "real"}))
+    for change in (Variation(queues={"work": QueueSetting(6, 30, 30)}), Variation(replicas=2)):
+        refused = predict(found, change)
+        assert isinstance(refused, Refusal) and "larger batches may cost each one more" in refused.reason
+        assert "max_concurrent = " in refused.remedy
+    free = fitted(QUEUE, bench(STEPS, upstream={"kind": "real"}))
+    assert isinstance(predict(free, Variation(queues={"work": QueueSetting(6, 30, 30)})), Prediction)
 
 
 def test_an_upstream_that_binds_keeps_the_line_whatever_is_replicated() -> None:

@@ -10,7 +10,7 @@ from planted import Bench, Service, run
 
 from capacity import judgement, retest
 from capacity.crossing import crossing, span
-from capacity.documents import RunDocuments, stages_of
+from capacity.documents import RunDocuments, Stage, stages_of
 from capacity.judgement import Retest
 from measurements.interval import Interval
 
@@ -18,10 +18,12 @@ FACTORS = (0.9, 1.0, 1.15)
 
 
 def tried(predicted_rps: float, service: Service | None = None, rounds: int = 2, seed: int = 1) -> RunDocuments:
-    """A service driven at the factors of a prediction, `rounds` times."""
-    rates = tuple(factor * predicted_rps for _ in range(rounds) for factor in FACTORS)
+    """A service driven at the factors of a prediction, `rounds` times; before each round its backlog is worked off."""
+    rates = tuple(factor * predicted_rps for _ in range(rounds) for factor in (0.05, *FACTORS))
     made = run(service or Service(), Bench(rates=rates, stage_s=40, seed=seed))
-    names = [retest.stage_name(factor, turn) for turn in range(1, rounds + 1) for factor in FACTORS]
+    names = [
+        name for turn in range(1, rounds + 1) for name in ("lead", *(retest.stage_name(one, turn) for one in FACTORS))
+    ]
     stages = [stage | {"name": name} for stage, name in zip(made.summary["stages"], names, strict=True)]
     return replace(made, summary={**made.summary, "stages": stages})
 
@@ -69,6 +71,19 @@ def test_workers_that_hardly_need_cpu_can_share_a_core_and_others_cannot() -> No
     assert judgement.testable_here(2, 4, busy_cores=0.3) == ""
     assert "busy with 0.9 cores' worth" in judgement.testable_here(2, 4, busy_cores=0.9)
     assert "need 5 cores" in judgement.testable_here(2, 4)
+
+
+def test_replicas_that_would_wait_for_a_shared_core_are_tried_only_where_that_can_be_overlooked() -> None:
+    four = {"cores": 2, "workers": 4, "generator_cores": 1, "busy_cores": 0.5}
+    assert judgement.slowed_here(**four, cpu_share=0.01) == ""
+    said = judgement.slowed_here(**four, cpu_share=0.07)
+    assert (
+        "4 worker(s) that share 1 core(s), busy to 50%, would take some 7% longer" in said
+        and "5 cores would do" in said
+    )
+    assert judgement.slowed_here(**{**four, "busy_cores": 0.25}, cpu_share=0.07) == ""
+    assert judgement.slowed_here(**{**four, "cores": 5}, cpu_share=0.9) == ""
+    assert judgement.slowed_here(**four, cpu_share=None) == ""
 
 
 class TestBounds:
@@ -126,6 +141,23 @@ class TestBounds:
     def test_a_line_that_was_crossed_is_driven_no_further(self) -> None:
         found = retest.line(retest.read([tried(44)]))
         assert found is not None and found.further() == ()
+
+
+def test_a_percentile_that_correlated_answers_cannot_carry_draws_the_line_by_what_the_sample_showed() -> None:
+    """By its lower bound the line of a slow service came out 8 % too high."""
+    stages = stages_of([run(Service(service_ms=1), Bench())])
+
+    def told(sure: bool) -> list[Stage]:
+        found = []
+        for stage in stages:
+            p95_ms = 500 * (stage.rate_rps / 44) ** 4
+            own = {"p95": p95_ms, "bounds": {}}
+            bounded = {"p95": None, "bounds": {"p95": {"at_least": 0.7 * p95_ms, "sample": p95_ms}}}
+            times = {**stage.overall["response_ms"], "ci95": {}, **(own if sure else bounded)}
+            found.append(replace(stage, overall={**stage.overall, "response_ms": times}))
+        return found
+
+    assert crossing(told(sure=False)) == crossing(told(sure=True)) == pytest.approx(44)
 
 
 def test_the_repeats_of_a_factor_are_averaged_first_so_that_chance_moves_the_line_less() -> None:

@@ -76,7 +76,7 @@ def test_a_line_is_read_and_simulated_and_the_better_known_of_the_two_weighs_mor
 def test_a_simulation_on_few_service_times_is_known_no_better_than_their_mean() -> None:
     found = fitted()
     read = Interval(0.7 * 18, 18.0, 1.3 * 18, 0.9)
-    few = replace(found, queues=[replace(found.queues[0], service_s=found.queues[0].service_s[:40], carried={})])
+    few = replace(found, queues=[replace(found.queues[0], counted=40.0, carried={})])
     assert queue_rate.line(few, read).relative_half_width > 1.3 * queue_rate.line(found, read).relative_half_width
 
 

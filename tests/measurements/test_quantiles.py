@@ -76,6 +76,14 @@ def test_a_lower_bound_is_given_from_the_first_n_that_can_show_the_percentile(na
     assert too_few.value is None and too_few.at_least is None and too_few.at_most is None
 
 
+def test_a_percentile_that_cannot_be_given_leaves_the_sample_s_own_for_who_puts_many_together() -> None:
+    values = np.random.default_rng(2).exponential(1.0, 60)
+    assert distribution(values).quantiles["p95"].sample == np.sort(values)[56]
+    assert distribution(values[:10]).quantiles["p95"].sample is None
+    given = distribution(np.random.default_rng(2).exponential(1.0, 600)).quantiles["p95"]
+    assert given.value is not None and given.sample is None
+
+
 def test_an_upper_bound_appears_once_all_samples_below_it_would_be_too_unlikely() -> None:
     values = rng(3).permutation(np.arange(70, dtype=float))
     assert distribution(values[:58]).quantiles["p95"].at_most is None  # 0.95^58 = 5.1 %

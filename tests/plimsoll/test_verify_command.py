@@ -180,7 +180,8 @@ def _driven(monkeypatch: pytest.MonkeyPatch, interrupted_at: int = 99) -> list[s
         return [Retest(one.what, None, one.predicted, one.predicted.mid)]
 
     monkeypatch.setattr("plimsoll.trial.run", run)
-    monkeypatch.setattr("capacity.judgement.testable_here", lambda *_, **__: "")
+    for question in ("testable_here", "slowed_here"):
+        monkeypatch.setattr(f"capacity.judgement.{question}", lambda *_, **__: "")
     monkeypatch.setattr("plimsoll.lose_one.run", lambda *_, **__: Retest("lose one", None, _sure(), 1.0))
     return asked
 

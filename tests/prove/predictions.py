@@ -60,10 +60,10 @@ class Case:
 CASES = (
     Case("queue_llm", 85, 160, 150, search_s=120),
     Case("stream_llm", 56, 200, 150, search_s=120),
-    Case("upstream_encar", 16, 400, 260),
+    Case("upstream_encar", 16, 400, 180),
     Case("engine_encar", None, 300, 180, engine=True),
     Case("engine_pool", None, 450, 300, engine=True),
-    Case("queue_alaw", 8, 400, 400),
+    Case("queue_alaw", 8, 600, 400),
     Case("queue_short", 9, 300, 200),
 )
 
