@@ -63,8 +63,8 @@ CASES = (
     Case("upstream_encar", 16, 400, 180),
     Case("engine_encar", None, 300, 180, engine=True),
     Case("engine_pool", None, 450, 300, engine=True),
-    Case("queue_alaw", 8, 600, 400),
-    Case("queue_short", 9, 300, 200),
+    Case("queue_alaw", 32, 240, 190),
+    Case("queue_short", 36, 240, 190),
 )
 
 
