@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
 
-from capacity.crossing import crossing, span
+from capacity.crossing import crossing, ratios, span
 from capacity.documents import CONFIDENCE, RunDocuments, Stage, between
 from capacity.figures import figure
 from measurements import slo
@@ -21,6 +21,8 @@ SPREAD = 0.05
 # Response times until a queue has forgotten how it began: a shorter stage has not seen all of its waiting.
 FORGETS = 10
 ENOUGH = 10
+# A figure that grows so many times between two stages jumps: where between them is not in its values.
+JUMP = 8.0
 # Near its line a service misses and meets its SLO by chance; twice and over a quarter of the rate it has no line.
 WAVERING = 1.25
 
@@ -166,14 +168,24 @@ def find(stages: Sequence[Stage]) -> Edge:
         return Edge(judged, None, low, None, True, [_never_fails(run, last_pass, low, bool(misses))])
     high = min([one.stage.rate_rps for one in beyond if one.sure] or [one.stage.rate_rps for one in beyond])
     last, first = max(one.stage.rate_rps for one in below), min(one.stage.rate_rps for one in beyond)
-    crossed = crossing([one.stage for one in judged])
-    middle = crossed if crossed is not None and last < crossed < first else (last + first) / 2
-    below_it, above_it = span([one.stage for one in judged])
+    every, jumped = [one.stage for one in judged], _jumped(below, beyond)
+    crossed = crossing(every)
+    middle = crossed if crossed is not None and last < crossed < first and not jumped else (last * first) ** 0.5
+    below_it, above_it = (None, None) if jumped else span(every)
     spread = _spread([one.stage for one in below if one.stage.rate_rps == last][-1])
     low = min(max(low, below_it or low), middle * (1 - spread))
     high = max(min(high, above_it or high), middle * (1 + spread))
     unsure = not (any(one.sure for one in below) and any(one.sure for one in beyond))
     return Edge(judged, between(low, middle, high, CONFIDENCE), low, high, unsure, [])
+
+
+def _jumped(below: Sequence[Judged], beyond: Sequence[Judged]) -> bool:
+    """Whether what misses the SLO first was so far from its limit before that no line leads there: a collapse, or losses that
+    begin at once. Failures are counted as half a one where there were none, which is no distance."""
+    last = ratios(max((one.stage for one in below), key=lambda stage: stage.rate_rps))
+    first = ratios(min((one.stage for one in beyond), key=lambda stage: stage.rate_rps))
+    missed = [metric for metric, ratio in first.items() if ratio > 1]
+    return bool(missed) and all(first[metric] > JUMP * last.get(metric, 0.0) for metric in missed)
 
 
 def _returns(judged: Sequence[Judged]) -> int:

@@ -16,7 +16,7 @@ from capacity.figures import figure
 from capacity.ledger import scaled, scaling_of
 from capacity.model import Model
 from capacity.options import CONTENTION, SHARED
-from capacity.queue_rate import AS_MEASURED, NO_SUCH_ENGINE, SEEDS, STRANGE
+from capacity.queue_rate import AS_MEASURED, NO_SUCH_ENGINE, STRANGE
 from capacity.queue_settings import QueueSetting
 from capacity.simulation import Routing
 from measurements.interval import Interval, Refusal
@@ -132,7 +132,7 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
                 "prediction", "in the simulation the queue meets its SLO at no rate, which it did here", _search(model)
             )
         gains += (then / now).tolist()
-    low, mid, high = min(gains), float(np.median(gains[: len(SEEDS)])), max(gains)
+    low, mid, high = min(gains), gains[0], max(gains)
     line, read = queue_rate.line(model, line), line
     unseen = model.run.section("upstream") and _at_once(model, change) > EXTRAPOLATION
     low = min(low, 1.0) if unseen else low

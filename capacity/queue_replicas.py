@@ -33,7 +33,7 @@ def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any]
     if not all(now.values()):
         said = f"queue {queue.name}: in the simulation it meets its SLO at no rate, which it did here"
         return Refusal("scale_out", said, search)
-    mid = [variant for variant in now if variant[0] == 1.0]
+    mid = list(now)[:1]
     line, every = model.capacity_rps and queue_rate.line(model, model.capacity_rps), list(now)
     low_rps, mid_rps, high_rps = (line.low, line.mid, line.high) if line else (None, None, None)
 
@@ -50,10 +50,9 @@ def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any]
     guess = ceil(model.run.replicas * demand_rps / (mid_rps or min(now.values())))
     routings: tuple[Routing, ...] = (AS_MEASURED,) if queue.engine else get_args(Routing)
     best: Routing = AS_MEASURED if queue.engine else "least_outstanding"
-    most = len(mid) // 2 + 1  # the median of the seeds
-    middle = fewest(partial(reaches, routing=best, line_rps=mid_rps, variants=mid, of=most), guess)
+    middle = fewest(partial(reaches, routing=best, line_rps=mid_rps, variants=mid, of=1), guess)
     by_routing = {
-        routing: fewest(partial(reaches, routing=routing, line_rps=mid_rps, variants=mid, of=most), middle or guess)
+        routing: fewest(partial(reaches, routing=routing, line_rps=mid_rps, variants=mid, of=1), middle or guess)
         if routing != best
         else middle
         for routing in routings
@@ -76,7 +75,7 @@ def needed(model: Model, queue: QueueModel, demand_rps: float) -> dict[str, Any]
             if queue.engine
             else "the balancer sends to the replica with the fewest requests; at random it takes "
             f"{by_routing['random']} without a spare, by turns {by_routing['round_robin']}",
-            *([SLOWS] if len(every) > len(mid) and not queue.engine else []),
+            *([SLOWS] if len(queue_rate.variants(model)) > 1 and not queue.engine else []),
             *queue.assumptions,
             *[end.why for end in cpu_ends.of(model, middle) if end.full_now and end.rps.mid < demand_rps],
         ],

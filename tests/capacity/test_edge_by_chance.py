@@ -83,6 +83,17 @@ def test_a_service_that_works_on_for_clients_that_gave_up_is_not_judged_by_what_
     assert fitted.capacity_rps.relative_half_width >= edge.SPREAD
 
 
+@pytest.mark.parametrize("seed", range(1, 5))
+def test_where_a_figure_jumps_between_two_stages_the_line_may_be_anywhere_between_them(seed: int) -> None:
+    """Of a service of 10 a second, between stages at 7 and at 13: interpolated from half a failure its edge is lower."""
+    patience = Service(servers=10, service_ms=1000, cpu_ms=3, variation="constant", timeout_s=2)
+    slo = {"all": {"error_rate": 0.05}}
+    stages = stages_of([run(patience, Bench(rates=(2, 4, 5.5, 7, 13, 16, 19), stage_s=40, slo=slo, seed=seed))])
+    found = edge.find(stages).capacity
+    assert found is not None and found.low < 7.5 and found.high > 12
+    assert found.mid == pytest.approx(9.5, rel=0.06)
+
+
 def test_a_stage_that_was_met_while_its_backlog_grew_puts_no_line_above_what_the_service_completes() -> None:
     """4 places of a second each: 4.6 a second meet 15 s in a minute, because the wait has not grown to that yet; far beyond
     nobody who still waits is answered, so that the throughput collapses."""

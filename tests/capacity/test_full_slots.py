@@ -10,6 +10,7 @@ from planted import Bench, Service, run
 
 from capacity import full_slots, model, queue_options, queue_rate, service_times
 from capacity.model import Model
+from capacity.prediction import Prediction, Variation, predict
 from capacity.queue_settings import QueueSetting
 from capacity.simulation import Discipline, poisson, simulate
 
@@ -76,3 +77,12 @@ def test_other_bottlenecks_say_nothing_of_the_slots() -> None:
     assert full_slots.pooled(calm, found.plateau, other, 1) is calm
     seen = full_slots.of(calm, found.plateau, found.bottleneck, 1)
     assert seen is not None and seen.full_s == pytest.approx(0.4, rel=0.1)
+
+
+def test_what_is_drawn_anew_moves_the_ends_of_a_prediction_and_not_its_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    one = predict(fitted(1), Variation(replicas=2))
+    monkeypatch.setattr(queue_rate, "SEEDS", (queue_rate.SEEDS[0], 20, 30))
+    other = predict(fitted(1), Variation(replicas=2))
+    assert isinstance(one, Prediction) and isinstance(other, Prediction)
+    assert one.capacity_rps.low != other.capacity_rps.low
+    assert one.capacity_rps.mid == pytest.approx(other.capacity_rps.mid, rel=0.02)

@@ -61,10 +61,10 @@ CASES = (
     Case("queue_llm", 85, 160, 150, search_s=120),
     Case("stream_llm", 56, 200, 150, search_s=120),
     Case("upstream_encar", 16, 400, 180),
-    Case("engine_encar", None, 300, 180, engine=True),
+    Case("engine_encar", None, 300, 200, engine=True, search_s=150),
     Case("engine_pool", None, 450, 300, engine=True),
-    Case("queue_alaw", 32, 240, 190),
-    Case("queue_short", 36, 240, 190),
+    Case("queue_alaw", 32, 300, 280),
+    Case("queue_short", 36, 300, 280),
 )
 
 
