@@ -16,6 +16,7 @@ from measurements.interval import Interval
 
 NAME = "x{factor:.2f}-{round}"
 UNSURE = "that decides nothing about the prediction: give verify a larger --budget"
+GAVE_UP = 0.05  # of a stage's clients
 # Where no crossing was found: times the highest rate met, times the lowest missed (nearest first), and of the way between.
 ABOVE, BELOW, BETWEEN = (1.15, 1.4), (0.85, 0.67), (1 / 3, 2 / 3)
 
@@ -42,6 +43,16 @@ def read(runs: Sequence[RunDocuments]) -> list[Driven]:
         if label.startswith("x") and turn.isdigit():
             found.append(Driven(float(label[1:]), int(turn), stage, judge(stage).verdict))
     return found
+
+
+def spoiled(driven: Sequence[Driven]) -> list[Driven]:
+    """Of one run, the stages after the first whose clients gave up in numbers: the service may still have worked for them, so
+    what these show is that stage's doing. (Who is refused leaves no work behind.)"""
+    in_time = sorted(driven, key=lambda one: one.stage.start_s)
+    for place, one in enumerate(in_time):
+        if one.stage.outcome("timeout", "abandoned") > GAVE_UP * max(one.stage.count, 1):
+            return in_time[place + 1 :]
+    return []
 
 
 def invalid(runs: Sequence[RunDocuments]) -> str:

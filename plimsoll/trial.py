@@ -150,6 +150,24 @@ def run(bench: Bench, trial: Trial, budget_s: float) -> list[Retest]:
 
 
 def _drive(bench: Bench, trial: Trial, planned: list[Stage]) -> tuple[list[retest.Driven], str]:
+    """All stages in one run; those that came after clients had given up in numbers once more, each on a service started anew."""
+    driven, why_not = _driven(bench, trial, planned)
+    for one in [] if why_not else retest.spoiled(driven):
+        again, why_not = _driven(bench, trial, alone(planned, one.stage.name))
+        if why_not:
+            break
+        driven = [other for other in driven if other is not one] + again
+    return driven, why_not
+
+
+def alone(planned: Sequence[Stage], name: str) -> list[Stage]:
+    """A stage with what warms up and leads in, and the pause after it."""
+    place = next(index for index, stage in enumerate(planned) if stage.name == name)
+    warm = next(stage for stage in reversed(planned[:place]) if stage.name.startswith("warm"))
+    return [warm, *planned[place - 1 : place + 2]]
+
+
+def _driven(bench: Bench, trial: Trial, planned: list[Stage]) -> tuple[list[retest.Driven], str]:
     finished = measure(_spec(bench, trial.change, planned[:-1]), bench.watcher)  # without the last pause
     if finished.summary["ended"] == "interrupted":
         raise Interrupted("the trial was interrupted")

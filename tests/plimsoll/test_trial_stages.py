@@ -1,13 +1,24 @@
 """The stages of a trial: as long as the budget affords, unless so many requests tell enough, and none waits for another."""
 
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
+from capacity.documents import stages_of
 from capacity.judgement import FACTORS, order
+from capacity.retest import Driven
 from loadtests.arrivals import Process, Stage, schedule
 from loadtests.search.growth import in_flight
 from plimsoll import trial
 from tests.loadtests.simulated_queues import through
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "capacity"))
+from planted import Service
+from planted import run as planted_run
 
 BUDGET_S, CALM_S, PLACES = 150.0, 0.3, 8
 
@@ -58,3 +69,30 @@ def test_no_stage_waits_for_what_another_left(carries: float, seed: int) -> None
     assert max(left[~np.array(warmed)]) < PLACES
     piled_up = in_flight(at_s, done_s, begins_s)
     assert carries == 1.0 or max(piled_up) > 50  # there was something to be worked off
+
+
+def test_what_a_service_did_after_clients_had_given_up_is_driven_again_on_one_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A collapse in the third of six stages: the engine works on for those who left, and the next stages would be its."""
+    calm = stages_of([planted_run(Service())])[0]
+    started: list[list[str]] = []
+
+    def driven(bench: Any, one: Any, stages: list[Stage]) -> tuple[list[Driven], str]:
+        names = [stage.name for stage in stages if not stage.warmup]
+        started.append(names)
+        found = []
+        for place, name in enumerate(names):
+            gave_up = {"outcomes": {"timeout": 40}} if len(names) == 6 and place == 2 else {}
+            stage = replace(calm, name=name, start_s=10.0 * place, overall={**calm.overall, **gave_up})
+            found.append(Driven(float(name[1:5]), int(name[-1]), stage, "pass"))
+        return found, ""
+
+    monkeypatch.setattr(trial, "_driven", driven)
+    stages = planned(20.0)
+    every = [stage.name for stage in stages if not stage.warmup]
+    found, why_not = trial._drive(*[None] * 2, stages)  # type: ignore[arg-type]
+    assert started == [every, *[[name] for name in every[3:]]]
+    assert sorted(one.stage.name for one in found) == sorted(every) and not why_not
+    again = [stage.name.split("-")[0] for stage in trial.alone(stages, every[4])]
+    assert again == ["warm", "lead", every[4].split("-")[0], "pause"]
