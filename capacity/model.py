@@ -63,9 +63,11 @@ class Model:
 
     @property
     def window_s(self) -> float:
-        """How long the stages lasted that the line was read from: the median of those near it, weighted by requests."""
+        """How long the stages lasted that the line was read from: the median of those near it, weighted by requests; of a
+        search's trials where it gave the line."""
         line = self.unscaled_rps.mid if self.unscaled_rps else self.highest_rps
-        near = [stage for stage in self.stages if abs(log(stage.rate_rps / line)) < NEAR] or self.stages
+        read = [stage for stage in self.stages if stage.run.search] if self.from_search else self.stages
+        near = [stage for stage in read if abs(log(stage.rate_rps / line)) < NEAR] or self.stages
         lasted = sorted((stage.duration_s, stage.count) for stage in near)
         reached = np.cumsum([count for _, count in lasted])
         return lasted[int(np.searchsorted(reached, reached[-1] / 2))][0]

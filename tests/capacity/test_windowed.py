@@ -80,6 +80,15 @@ def test_a_simulation_on_few_service_times_is_known_no_better_than_their_mean() 
     assert queue_rate.line(few, read).relative_half_width > 1.3 * queue_rate.line(found, read).relative_half_width
 
 
+def test_a_line_that_a_search_gave_is_as_long_as_the_search_s_trials() -> None:
+    found = fitted(60.0)
+    searched = replace(found.run, search={"valid": True})
+    trials = [replace(stage, run=searched, duration_s=16.0) for stage in found.stages]
+    both = replace(found, stages=[*found.stages, *trials])
+    assert both.window_s == pytest.approx(60.0)
+    assert replace(both, from_search=True).window_s == 16.0
+
+
 def test_a_line_that_no_simulation_explains_stays_as_it_was_read() -> None:
     found = fitted()
     twice = replace(found, queues=[replace(found.queues[0], service_s=2 * found.queues[0].service_s, carried={})])
