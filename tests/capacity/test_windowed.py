@@ -83,7 +83,10 @@ def test_a_simulation_on_few_service_times_is_known_no_better_than_their_mean() 
 def test_a_line_that_a_search_gave_is_as_long_as_the_search_s_trials() -> None:
     found = fitted(60.0)
     searched = replace(found.run, search={"valid": True})
-    trials = [replace(stage, run=searched, duration_s=16.0) for stage in found.stages]
+    trials = [
+        replace(stage, run=searched, duration_s=16.0, overall={**stage.overall, "count": stage.count // 4})
+        for stage in found.stages
+    ]
     both = replace(found, stages=[*found.stages, *trials])
     assert both.window_s == pytest.approx(60.0)
     assert replace(both, from_search=True).window_s == 16.0
