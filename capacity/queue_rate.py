@@ -24,11 +24,8 @@ from capacity.replica_search import Goal, highest_rate, meets
 from capacity.simulation import Discipline, Routing
 from measurements.interval import Interval
 
-SEEDS = (
-    1,
-    2,
-    3,
-)  # the first: service times as they were measured; the others: drawn anew, with another mean as far as it is known
+# the first: service times as they were measured; the others: drawn anew, with another mean as far as it is known
+SEEDS = (1, 2, 3)
 AS_MEASURED: Routing = "round_robin"  # the client balanced over the replicas by turns
 # how service times grow with what runs at once: as fitted, half and one and a half times that; of an engine as fitted, and
 # the two ends of what is not seen from outside
