@@ -30,10 +30,10 @@ def cost(model: Model, role: str, times: float) -> Interval:
     running = [min(stage.in_flight_mean or 0.0, slots) for stage, _ in known]
     each_s = [cores / stage.completed_rps for stage, cores in known]
     found = line({"running": running}, each_s, [1 / stage.count for stage, _ in known]) if known else None
-    if found is None:
+    slope = found.slopes["running"] if found else None
+    full_s = found.base.mid + slope.mid * slots if found and slope else 0.0
+    if slope is None or full_s <= 0:
         return Interval(1 / times, 1.0, times, CONFIDENCE)
-    slope = found.slopes["running"]
-    full_s = found.base.mid + slope.mid * slots
     more = [
         min(max(1 + change * (times - 1) * slots / full_s, 1 / times), times)
         for change in (slope.low, slope.mid, slope.high)
@@ -43,4 +43,6 @@ def cost(model: Model, role: str, times: float) -> Interval:
 
 def _tells(stage: Stage) -> bool:
     """Whether its CPU went into its answers: of what was given up, work is left that nobody counts."""
-    return stage.count >= LEAST_ANSWERS and stage.error_rate <= LOST and stage.in_flight_mean is not None
+    return (
+        stage.count >= LEAST_ANSWERS and stage.error_rate <= LOST and bool(stage.in_flight_mean and stage.completed_rps)
+    )

@@ -16,9 +16,8 @@ from measurements.interval import Interval
 
 FACTORS = (0.9, 1.0, 1.15)
 SHARED = 0.7  # of the cores, busy, beyond which sharing them would slow the work
-STRETCHED = (
-    0.05  # of a request's time: waits for a shared core that a plan, in which replicas have their own, does not mean
-)
+# of a request's time: waits for a shared core, which a plan does not mean, whose replicas have cores of their own
+STRETCHED = 0.05
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ AT_WORST = 0.7  # of the prediction: what a service is taken to carry while its 
 SHORTER = (
     "in stages of {:.0f} s, which flatter a queue beside the {:.0f} s that the line was read from: a larger --budget"
 )
+ANEW = "{} stage(s) came after clients had given up, and were driven again on a service started anew"
 UNJUDGED = "no stage held enough requests to be judged: give verify a larger --budget"
 
 
@@ -129,35 +130,39 @@ def run(bench: Bench, trial: Trial, budget_s: float) -> list[Retest]:
     for turn in range(1, turns + 1):
         factors = judgement.order(bench.seed + turn)
         planned += stages(trial.predicted.mid, factors, turn, stage_s, bench.calm_s)
-    driven, why_not = _drive(bench, trial, planned)
+    driven, why_not, anew = _drive(bench, trial, planned)
     found = retest.line(driven) if not why_not else None
     spoiled = ""
     if found is not None and (rates := found.further()):
         factors = [rate / trial.predicted.mid for rate in rates]
-        more, spoiled = _drive(bench, trial, stages(trial.predicted.mid, factors, turns + 1, stage_s, bench.calm_s))
+        further = stages(trial.predicted.mid, factors, turns + 1, stage_s, bench.calm_s)
+        more, spoiled, again = _drive(bench, trial, further)
         if not spoiled:
             driven += more
+            anew += again
             found = retest.line(driven)
     if found is None:
         return [Retest(trial.what, None, trial.predicted, None, note=why_not or UNJUDGED)]
     capacity, *rest = retest.tests(trial.what, trial.predicted, driven, found)
     notes = [capacity.note] if capacity.note else []
     notes += [f"driving it further does not count: {spoiled}"] if spoiled else []
+    notes += [ANEW.format(anew)] if anew else []
     notes += (
         [SHORTER.format(stage_s, trial.window_s)] if stage_s < MUCH_SHORTER * min(trial.window_s, LONGEST_S) else []
     )
     return [replace(capacity, note="; ".join(notes)), *rest]
 
 
-def _drive(bench: Bench, trial: Trial, planned: list[Stage]) -> tuple[list[retest.Driven], str]:
-    """All stages in one run; those that came after clients had given up in numbers once more, each on a service started anew."""
+def _drive(bench: Bench, trial: Trial, planned: list[Stage]) -> tuple[list[retest.Driven], str, int]:
+    """All stages in one run; those that came after clients had given up in numbers once more, each on a service started anew:
+    how many. One that is invalid then is left out, the others stand."""
     driven, why_not = _driven(bench, trial, planned)
-    for one in [] if why_not else retest.spoiled(driven):
-        again, why_not = _driven(bench, trial, alone(planned, one.stage.name))
-        if why_not:
-            break
-        driven = [other for other in driven if other is not one] + again
-    return driven, why_not
+    spoiled = [] if why_not else retest.spoiled(driven)
+    driven = [one for one in driven if one not in spoiled]
+    for one in spoiled:
+        again, invalid = _driven(bench, trial, alone(planned, one.stage.name))
+        driven += [] if invalid else again
+    return driven, why_not, len(spoiled)
 
 
 def alone(planned: Sequence[Stage], name: str) -> list[Stage]:

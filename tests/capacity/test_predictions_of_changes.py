@@ -96,6 +96,15 @@ def test_a_third_connection_to_a_full_engine_gains_nothing_and_may_lose_by_large
     assert any("with 1.5 times as many at once" in said for said in predicted.assumptions)
 
 
+def test_a_line_that_leads_to_answers_for_nothing_says_nothing_of_crowds() -> None:
+    """Slots that were never full, and answers that got cheaper by chance while one or two ran: the line ends below zero."""
+    calm = fitted(replace(QUEUE, llm_cpu_ms=50.0), bench(STEPS[:4], upstream={"kind": "real"}))
+    cheaper = _dearer_in_crowds(calm, 0.06, -0.01)
+    wide = replace(cheaper, queues=[replace(cheaper.queues[0], setting=QueueSetting(100, 10, 30))])
+    unknown = crowds.cost(wide, "llm", 1.5)
+    assert (unknown.low, unknown.mid, unknown.high) == (pytest.approx(1 / 1.5), 1.0, 1.5)
+
+
 def test_what_a_crowd_costs_a_full_engine_that_nobody_has_seen_is_refused_not_guessed() -> None:
     found = fitted(replace(QUEUE, llm_cpu_ms=50.0), bench(STEPS, upstream={"kind": "real"}))
     for change in (Variation(queues={"work": QueueSetting(6, 30, 30)}), Variation(replicas=2)):
