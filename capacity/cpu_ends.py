@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import sqrt
 
-from capacity import crowds
 from capacity.documents import between
 from capacity.figures import figure
 from capacity.model import Model
@@ -19,12 +18,12 @@ FULL_NOW = 0.97  # cores that were busy
 @dataclass(frozen=True)
 class End:
     """A rate at which CPU ends what slots gain. `full_now`: it stays as it is, so the line itself was met near its end.
-    `unseen`: nobody saw what so large a crowd costs it."""
+    `crowded`: of an upstream, whose answers may cost more of it in larger crowds."""
 
     rps: Interval
     why: str
     full_now: bool = False
-    unseen: bool = False
+    crowded: bool = False
 
     def of(self, predicted: Interval, line: Interval) -> Interval:
         """No more than the end; where the core is as full as it was at the line, between no gain at all and its end: the
@@ -35,10 +34,9 @@ class End:
         return between(min(low, line.low), sqrt(line.mid * self.rps.mid), high)
 
 
-def of(model: Model, replicas: int, at_once: float = 1.0) -> list[End]:
+def of(model: Model, replicas: int) -> list[End]:
     """By the utilisation law: of the service's own CPU, and of each dependency, of which there is no more than before and
-    whose work is that of one process; with the service's, where they have one core together. `at_once`: times as many slots
-    before the dependencies as were measured."""
+    whose work is that of one process; with the service's, where they have one core together."""
     facts, found = model.facts, []
     cores = (facts.allotted_cores or 0.0) * replicas / model.run.replicas
     own = model.cost.rate_at(cores) if model.cost and cores else None
@@ -53,17 +51,13 @@ def of(model: Model, replicas: int, at_once: float = 1.0) -> list[End]:
         if limit is not None and busiest > ONE_PROCESS * whole and busiest <= FULL_CORE:
             rps = _together(limit, beside) if beside else limit
             rps, seen = _as_seen(rps, model, whole + ((facts.busiest_cores or 0.0) if beside else 0.0))
-            dearer = crowds.cost(model, role, at_once)
-            if dearer.mid != 1:
-                rps = between(rps.low / dearer.high, rps.mid / dearer.mid, rps.high / dearer.low)
-                seen += f", an answer costing {figure(dearer.mid)} times as much of it with {figure(at_once)} times as many at once"
             core = "the core that it shares with the service here" if beside else "one core of its process"
             found.append(
                 End(
                     rps,
                     f"{role} stays as it is: {core} ends at {figure(rps.mid)} rps {seen}",
                     True,
-                    bool(model.run.section("upstream")) and at_once > crowds.MOST,
+                    bool(model.run.section("upstream")),
                 )
             )
     return found

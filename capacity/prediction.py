@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from capacity import cpu_ends, queue_rate
+from capacity import cpu_ends, crowds, queue_rate
 from capacity.documents import between
 from capacity.figures import figure
 from capacity.ledger import scaled, scaling_of
@@ -64,15 +64,28 @@ def predict(model: Model, change: Variation) -> Prediction | Refusal:
     kind, line = model.bottleneck.kind, model.unscaled_rps
     if line is None:
         return Refusal("prediction", "the line itself is not known", _search(model))
+    fell_over = crowds.run_away(model)
     if change.is_nothing:
-        return _made(model, change, line, "line", ["the same deployment, measured again"])
+        return _made(
+            model,
+            change,
+            line,
+            "line",
+            ["the same deployment, measured again", *([str(fell_over)] if fell_over else [])],
+        )
+    if fell_over:
+        return Refusal(
+            "prediction",
+            str(fell_over),
+            f"plimsoll run {model.run.contract_path} --start --shape breakpoint, with the service's connections limited and "
+            "stated as max_concurrent in [limits.queue]",
+        )
     copies = (change.replicas or model.run.replicas) / model.run.replicas
     widths = (change.workers or model.run.workers) / model.run.workers
     if change.queues or (kind == "concurrency_limit" and model.queues and widths == 1):
         return _simulated(model, change, line)
     if kind in SHARED:
-        unseen = _unseen(model, change, line)
-        return unseen or _made(
+        return crowded(model, change, line) or _made(
             model, change, line, kind, [f"what binds is shared ({kind}): more of the service gains 0"]
         )
     if kind in MULTIPLIED and (widths == 1 or kind.startswith("cpu")):
@@ -162,22 +175,22 @@ def _simulated(model: Model, change: Variation, line: Interval) -> Prediction | 
             f"{figure(_at_once(model, change))} times as many at once as were seen at the upstream: the lower end is that it "
             "gives no more than it gave"
         )
-    if refused := _unseen(model, change, predicted):
+    if refused := crowded(model, change, predicted):
         return refused
-    for end in cpu_ends.of(model, replicas, _at_once(model, change)):
+    for end in cpu_ends.of(model, replicas):
         if end.rps.mid < predicted.mid:
             predicted = end.of(predicted, line)
             said.append(end.why)
     return _made(model, change, predicted, "queue_simulation", said)
 
 
-def _unseen(model: Model, change: Variation, predicted: Interval) -> Refusal | None:
-    """Why nothing is predicted where a crowd much larger than any that was seen may fill a dependency's core: if an answer cost it
+def crowded(model: Model, change: Variation, predicted: Interval) -> Refusal | None:
+    """Why nothing is predicted where a larger crowd than any that was seen may fill a dependency's core: if an answer cost it
     as many times more as there are more at once."""
     widths = (change.workers or model.run.workers) / model.run.workers
     times = _at_once(model, change) * (widths if model.queues else 1.0)  # each worker may have slots of its own
-    for end in cpu_ends.of(model, change.replicas or model.run.replicas, times):
-        if end.unseen and end.rps.low / times < predicted.mid:
+    for end in cpu_ends.of(model, change.replicas or model.run.replicas) if times > 1 else ():
+        if end.crowded and end.rps.low / times < predicted.mid:
             slots = max(queue.setting.max_concurrent for queue in model.queues)
             return Refusal(
                 "prediction",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from math import ceil
 from typing import Any
 
 from capacity.documents import RunDocuments
 from capacity.model import Model
-from capacity.prediction import Prediction, Variation, predict
+from capacity.prediction import Prediction, Variation, crowded, predict
 from capacity.queue_settings import QueueSetting
 from measurements.interval import Refusal
 
@@ -23,17 +25,34 @@ def of(model: Model) -> list[dict[str, Any]]:
 
 
 def variations(model: Model) -> list[Variation]:
-    """The deployment as measured, twice and four times the replicas, each queue with other limits, twice the workers."""
+    """The deployment as measured, twice and four times the replicas, each queue with other limits, twice the workers; where
+    more replicas would crowd an upstream's core, such that share the slots of now as well."""
     if model.capacity_rps is None:
         return []
     few, many = (Variation(replicas=factor * model.run.replicas) for factor in REPLICAS)
+    sharing = [shared for factor in REPLICAS if (shared := _sharing(model, factor)) is not None]
     queues = [
         Variation(queues={queue.name: _other(queue.setting)})
         for queue in model.queues
         if _handed_on(model.run, queue.name)
     ]
     workers = [Variation(workers=2 * model.run.workers)] if _handed_on(model.run, None) else []
-    return [Variation(), few, *queues, many, *workers]
+    return [Variation(), few, *queues, many, *workers, *sharing]
+
+
+def _sharing(model: Model, factor: int) -> Variation | None:
+    """So many times the replicas with the slots of one divided among them: the upstream sees no larger crowd. None where it
+    would not be crowded, or where slots cannot be divided or are not handed on."""
+    more = Variation(replicas=factor * model.run.replicas)
+    if model.unscaled_rps is None or crowded(model, more, model.unscaled_rps) is None:
+        return None
+    if any(queue.setting.max_concurrent % factor or not _handed_on(model.run, queue.name) for queue in model.queues):
+        return None
+    return replace(more, queues={queue.name: _part(queue.setting, factor) for queue in model.queues})
+
+
+def _part(now: QueueSetting, factor: int) -> QueueSetting:
+    return QueueSetting(now.max_concurrent // factor, ceil(now.max_queue_size / factor), now.timeout_s)
 
 
 def as_json(change: Variation) -> dict[str, Any]:

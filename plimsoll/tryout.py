@@ -172,8 +172,9 @@ def _elsewhere(frozen: Frozen) -> str:
 
 
 def _too_small(one: Trial, documents: RunDocuments, line_rps: float) -> str:
-    """A change that is predicted to gain nothing asks no more CPU of this machine than the run did that it rests on."""
-    if one.predicted.mid <= GAINS_NOTHING * line_rps and not one.change.queues:
+    """A change that is predicted to gain nothing, with no more slots in all, asks no more CPU of this machine than the run did
+    that it rests on."""
+    if one.predicted.mid <= GAINS_NOTHING * line_rps and not _more_slots(one, documents):
         return ""
     processes = (one.change.replicas or 1) * (one.change.workers or documents.workers)
     cores, generator = len(os.sched_getaffinity(0)), documents.run["schedule"]["workers"]
@@ -183,6 +184,14 @@ def _too_small(one: Trial, documents: RunDocuments, line_rps: float) -> str:
     least_s = _least_s(documents)
     cpu_share = one.cores / one.predicted.mid / least_s if one.cores is not None and least_s else None
     return judgement.slowed_here(cores, processes, generator, one.cores, cpu_share)
+
+
+def _more_slots(one: Trial, documents: RunDocuments) -> bool:
+    before = documents.section("limits").get("queue") or {}
+    copies = (one.change.replicas or documents.replicas) / documents.replicas
+    return any(
+        copies * setting.max_concurrent > before[name]["max_concurrent"] for name, setting in one.change.queues.items()
+    )
 
 
 def _least_s(documents: RunDocuments) -> float:

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from planted import Bench, Service, run
 
-from capacity import cpu_ends, crowds, model
+from capacity import crowds, model, predictions
 from capacity.batching import Engine
 from capacity.engine import EngineModel
 from capacity.engine_fit import Costs
 from capacity.model import Model
+from capacity.plateau import overloaded
 from capacity.prediction import Prediction, Variation, predict
 from capacity.queue_settings import QueueSetting
 from measurements.interval import Refusal
@@ -73,46 +74,55 @@ def test_a_core_that_service_and_dependency_share_ends_where_both_fill_it() -> N
     assert together.capacity_rps.high == pytest.approx(1000 / 47, rel=0.02)
 
 
-def _dearer_in_crowds(model_: Model, each_s: float, more_s: float) -> Model:
-    """The same stages, with an engine on a core that takes so long an answer, and more for each one that runs at once."""
-    stages = []
-    for stage in model_.stages:
-        running = min(stage.in_flight_mean or 0.0, 2.0)
-        cores = min(1.0, (each_s + more_s * running) * stage.completed_rps)
-        engine = {"cpu_cores_mean": cores, "busiest_process_cores": cores}
-        stages.append(replace(stage, resources={**stage.resources, "llm": engine}))
-    return replace(model_, stages=stages)
-
-
-def test_a_third_connection_to_a_full_engine_gains_nothing_and_may_lose_by_larger_batches() -> None:
-    beside = replace(QUEUE, llm_cpu_ms=50.0)
-    found = _dearer_in_crowds(fitted(beside, bench(STEPS, upstream={"kind": "real"})), 0.03, 0.01)
-    dearer = crowds.cost(found, "llm", 1.5)
-    assert dearer.mid == pytest.approx(0.06 / 0.05, rel=0.05) and dearer.low < dearer.mid < dearer.high
-    as_now, third = cpu_ends.of(found, 1), cpu_ends.of(found, 1, 1.5)
-    assert third[-1].rps.mid == pytest.approx(as_now[-1].rps.mid / dearer.mid)
-    predicted = predict(found, Variation(queues={"work": QueueSetting(3, 15, 30)}))
-    assert isinstance(predicted, Prediction)
-    assert any("with 1.5 times as many at once" in said for said in predicted.assumptions)
-
-
-def test_a_line_that_leads_to_answers_for_nothing_says_nothing_of_crowds() -> None:
-    """Slots that were never full, and answers that got cheaper by chance while one or two ran: the line ends below zero."""
-    calm = fitted(replace(QUEUE, llm_cpu_ms=50.0), bench(STEPS[:4], upstream={"kind": "real"}))
-    cheaper = _dearer_in_crowds(calm, 0.06, -0.01)
-    wide = replace(cheaper, queues=[replace(cheaper.queues[0], setting=QueueSetting(100, 10, 30))])
-    unknown = crowds.cost(wide, "llm", 1.5)
-    assert (unknown.low, unknown.mid, unknown.high) == (pytest.approx(1 / 1.5), 1.0, 1.5)
-
-
 def test_what_a_crowd_costs_a_full_engine_that_nobody_has_seen_is_refused_not_guessed() -> None:
     found = fitted(replace(QUEUE, llm_cpu_ms=50.0), bench(STEPS, upstream={"kind": "real"}))
-    for change in (Variation(queues={"work": QueueSetting(6, 30, 30)}), Variation(replicas=2)):
+    for change in (Variation(queues={"work": QueueSetting(3, 15, 30)}), Variation(replicas=2)):
         refused = predict(found, change)
         assert isinstance(refused, Refusal) and "larger batches may cost each one more" in refused.reason
         assert "max_concurrent = " in refused.remedy
     free = fitted(QUEUE, bench(STEPS, upstream={"kind": "real"}))
     assert isinstance(predict(free, Variation(queues={"work": QueueSetting(6, 30, 30)})), Prediction)
+
+
+def test_replicas_that_share_the_slots_of_one_crowd_a_full_engine_no_more_and_are_predicted() -> None:
+    handed_on = {"control": {"start": "serve --slots {queue_work_max_concurrent}"}}
+    found = fitted(replace(QUEUE, llm_cpu_ms=50.0), bench(STEPS, upstream={"kind": "real"}, target=handed_on))
+    shared = Variation(replicas=2, queues={"work": QueueSetting(1, 5, 30)})
+    assert shared in predictions.variations(found)
+    predicted = predict(found, shared)
+    assert isinstance(predicted, Prediction) and found.capacity_rps is not None
+    assert 0.6 * found.capacity_rps.mid < predicted.capacity_rps.mid <= found.capacity_rps.mid
+    assert not [one for one in predictions.variations(found) if one.replicas == 4 and one.queues], (
+        "two slots are not four"
+    )
+    for free in (
+        fitted(QUEUE, bench(STEPS, upstream={"kind": "real"}, target=handed_on)),
+        fitted(replace(QUEUE, llm_cpu_ms=50.0), bench(STEPS, upstream={"kind": "real"})),
+    ):
+        assert not [one for one in predictions.variations(free) if one.replicas and one.queues]
+
+
+def _an_engine_of_its_own(model_: Model, collapsed_s: float) -> Model:
+    """The same stages before an engine without a limit: 0.03 s of its core an answer, so many where the service was behind."""
+    stages = []
+    for stage in model_.stages:
+        each_s = collapsed_s if overloaded(stage) else 0.03
+        calm = {**stage.resources, "llm": {"cpu_cores_mean": each_s * stage.completed_rps}}
+        stages.append(replace(stage, resources=calm))
+    return replace(model_, stages=stages, queues=[])
+
+
+def test_an_engine_without_a_limit_that_fell_over_once_is_predicted_for_no_change() -> None:
+    beside = fitted(replace(QUEUE, queue=10**6, llm_cpu_ms=30.0), bench(STEPS, upstream={"kind": "real"}))
+    fell = _an_engine_of_its_own(beside, 0.07)
+    for change in (Variation(replicas=2), Variation(workers=2)):
+        refused = predict(fell, change)
+        assert isinstance(refused, Refusal)
+        assert "took 2.3 times as much of its core" in refused.reason and "max_concurrent" in refused.remedy
+    as_it_is = predict(fell, Variation())
+    assert isinstance(as_it_is, Prediction) and any("falls over" in said for said in as_it_is.assumptions)
+    assert crowds.run_away(_an_engine_of_its_own(beside, 0.05)) is None, "batches that cost a little more are no fall"
+    assert crowds.run_away(replace(fell, queues=beside.queues)) is None, "a queue bounds the crowd"
 
 
 def test_an_upstream_that_binds_keeps_the_line_whatever_is_replicated() -> None:

@@ -13,6 +13,7 @@ from plimsoll.trial import Trial
 
 FOUR = Variation(replicas=4)
 SLOTS = Variation(replicas=4, queues={"ask": QueueSetting(6, 60, 30)})
+SHARED_SLOTS = Variation(replicas=4, queues={"ask": QueueSetting(1, 15, 30)})  # four in all, as before
 
 
 def reason(
@@ -21,7 +22,10 @@ def reason(
     """Of a prediction of 8.2 rps that keeps so many cores busy."""
     monkeypatch.setattr(tryout, "_least_s", lambda documents: answers_s)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
-    documents: Any = SimpleNamespace(workers=1, run={"schedule": {"workers": 1}})
+    limits = {"queue": {"ask": {"max_concurrent": 4, "max_queue_size": 60, "timeout_s": 30}}}
+    documents: Any = SimpleNamespace(
+        workers=1, replicas=1, run={"schedule": {"workers": 1}}, section={"limits": limits}.__getitem__
+    )
     trial = Trial("capacity with 4 replicas", change, Interval(7.0, 8.2, 9.4, 0.9), "upstream", 1.0, cores=cores)
     return tryout._too_small(trial, documents, line_rps)
 
@@ -30,6 +34,7 @@ def test_replicas_that_gain_nothing_need_no_more_cpu_than_the_run_that_the_plan_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert reason(FOUR, 8.2, monkeypatch) == ""
+    assert reason(SHARED_SLOTS, 8.2, monkeypatch) == ""
 
 
 def test_replicas_that_gain_and_other_queue_limits_need_cores_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,8 +63,8 @@ CASES = (
     Case("upstream_encar", 16, 400, 180),
     Case("engine_encar", None, 300, 200, engine=True, search_s=150),
     Case("engine_pool", None, 450, 300, engine=True),
-    Case("queue_alaw", 32, 300, 280),
-    Case("queue_short", 36, 300, 280),
+    Case("queue_alaw", 46, 240, 240),
+    Case("queue_short", 52, 240, 240),
 )
 
 
