@@ -70,22 +70,30 @@ def judge(stage: Stage, above: Sequence[Stage] = ()) -> Judged:
     open_findings = [f for f in findings if f["state"] == "unknown" and not _nothing_over(f, [stage, *above])]
     if open_findings:
         return Judged(stage, "unclear", False, "; ".join(_unknown(finding, stage) for finding in open_findings))
-    sure = stage.state == "steady" and all(_surely_met(finding) for finding in findings)
+    sure = stage.state == "steady" and all(_surely_met(finding, stage) for finding in findings)
     return Judged(
         stage, "pass", sure, "every limit met" if stage.state == "steady" else "met, but it did not stand still"
     )
 
 
-def _surely_met(finding: Mapping[str, Any]) -> bool:
-    return finding["metric"] == "error_rate" or bool(finding["sure"])
+def _surely_met(finding: Mapping[str, Any], stage: Stage) -> bool:
+    """A share of failures: where none was seen, or fewer than chance makes of as many as the limit allows."""
+    if finding["metric"] != "error_rate":
+        return bool(finding["sure"])
+    failed, count = _failures(finding, stage)
+    return failed == 0 or binomial_above(failed, count, finding["limit"]) >= SURE
 
 
 def _surely_missed(finding: Mapping[str, Any], stage: Stage) -> bool:
     if finding["metric"] != "error_rate":
         return bool(finding["sure"])
+    failed, count = _failures(finding, stage)
+    return binomial_above(failed - 1, count, finding["limit"]) <= 1 - SURE
+
+
+def _failures(finding: Mapping[str, Any], stage: Stage) -> tuple[int, int]:
     entry = stage.overall if finding["endpoint"] == "all" else stage.endpoints[finding["endpoint"]]
-    failed = entry["count"] - entry["ok"]
-    return binomial_above(failed - 1, entry["count"], finding["limit"]) <= 1 - SURE
+    return entry["count"] - entry["ok"], entry["count"]
 
 
 def _nothing_over(finding: Mapping[str, Any], stages: Sequence[Stage]) -> bool:

@@ -171,6 +171,17 @@ def endpoint_of(queue: str, endpoints: Sequence[str]) -> str | None:
     return endpoints[0] if len(endpoints) == 1 else None
 
 
+def timeouts_s(run: RunDocuments, stages: Sequence[Stage]) -> dict[str, float]:
+    """endpoint → the timeout of the queue before it."""
+    names = sorted({name for stage in stages for name in stage.endpoints})
+    queues = (run.section("limits").get("queue") or {}).items()
+    return {
+        endpoint: QueueSetting.of(section).timeout_s
+        for queue, section in queues
+        if (endpoint := endpoint_of(queue, names)) is not None
+    }
+
+
 def settings(found: Sequence[QueueModel], cores: float | None) -> list[dict[str, Any]]:
     """Advice on every queue of the contract whose requests' CPU time is known: slots are worth what CPU there is."""
     return [

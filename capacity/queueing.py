@@ -10,6 +10,8 @@ from math import exp, inf, log
 
 from scipy.optimize import brentq
 
+LONG = 50  # places: slots behind so many are never empty in overload
+
 
 def erlang_b(servers: int, offered: float) -> float:
     """Share lost when nobody may wait, by the recursion B(c) = aB(c−1)/(c + aB(c−1)) (Erlang 1917)."""
@@ -35,6 +37,19 @@ def loss_of_bounded_queue(servers: int, queue: int, offered: float) -> float:
         weight *= offered / min(k, servers)
         total += weight
     return weight / total
+
+
+def taken_share(servers: int, queue: int, offered_rps: float, through_rps: float) -> float:
+    """Of c servers, the share that was busy on average while M/M/c with `queue` places to wait lets `through_rps` of
+    `offered_rps` through; 1 where it lets all of it through, or where the line is long: then none is empty."""
+    if not 0 < through_rps < offered_rps or queue > LONG:
+        return 1.0
+    most_s = servers / through_rps
+
+    def beyond(service_s: float) -> float:
+        return offered_rps * (1 - loss_of_bounded_queue(servers, queue, offered_rps * service_s)) - through_rps
+
+    return float(brentq(beyond, 0.0, most_s)) / most_s
 
 
 def mm_c_mean_s(rate_rps: float, service_s: float, servers: int) -> float:

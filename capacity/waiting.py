@@ -9,15 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+import numpy as np
+
 from capacity import declared
 from capacity.documents import Stage
 from capacity.facts import Facts, bench_cores
 from capacity.figures import figure
 from capacity.fits import line
-from capacity.queueing import erlang_b
+from capacity.queueing import erlang_b, taken_share
 from capacity.sign import AT_LIMIT, Sign
 from measurements.distributions import binomial_log_probability
 
+WHOLE = 0.95  # of the slots taken: as good as all
 STARVED = 0.2  # s per s that an engine waited for a core
 UPSTREAM = re.compile(r"upstream|llm|openai|anthropic|completion", re.IGNORECASE)
 
@@ -61,7 +64,8 @@ def _likelihood(stages: Sequence[Stage], refused: Sequence[float]) -> float:
 
 
 def declared_queue(facts: Facts) -> Sign | None:
-    """The plateau is what the contract's slots can do: c slots over the service time of the calmest stage."""
+    """The plateau is what the contract's slots can do: c slots over the service time of the calmest stage, as far as they are
+    taken behind so long a line."""
     if not facts.plateau or facts.own_cpu_is_high:
         return None
     for name, queue in (facts.run.section("limits").get("queue") or {}).items():
@@ -75,10 +79,14 @@ def declared_queue(facts: Facts) -> Sign | None:
             continue
         slots = float(queue["max_concurrent"]) * facts.run.replicas
         predicted = slots / (mean_ms / 1000) / share / facts.calm.requests_per_arrival
-        rate = facts.plateau.rate_rps
-        if 0.85 * rate.low <= predicted <= 1.15 * rate.high:
+        rate, places = facts.plateau.rate_rps, int(queue["max_queue_size"])
+        offered_rps = float(np.mean([stage.rate_rps for stage in facts.plateau.stages]))
+        each = share * facts.calm.requests_per_arrival / facts.run.replicas
+        taken = taken_share(int(queue["max_concurrent"]), places, offered_rps * each, rate.mid * each)
+        if 0.85 * rate.low <= taken * predicted <= 1.15 * rate.high:
+            short = f", {figure(taken * predicted)} behind a line of {places}" if taken < WHOLE else ""
             said = (
-                f"{slots:.0f} slots of queue {name} at {figure(mean_ms)} ms each allow {figure(predicted)} rps; "
+                f"{slots:.0f} slots of queue {name} at {figure(mean_ms)} ms each allow {figure(predicted)} rps{short}; "
                 f"the plateau was {figure(rate.mid)}"
             )
             return Sign("concurrency_limit", 0.8 if facts.own_cpu_is_low else 0.6, [said])

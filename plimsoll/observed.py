@@ -34,7 +34,7 @@ MOST_TIMES = 20_000  # of an endpoint: evenly thinned, for a simulation to draw 
 
 def documents(directory: RunDirectory) -> RunDocuments:
     """All that `capacity` reads of one finished run; what was not observed stays None."""
-    from capacity import demand, service_times
+    from capacity import demand, queue_options, service_times
     from capacity import documents as capacity_documents
     from plimsoll import windows
 
@@ -51,7 +51,7 @@ def documents(directory: RunDirectory) -> RunDocuments:
         search=directory.read_json("search.json") if directory.has("search.json") else None,
         service_times_s={
             endpoint: times_s[:: 1 + len(times_s) // MOST_TIMES].tolist()
-            for endpoint, times_s in service_times.from_rows(rows, stages).items()
+            for endpoint, times_s in service_times.from_rows(rows, stages, queue_options.timeouts_s(bare, stages)).items()
         } or None,
         errors=_errors(directory),
         replica_times=_replica_times(directory, bare.summary) if bare.replicas > 1 else None,

@@ -56,6 +56,11 @@ class Bench:
 
 def run(service: Service, bench: Bench | None = None) -> RunDocuments:
     """Drive the service with Poisson arrivals, a stage per rate, and write the three documents."""
+    return with_rows(service, bench)[0]
+
+
+def with_rows(service: Service, bench: Bench | None = None) -> tuple[RunDocuments, Frame]:
+    """The documents, and the rows that they sum up."""
     bench = bench or Bench()
     rng = np.random.default_rng(bench.seed)
     windows, arrivals, stage_of = [], [], []
@@ -84,7 +89,8 @@ def run(service: Service, bench: Bench | None = None) -> RunDocuments:
         "schema": 1, "run": "planted", "command": "plimsoll run planted.toml --shape breakpoint", "contract": contract,
         "host": bench.host, "placement": bench.placement, "git_commit": "abc",
     }  # fmt: skip
-    return RunDocuments(document, summary, {"valid": True, "checks": []}, "runs/planted", bench.blocked_frames)
+    checked = {"valid": True, "checks": []}
+    return RunDocuments(document, summary, checked, "runs/planted", bench.blocked_frames), frame
 
 
 def _frame(

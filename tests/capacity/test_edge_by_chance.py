@@ -65,6 +65,18 @@ def test_a_collapse_cuts_nothing() -> None:
     assert below(2.0, Interval(2.2, 3.8, 4.3, 0.9), "collapse") == Interval(2.2, 3.8, 4.3, 0.9)
 
 
+def test_a_share_of_failures_that_chance_makes_of_one_over_its_limit_is_met_but_not_surely() -> None:
+    stage = stages_of([run(Service(service_ms=2, cpu_ms=2), Bench(rates=(40,), stage_s=20, slo=SLOW))])[0]
+    count = stage.overall["count"]
+    verdicts = []
+    for failed in (0, count // 50, count // 21, count // 10):
+        judged = edge.judge(
+            replace(stage, overall=stage.overall | {"ok": count - failed, "error_rate": failed / count})
+        )
+        verdicts.append((judged.verdict, judged.sure))
+    assert verdicts == [("pass", True), ("pass", True), ("pass", False), ("miss", True)]
+
+
 def below(plateau_high_rps: float, line: Interval, shape: str = "flat") -> Interval | None:
     rate = Interval(plateau_high_rps - 0.8, plateau_high_rps - 0.4, plateau_high_rps, 0.9)
     return model._below_plateau(line, plateau.Plateau(rate, [], shape, is_end=shape == "flat"))

@@ -84,5 +84,5 @@ def test_what_is_drawn_anew_moves_the_ends_of_a_prediction_and_not_its_middle(mo
     monkeypatch.setattr(queue_rate, "SEEDS", (queue_rate.SEEDS[0], 20, 30))
     other = predict(fitted(1), Variation(replicas=2))
     assert isinstance(one, Prediction) and isinstance(other, Prediction)
-    assert one.capacity_rps.low != other.capacity_rps.low
+    assert (one.capacity_rps.low, one.capacity_rps.high) != (other.capacity_rps.low, other.capacity_rps.high)
     assert one.capacity_rps.mid == pytest.approx(other.capacity_rps.mid, rel=0.02)

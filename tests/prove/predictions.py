@@ -64,7 +64,7 @@ CASES = (
     Case("engine_encar", None, 300, 200, engine=True, search_s=150),
     Case("engine_pool", None, 450, 300, engine=True),
     Case("queue_alaw", 46, 240, 240),
-    Case("queue_short", 52, 240, 240),
+    Case("queue_short", 52, 300, 290),
 )
 
 
