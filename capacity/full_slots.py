@@ -34,9 +34,8 @@ def of(queue: QueueModel, plateau: Plateau | None, bottleneck: Bottleneck, repli
     if plateau is None or bottleneck.kind != "concurrency_limit":
         return None
     slots = float(queue.setting.max_concurrent * replicas)
-    kept = 1 - float(
-        np.mean(queue.service_s > queue.setting.timeout_s)
-    )  # of what is begun, the rest is given up and answers nothing
+    # of what is begun: the rest is given up and answers nothing
+    kept = 1 - float(np.mean(queue.service_s > queue.setting.timeout_s))
     taken = _taken(queue, plateau, replicas, kept)
     full_s, least_s = (
         taken * slots * kept / (rate * queue.share) for rate in (plateau.rate_rps.mid, plateau.rate_rps.high)

@@ -66,13 +66,8 @@ def predict(model: Model, change: Variation) -> Prediction | Refusal:
         return Refusal("prediction", "the line itself is not known", _search(model))
     fell_over = crowds.run_away(model)
     if change.is_nothing:
-        return _made(
-            model,
-            change,
-            line,
-            "line",
-            ["the same deployment, measured again", *([str(fell_over)] if fell_over else [])],
-        )
+        beside = [str(fell_over)] if fell_over else []
+        return _made(model, change, line, "line", ["the same deployment, measured again", *beside])
     if fell_over:
         return Refusal(
             "prediction",
