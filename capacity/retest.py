@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
 
+from capacity import plateau
 from capacity.crossing import crossing, of_repeats
 from capacity.documents import RunDocuments, Stage, objections, stages_of
 from capacity.edge import SPREAD, judge
@@ -96,12 +97,24 @@ def line(driven: Sequence[Driven]) -> Line | None:
     factors = sorted({one.factor for one in driven})
     crossed = of_repeats([[one.stage for one in driven if one.factor == factor] for factor in factors])
     if crossed is not None:
-        return Line(crossed, repeats)
+        return Line(_sustained(crossed, driven), tuple(_sustained(value, driven) for value in repeats))
     met = [one.stage.rate_rps for one in driven if one.verdict == "pass"]
     missed = [one.stage.rate_rps for one in driven if one.verdict == "miss"]
     at_least = max((rate for rate in met if rate < min(missed, default=inf)), default=None)
     at_most = min((rate for rate in missed if rate > max(met, default=0.0)), default=None)
     return Line(None, repeats, at_least, at_most)
+
+
+def _sustained(rps: float, driven: Sequence[Driven]) -> float:
+    """No more than overloaded stages completed, as with the line that a plan reads (`model`): one that was met before its wait
+    had grown shows no rate that can be kept up. What was shown to hold stays."""
+    flat = plateau.find(sorted((one.stage for one in driven), key=lambda stage: stage.rate_rps))
+    if flat is None or not flat.is_end:
+        return rps
+    held = max(
+        (one.stage.rate_rps for one in driven if one.verdict == "pass" and one.stage.rate_rps < rps), default=0.0
+    )
+    return min(rps, max(held, flat.rate_rps.mid))
 
 
 def tests(what: str, predicted: Interval, driven: Sequence[Driven], found: Line) -> list[Retest]:

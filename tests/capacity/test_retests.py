@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from measurements.interval import Interval
 FACTORS = (0.9, 1.0, 1.15)
 
 
-def tried(predicted_rps: float, service: Service | None = None, rounds: int = 2, seed: int = 1) -> RunDocuments:
+def tried(
+    predicted_rps: float, service: Service | None = None, rounds: int = 2, seed: int = 1, **bench: Any
+) -> RunDocuments:
     """A service driven at the factors of a prediction, `rounds` times; before each round its backlog is worked off."""
     rates = tuple(factor * predicted_rps for _ in range(rounds) for factor in (0.05, *FACTORS))
-    made = run(service or Service(), Bench(rates=rates, stage_s=40, seed=seed))
+    made = run(service or Service(), Bench(rates=rates, stage_s=40, seed=seed, **bench))
     names = [
         name for turn in range(1, rounds + 1) for name in ("lead", *(retest.stage_name(one, turn) for one in FACTORS))
     ]
@@ -33,6 +36,21 @@ def test_the_line_of_an_m_m_1_queue_is_found_from_three_factors_and_repeated() -
     found = retest.line(retest.read([tried(44)]))
     assert found is not None and found.rps is not None
     assert found.rps == pytest.approx(44, rel=0.08) and len(found.repeats) == 2
+
+
+def test_no_line_is_put_above_what_overloaded_stages_completed_but_what_was_met_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """4 places of a second each: in 40 s the wait at 4.7 a second grows to 7 s and no further."""
+    service = Service(servers=4, service_ms=1000, cpu_ms=3, variation="constant")
+    slo = {"all": {"p95_ms": 8_000.0, "error_rate": 0.05}}
+    tries = [retest.read([tried(4.6, service, seed=seed, slo=slo)]) for seed in range(1, 9)]
+    found = np.array([one.rps for driven in tries if (one := retest.line(driven))], dtype=float)
+    held = np.array([max(one.stage.rate_rps for one in driven if one.verdict == "pass") for driven in tries])
+    monkeypatch.setattr(retest, "_sustained", lambda rps, driven: rps)
+    as_crossed = np.array([one.rps for driven in tries if (one := retest.line(driven))], dtype=float)
+    assert np.median(found) < 0.97 * np.median(as_crossed)
+    assert np.all((abs(found / 4 - 1) < 0.06) | (found <= held + 1e-9) | (found == as_crossed))
 
 
 def test_a_prediction_far_too_low_leaves_a_lower_bound_and_far_too_high_an_upper_one() -> None:
