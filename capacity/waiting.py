@@ -84,11 +84,15 @@ def declared_queue(facts: Facts) -> Sign | None:
         each = share * facts.calm.requests_per_arrival / facts.run.replicas
         taken = taken_share(int(queue["max_concurrent"]), places, offered_rps * each, rate.mid * each)
         if 0.85 * rate.low <= taken * predicted <= 1.15 * rate.high:
-            short = f", {figure(taken * predicted)} behind a line of {places}" if taken < WHOLE else ""
             said = (
-                f"{slots:.0f} slots of queue {name} at {figure(mean_ms)} ms each allow {figure(predicted)} rps{short}; "
+                f"{slots:.0f} slots of queue {name} at {figure(mean_ms)} ms each allow {figure(predicted)} rps; "
                 f"the plateau was {figure(rate.mid)}"
             )
+            if taken < WHOLE:
+                said = (
+                    f"{slots:.0f} slots of queue {name} at {figure(mean_ms)} ms each allow {figure(predicted)} rps, "
+                    f"{figure(taken * predicted)} behind a line of {places}; the plateau was {figure(rate.mid)}"
+                )
             return Sign("concurrency_limit", 0.8 if facts.own_cpu_is_low else 0.6, [said])
     return None
 
