@@ -203,7 +203,7 @@ def test_commands_and_pids_that_cannot_be_profiled_are_refused_in_a_sentence(tmp
 def test_a_pass_that_cannot_start_takes_nothing_from_the_others(tmp_path: Path) -> None:
     """A service that refuses to start under the tracker, as one with too little memory for it would."""
     picky = f"sh -c 'test -z \"$PLIMSOLL_MEMORY_DIR\" || exit 7; exec {FORKING}'"
-    found = profiled(tmp_path, 20, 2, want="cpu memory", command=picky, HOG_ROUNDS="100000")
+    found = profiled(tmp_path, 20, 2, want="cpu memory", command=picky, HOG_ROUNDS="300000")
     assert "ended with code 7" in found["memory"]["why_not"]
     assert found["cpu"]["functions"][0]["function"] == "planted_hog"
     assert any("ended with code 7" in line for line in lines(found))
