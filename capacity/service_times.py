@@ -45,21 +45,19 @@ def _error_ms(stage: Stage) -> float:
 def from_rows(
     frame: Frame, stages: Sequence[Stage], timeouts_s: Mapping[str, float] | None = None
 ) -> dict[str, np.ndarray]:
-    """endpoint → service times in s of what was answered as expected in the calm stages, and of what was given up there by the
-    client or after the time that a queue gives (`timeouts_s`, endpoint → s): without the longest work all of it would seem
-    short, and nothing lost where nobody waits. How much longer that would have gone on nobody saw: a mean service time, as of
-    exponential ones.
+    """endpoint → service times in s of what was answered as expected in the calm stages, and of what was given up there after
+    the time that its queue gives (`timeouts_s`, endpoint → s): without the longest work all of it would seem short, and nothing
+    lost where nobody waits. How much longer that would have gone on nobody saw: a mean service time, as of exponential ones.
     """
     names = {stage.name for stage in calm(stages)}
     inside = np.isin(frame.stage, [k for k, name in enumerate(frame.stages) if name in names])
     timed = inside & (frame.sent_ns != NULL) & (frame.done_ns != NULL)
     took_s = (frame.done_ns - frame.sent_ns) / 1e9
-    given_up, said_no = frame.outcome == Outcome.timeout, np.isin(frame.outcome, (Outcome.http_error, Outcome.rejected))
     found = {}
     for number, name in enumerate(frame.endpoints):
         mine = timed & (frame.endpoint == number)
         answered = mine & (frame.outcome == Outcome.ok)
-        late = mine & (given_up | (said_no & (took_s >= NEARLY * (timeouts_s or {}).get(name, np.inf))))
+        late = mine & ~answered & (took_s >= NEARLY * (timeouts_s or {}).get(name, np.inf))
         if answered.sum() >= ENOUGH:
             found[name] = np.concatenate([took_s[answered], took_s[late] + took_s[answered].mean()])
     return found
