@@ -35,7 +35,7 @@ class RunAway:
 def run_away(model: Model) -> RunAway | None:
     """Whether an upstream without a limit of its own fell over: its core was full, hardly anything was given up yet, and each
     answer took a multiple of what it takes in small company. None where a queue of the contract bounds the crowd."""
-    if model.queues or not model.run.section("upstream"):
+    if model.run.section("limits").get("queue") or not model.run.section("upstream"):
         return None
     found = [
         RunAway(role, stage.name, _each_s(stage, role) / least_s)

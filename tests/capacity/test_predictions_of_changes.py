@@ -109,11 +109,11 @@ def _an_engine_of_its_own(model_: Model, collapsed_s: float) -> Model:
         each_s = collapsed_s if overloaded(stage) else 0.03
         calm = {**stage.resources, "llm": {"cpu_cores_mean": each_s * stage.completed_rps}}
         stages.append(replace(stage, resources=calm))
-    return replace(model_, stages=stages, queues=[])
+    return replace(model_, stages=stages)
 
 
 def test_an_engine_without_a_limit_that_fell_over_once_is_predicted_for_no_change() -> None:
-    beside = fitted(replace(QUEUE, queue=10**6, llm_cpu_ms=30.0), bench(STEPS, upstream={"kind": "real"}))
+    beside = fitted(replace(QUEUE, queue=10**6, llm_cpu_ms=30.0), bench(STEPS, upstream={"kind": "real"}, limits={}))
     fell = _an_engine_of_its_own(beside, 0.07)
     for change in (Variation(replicas=2), Variation(workers=2)):
         refused = predict(fell, change)
@@ -122,7 +122,8 @@ def test_an_engine_without_a_limit_that_fell_over_once_is_predicted_for_no_chang
     as_it_is = predict(fell, Variation())
     assert isinstance(as_it_is, Prediction) and any("falls over" in said for said in as_it_is.assumptions)
     assert crowds.run_away(_an_engine_of_its_own(beside, 0.05)) is None, "batches that cost a little more are no fall"
-    assert crowds.run_away(replace(fell, queues=beside.queues)) is None, "a queue bounds the crowd"
+    bounded = fitted(replace(QUEUE, queue=10**6, llm_cpu_ms=30.0), bench(STEPS, upstream={"kind": "real"}))
+    assert crowds.run_away(_an_engine_of_its_own(bounded, 0.07)) is None, "a queue bounds the crowd"
 
 
 def test_an_upstream_that_binds_keeps_the_line_whatever_is_replicated() -> None:
