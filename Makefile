@@ -55,7 +55,7 @@ prove: setup ## ground truth: prints a table of truth, measured, error, verdict
 prove-llm: setup ## how near the LLM emulator comes to a real engine (sets PyTorch's CPU build up apart, 1.2 GB)
 	@$(BIN)/python -P -m targets.reference.llm.accuracy docs/accuracy.md
 
-prove-capacity: setup ## planted bottlenecks, and plans against what is then measured: tables into docs/accuracy.md (two hours)
+prove-capacity: setup ## planted bottlenecks, and plans against what is then measured: tables into docs/accuracy.md (two hours and a half)
 	@$(BIN)/python -m pytest -q -m prove tests/prove/test_bottlenecks.py --write-accuracy docs/accuracy.md
 	@$(BIN)/python -m pytest -q -m prove tests/capacity
 	@$(BIN)/python -m tests.prove.predictions all --write

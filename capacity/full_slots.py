@@ -46,10 +46,9 @@ def of(queue: QueueModel, plateau: Plateau | None, bottleneck: Bottleneck, repli
 
 
 def _taken(queue: QueueModel, plateau: Plateau, replicas: int, kept: float) -> float:
-    offered_rps, each = float(np.mean([stage.rate_rps for stage in plateau.stages])), queue.share / replicas
-    setting = queue.setting
+    setting, each = queue.setting, queue.share / replicas
     return taken_share(
-        setting.max_concurrent, setting.max_queue_size, offered_rps * each, plateau.rate_rps.mid * each / kept
+        setting.max_concurrent, setting.max_queue_size, plateau.offered_rps * each, plateau.rate_rps.mid * each / kept
     )
 
 

@@ -29,6 +29,11 @@ class Plateau:
     shape: str
     is_end: bool = True
 
+    @property
+    def offered_rps(self) -> float:
+        """Arrivals per second, on average over its stages."""
+        return sum(stage.rate_rps for stage in self.stages) / len(self.stages)
+
     def as_json(self) -> dict[str, Any]:
         return {
             "rate_rps": self.rate_rps.as_json(),

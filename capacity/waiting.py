@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-import numpy as np
-
 from capacity import declared
 from capacity.documents import Stage
 from capacity.facts import Facts, bench_cores
@@ -80,9 +78,8 @@ def declared_queue(facts: Facts) -> Sign | None:
         slots = float(queue["max_concurrent"]) * facts.run.replicas
         predicted = slots / (mean_ms / 1000) / share / facts.calm.requests_per_arrival
         rate, places = facts.plateau.rate_rps, int(queue["max_queue_size"])
-        offered_rps = float(np.mean([stage.rate_rps for stage in facts.plateau.stages]))
         each = share * facts.calm.requests_per_arrival / facts.run.replicas
-        taken = taken_share(int(queue["max_concurrent"]), places, offered_rps * each, rate.mid * each)
+        taken = taken_share(int(queue["max_concurrent"]), places, facts.plateau.offered_rps * each, rate.mid * each)
         if 0.85 * rate.low <= taken * predicted <= 1.15 * rate.high:
             said = (
                 f"{slots:.0f} slots of queue {name} at {figure(mean_ms)} ms each allow {figure(predicted)} rps; "
