@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from capacity import cost, cross_checks, demand, laws, ledger, mix, next_measurement, queue_options, thumb, within_slo
+from capacity import (
+    cost,
+    cross_checks,
+    crowds,
+    demand,
+    laws,
+    ledger,
+    mix,
+    next_measurement,
+    queue_options,
+    thumb,
+    within_slo,
+)
 from capacity.ask import Ask, seconds_per_user
 from capacity.figures import figure
 from capacity.ledger import Entry
@@ -33,7 +45,7 @@ def of(model: Model, ask: Ask, track_record: tuple[Entry, ...]) -> dict[str, Any
         "memory": held.as_json() if held else None,
         "per_endpoint": _per_endpoint(model),
         "laws": [check.as_json() for check in checks],
-        "doubts": laws.doubts(checks, model.run.contract_path),
+        "doubts": [*laws.doubts(checks, model.run.contract_path), *crowds.doubts(model)],
         "cross_checks": cross_checks.of(model),
         "queue_settings": queue_options.settings(model.queues, model.facts.allotted_cores),
         "rule_of_thumb": thumb.table(model.cost, held, seconds_per_user(ask, model)),

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from capacity.documents import Stage
 from capacity.model import Model
 from capacity.plateau import LOST, overloaded
+from measurements.interval import Refusal
 
 LEAST_ANSWERS = 20  # in a stage
 FULL = 0.8  # of a core
@@ -46,6 +47,25 @@ def run_away(model: Model) -> RunAway | None:
     ]
     worst = max(found, key=lambda one: one.times, default=None)
     return worst if worst and worst.times >= RUN_AWAY else None
+
+
+def refused(model: Model) -> Refusal | None:
+    """What a run with such a stage says nothing about, and the measurement that would."""
+    fell_over = run_away(model)
+    if fell_over is None:
+        return None
+    return Refusal(
+        "prediction",
+        str(fell_over),
+        f"plimsoll run {model.run.contract_path} --start --shape breakpoint, with the service's connections limited and stated as "
+        "max_concurrent in [limits.queue]",
+    )
+
+
+def doubts(model: Model) -> list[dict[str, str]]:
+    """(reason, remedy) of a line that such a stage makes uncertain."""
+    found = refused(model)
+    return [{"reason": found.reason, "remedy": f"do not buy by this line: {found.remedy}"}] if found else []
 
 
 def _each_s(stage: Stage, role: str) -> float:

@@ -64,17 +64,12 @@ def predict(model: Model, change: Variation) -> Prediction | Refusal:
     kind, line = model.bottleneck.kind, model.unscaled_rps
     if line is None:
         return Refusal("prediction", "the line itself is not known", _search(model))
-    fell_over = crowds.run_away(model)
+    fell_over = crowds.refused(model)
     if change.is_nothing:
-        beside = [str(fell_over)] if fell_over else []
+        beside = [fell_over.reason] if fell_over else []
         return _made(model, change, line, "line", ["the same deployment, measured again", *beside])
     if fell_over:
-        return Refusal(
-            "prediction",
-            str(fell_over),
-            f"plimsoll run {model.run.contract_path} --start --shape breakpoint, with the service's connections limited and "
-            "stated as max_concurrent in [limits.queue]",
-        )
+        return fell_over
     copies = (change.replicas or model.run.replicas) / model.run.replicas
     widths = (change.workers or model.run.workers) / model.run.workers
     if change.queues or (kind == "concurrency_limit" and model.queues and widths == 1):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from planted import Bench, Service, run
 
-from capacity import crowds, model, predictions
+from capacity import appendix, crowds, model, predictions
+from capacity.ask import Ask
 from capacity.batching import Engine
 from capacity.engine import EngineModel
 from capacity.engine_fit import Costs
@@ -122,6 +123,8 @@ def test_an_engine_without_a_limit_that_fell_over_once_is_predicted_for_no_chang
     as_it_is = predict(fell, Variation())
     assert isinstance(as_it_is, Prediction) and any("falls over" in said for said in as_it_is.assumptions)
     assert crowds.run_away(_an_engine_of_its_own(beside, 0.05)) is None, "batches that cost a little more are no fall"
+    doubted = appendix.of(fell, Ask(), ())["doubts"]
+    assert any("falls over" in one["reason"] and "max_concurrent" in one["remedy"] for one in doubted)
     bounded = fitted(replace(QUEUE, queue=10**6, llm_cpu_ms=30.0), bench(STEPS, upstream={"kind": "real"}))
     assert crowds.run_away(_an_engine_of_its_own(bounded, 0.07)) is None, "a queue bounds the crowd"
 
