@@ -69,8 +69,8 @@ def scale_out(
         return Refusal(
             "scale_out",
             f"replicas gain 0 at {figure(demand_rps)} rps: {shared}",
-            f"raise that limit (for an upstream: quota, slots, a second provider), then measure again: "
-            f"plimsoll run {run.contract_path} --shape breakpoint --rate {figure(demand_rps * 1.5)}",
+            f"raise that limit (for an upstream: quota, a second provider, a faster engine; slots where its core has room), then "
+            f"measure again: plimsoll run {run.contract_path} --shape breakpoint --rate {figure(demand_rps * 1.5)}",
         )
     sizing = size(replica, demand_rps)
     if sizing.unkept:
